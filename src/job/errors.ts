@@ -150,9 +150,9 @@ export const ERRORS = {
     advice: "Check the platform's GPU capacity, or raise the limit.",
   },
   PLATFORM_FAILED: {
-    kind: "transient",
+    kind: "lost",
     meaning: "Modal lost the container (preemption, eviction or an internal failure).",
-    advice: "Nothing; it is tried again.",
+    advice: "Nothing; the job calls again, within its budget.",
   },
   MODAL_UNAVAILABLE: {
     kind: "transient",
@@ -198,6 +198,11 @@ export const ERRORS = {
     kind: "transient",
     meaning: "Bytes arrived that are not the ones that were sent.",
     advice: "Nothing; it is tried again. Check memory and network when it lasts.",
+  },
+  STEP_TIMED_OUT: {
+    kind: "transient",
+    meaning: "One try of a step took longer than its deadline.",
+    advice: "Check the network and the disk; it is tried again.",
   },
   CRASH_BUDGET_SPENT: {
     kind: "defect",

@@ -1,4 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
+import type { JobType } from "../job/contract.ts";
+import type { OutputFile } from "../job/facts.ts";
+import type { PlannedOutput } from "../job/paths.ts";
 
 /** Bytes of one transfer, reported at most every 100 ms and once at the end. */
 export interface TransferProgress {
@@ -84,4 +87,30 @@ export interface Calls {
 export interface CallInput {
   readonly args: readonly unknown[];
   readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+/** The input and output files of a job, inside the media root. */
+export interface MediaFiles {
+  /** Checks that the input can be used and gives its place on this machine. */
+  openInput(options: {
+    path: string;
+    needs: "audio" | "video";
+    signal: AbortSignal;
+  }): Promise<{ localPath: string }>;
+  /** Checks that every output could be written now. Leaves nothing behind. */
+  checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
+  /** Writes one output: into a temporary file beside it, checked, flushed, then renamed. */
+  writeOutput(options: {
+    jobId: string;
+    output: PlannedOutput;
+    fill: (handle: FileHandle) => Promise<void>;
+  }): Promise<OutputFile>;
+  /** Removes what a crash or a failure left of outputs that were never finished. */
+  removePartialOutputs(options: { jobId: string; outputs: readonly PlannedOutput[] }): Promise<void>;
+}
+
+/** The registered functions, one per job type. */
+export interface FunctionDirectory {
+  readonly appId: string;
+  functionId(type: JobType): string;
 }

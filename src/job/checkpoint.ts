@@ -1,0 +1,158 @@
+import { z } from "zod";
+import { MirumojiError } from "./errors.ts";
+import { factsFor, factsSchema, missingFact, type StoredFacts } from "./facts.ts";
+import { type Decision, MACHINE, PATH, type WorkingState } from "./machine.ts";
+
+const WORKING_STATES = [...PATH, "undo"] as const satisfies WorkingState[];
+const count = z.int().nonnegative();
+
+/** How long a job was in a state and how many tries it took; a state that is entered twice adds up. */
+const visitSchema = z.object({ state: z.enum(WORKING_STATES), ms: count, attempts: count });
+export type Visit = z.output<typeof visitSchema>;
+
+/** Why a job ends in `failed` or `cancelled`. */
+export const failureSchema = z.object({ code: z.string(), message: z.string() });
+export type Failure = z.output<typeof failureSchema>;
+
+/** The durable facts of a live job: one record, replaced as a whole, fenced by the lease. */
+export const checkpointSchema = z.object({
+  v: z.literal(1),
+  state: z.enum(WORKING_STATES),
+  /** The try that runs or comes next, counted from 1. */
+  attempt: count.min(1),
+  /** How often a remote resource vanished. */
+  lost: count,
+  /** Epoch milliseconds: first activation of the job, and when it entered its state. */
+  startedAt: count,
+  enteredAt: count,
+  /** The states it has left, oldest first. */
+  visits: z.array(visitSchema),
+  facts: factsSchema,
+  /** How and why it ends, and from which state it unwinds; only in state `undo`. */
+  ending: z.enum(["failed", "cancelled"]).optional(),
+  failure: failureSchema.optional(),
+  unwindFrom: z.enum(PATH).optional(),
+});
+export type Checkpoint = z.output<typeof checkpointSchema>;
+
+/** The checkpoint of a job that nobody has worked on yet. */
+export function firstCheckpoint(now: number): Checkpoint {
+  return {
+    v: 1,
+    state: PATH[0],
+    attempt: 1,
+    lost: 0,
+    startedAt: now,
+    enteredAt: now,
+    visits: [],
+    facts: {},
+  };
+}
+
+/**
+ * Reads a stored checkpoint.
+ *
+ * @throws MirumojiError `CHECKPOINT_CORRUPT`
+ */
+export function decodeCheckpoint(text: string): Checkpoint {
+  const parsed = z
+    .string()
+    .transform((json, context) => {
+      try {
+        return JSON.parse(json) as unknown;
+      } catch {
+        context.addIssue("is not JSON");
+        return z.NEVER;
+      }
+    })
+    .pipe(checkpointSchema)
+    .safeParse(text);
+  if (!parsed.success) {
+    throw new MirumojiError(
+      "CHECKPOINT_CORRUPT",
+      `the checkpoint cannot be read: ${z.prettifyError(parsed.error)}`,
+    );
+  }
+  const missing = missingFact(parsed.data.state, parsed.data.facts);
+  if (missing !== null) {
+    throw new MirumojiError("CHECKPOINT_CORRUPT", `the checkpoint in ${parsed.data.state} lacks ${missing}`);
+  }
+  return parsed.data;
+}
+
+/** Text for the store. */
+export function encodeCheckpoint(checkpoint: Checkpoint): string {
+  return JSON.stringify(checkpoint);
+}
+
+/** The checkpoint after a step earned facts without leaving its state (the call's ID, before it is started). */
+export function withFacts(checkpoint: Checkpoint, facts: StoredFacts): Checkpoint {
+  return { ...checkpoint, facts: { ...checkpoint.facts, ...facts } };
+}
+
+/** The checkpoint in its next working state. */
+export function moved(
+  checkpoint: Checkpoint,
+  to: WorkingState,
+  gained: StoredFacts,
+  now: number,
+): Checkpoint {
+  return {
+    ...enter(checkpoint, to, now),
+    facts: { ...checkpoint.facts, ...gained },
+  };
+}
+
+/** The checkpoint one try later. */
+export function retried(checkpoint: Checkpoint): Checkpoint {
+  return { ...checkpoint, attempt: checkpoint.attempt + 1 };
+}
+
+/** The checkpoint back in the state that makes again what vanished. */
+export function rewound(checkpoint: Checkpoint, to: WorkingState, now: number): Checkpoint {
+  const back = PATH.find((state) => state === to) ?? PATH[0];
+  return {
+    ...enter(checkpoint, back, now),
+    facts: factsFor(back, checkpoint.facts),
+    lost: checkpoint.lost + 1,
+  };
+}
+
+/** The checkpoint that starts to undo. */
+export function unwound(
+  checkpoint: Checkpoint,
+  decision: Extract<Decision, { kind: "unwind" }>,
+  failure: Failure,
+  now: number,
+): Checkpoint {
+  const from = PATH.find((state) => state === checkpoint.state);
+  return {
+    ...enter(checkpoint, "undo", now),
+    ending: decision.ending,
+    failure,
+    ...(from === undefined ? {} : { unwindFrom: from }),
+  };
+}
+
+/** The states a job has been in, with the one it is leaving now. */
+export function visitsUntil(checkpoint: Checkpoint, now: number): Visit[] {
+  const last: Visit = {
+    state: checkpoint.state,
+    ms: Math.max(0, Math.round(now - checkpoint.enteredAt)),
+    attempts: checkpoint.attempt,
+  };
+  const same = checkpoint.visits.find((visit) => visit.state === last.state);
+  if (same === undefined) return [...checkpoint.visits, last];
+  return checkpoint.visits.map((visit) =>
+    visit === same ? { ...visit, ms: visit.ms + last.ms, attempts: visit.attempts + last.attempts } : visit,
+  );
+}
+
+function enter(checkpoint: Checkpoint, state: WorkingState, now: number): Checkpoint {
+  return { ...checkpoint, state, attempt: 1, enteredAt: now, visits: visitsUntil(checkpoint, now) };
+}
+
+/** Whether the table knows the state (for callers that hold any string). */
+export function isWorkingState(state: string): state is WorkingState {
+  return Object.hasOwn(MACHINE, state);
+}

@@ -1,0 +1,144 @@
+import { z } from "zod";
+
+/** The version that producers write into `v`. A worker refuses versions it does not know. */
+export const CONTRACT_VERSION = 1;
+
+/** Both job types; each has a queue of its own name. */
+export const JOB_TYPES = ["transcribe", "convert"] as const;
+export type JobType = (typeof JOB_TYPES)[number];
+
+/** Subtitle and text formats; several come from one GPU run. */
+export const SUBTITLE_FORMATS = ["srt", "vtt", "json", "txt", "joined"] as const;
+export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
+
+const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
+
+const mediaPath = (what: string) =>
+  z
+    .string()
+    .min(1)
+    .max(4096)
+    .describe(`${what}, relative to the media root (HOST_MEDIA_PATH); it must stay inside it.`);
+
+/**
+ * Whisper options that Mirumoji curated for long Japanese media, with its defaults. Engines other than
+ * Whisper refuse a value that is not the default and that they cannot honour.
+ */
+const whisperOptions = {
+  beam_size: z.int().min(1).max(20).default(5).describe("Beams kept while decoding."),
+  best_of: z.int().min(1).max(20).default(5).describe("Candidates when sampling (temperature above 0)."),
+  patience: z.number().min(0).max(10).default(1).describe("Beam search patience factor."),
+  length_penalty: z.number().min(-10).max(10).default(1).describe("Exponential length penalty."),
+  temperature: z.number().min(0).max(1).default(0).describe("Sampling temperature; 0 is greedy."),
+  compression_ratio_threshold: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(2)
+    .describe("Text that compresses better than this counts as a repetition loop and is decoded again."),
+  log_prob_threshold: z
+    .number()
+    .min(-100)
+    .max(0)
+    .default(-1)
+    .describe("Average log probability below which a segment is decoded again."),
+  no_speech_threshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .describe("Probability of silence above which a segment is dropped."),
+  condition_on_previous_text: z
+    .boolean()
+    .default(false)
+    .describe("Feed the previous text to the decoder; off, because it makes loops in long media."),
+  initial_prompt: z.string().max(2000).nullable().default(null).describe("Text that primes the decoder."),
+  vad_filter: z.boolean().default(false).describe("Drop silence before decoding (voice activity detection)."),
+};
+
+/** A transcribe job as producers write it. */
+export const transcribeRequestSchema = z
+  .strictObject({
+    v: version,
+    input: mediaPath("The media file to transcribe"),
+    output: mediaPath("Where the result goes; the extension of each format is put in place of its own")
+      .optional()
+      .meta({ description: "Where the result goes, relative to the media root. Default: beside the input." }),
+    formats: z
+      .array(z.enum(SUBTITLE_FORMATS))
+      .min(1)
+      .max(SUBTITLE_FORMATS.length)
+      .refine((formats) => new Set(formats).size === formats.length, "has the same format twice")
+      .default(["srt"])
+      .describe("Files to write; `joined` is the segment texts joined by the Japanese full stop."),
+    language: z
+      .string()
+      .regex(/^[a-z]{2,3}$/, "must be a language code such as `ja` or `en`")
+      .default("ja")
+      .describe("Spoken language, ISO 639 code."),
+    ...whisperOptions,
+    clean_audio: z
+      .boolean()
+      .default(false)
+      .describe("Band-pass 300 to 3400 Hz and loudness normalisation before transcribing."),
+  })
+  .meta({ title: "Transcribe request", description: "A transcribe job, version 1." });
+
+const evenSize = z
+  .string()
+  .regex(/^[1-9]\d{1,4}x[1-9]\d{1,4}$/, "must look like 1280x720")
+  .refine(
+    (size) => size.split("x").every((side) => Number(side) >= 16 && Number(side) <= 16_384),
+    "must have sides of 16 to 16384 pixels",
+  );
+
+/** A convert job as producers write it. */
+export const convertRequestSchema = z
+  .strictObject({
+    v: version,
+    input: mediaPath("The media file to convert"),
+    output: mediaPath("The MP4 to write")
+      .optional()
+      .meta({ description: "The MP4 to write, relative to the media root. Default: beside the input." }),
+    resolution: evenSize
+      .default("1280x720")
+      .describe("Largest frame; the aspect is kept and the source never enlarged."),
+    target_bitrate: z
+      .string()
+      .regex(/^[1-9]\d{0,6}[kM]?$/, "must look like 2500k or 4M")
+      .default("2500k")
+      .describe("Average video bit rate, bits per second, with k or M."),
+    preset: z
+      .enum(["performance", "balanced", "quality"])
+      .default("balanced")
+      .describe("Speed against size."),
+  })
+  .meta({
+    title: "Convert request",
+    description: "A convert job, version 1: H.264 and AAC in MP4, faststart.",
+  });
+
+/** Schema of each job type's request. */
+export const REQUEST_SCHEMAS = {
+  transcribe: transcribeRequestSchema,
+  convert: convertRequestSchema,
+} as const;
+
+/** A request with every default filled in. */
+export type TranscribeRequest = z.output<typeof transcribeRequestSchema>;
+export type ConvertRequest = z.output<typeof convertRequestSchema>;
+export interface Requests {
+  transcribe: TranscribeRequest;
+  convert: ConvertRequest;
+}
+
+/** A request as a producer may write it: `v` is put in by the SDK, defaults may be left out. */
+export type TranscribeOptions = Omit<z.input<typeof transcribeRequestSchema>, "v">;
+export type ConvertOptions = Omit<z.input<typeof convertRequestSchema>, "v">;
+export interface RequestOptions {
+  transcribe: TranscribeOptions;
+  convert: ConvertOptions;
+}
+
+/** One job's request with its type, as the worker sees it. */
+export type JobRequest = { [T in JobType]: { readonly type: T; readonly request: Requests[T] } }[JobType];

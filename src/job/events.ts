@@ -1,0 +1,63 @@
+import type { JobType } from "./contract.ts";
+import type { ErrorCode } from "./errors.ts";
+import type { FinalState, JobState, WorkingState } from "./machine.ts";
+import type { JobReport } from "./summary.ts";
+
+/** What every event says about its job. */
+export interface JobIdentity {
+  readonly jobId: string;
+  /** `unknown` for garbage that some other program put into the queue. */
+  readonly type: JobType | "unknown";
+}
+
+/**
+ * The catalogue of what happens to jobs. Logs, metrics and traces subscribe to it; nothing else in the
+ * core writes a log line or counts.
+ */
+export interface JobEvents {
+  /** A worker took the job. `resumedAt` is the state of its checkpoint when it was worked on before. */
+  "job.started": JobIdentity & { waitedMs: number; resumedAt: WorkingState | null };
+  /** A step is about to run. */
+  "step.started": JobIdentity & { state: WorkingState; attempt: number };
+  /** A step reported; `code` is there when it was not done. */
+  "step.finished": JobIdentity & {
+    state: WorkingState;
+    attempt: number;
+    outcome: "done" | "transient" | "permanent" | "throttled" | "lost" | "cancelled" | "interrupted";
+    ms: number;
+    code: ErrorCode | null;
+    message: string | null;
+    cause: unknown;
+  };
+  /** The machine committed a change of state. */
+  "job.moved": JobIdentity & {
+    from: JobState;
+    to: JobState;
+    ms: number;
+    volumeId: string | null;
+    callId: string | null;
+  };
+  /** The job waits for its next try. */
+  "job.delayed": JobIdentity & { state: WorkingState; attempt: number; delayMs: number; code: ErrorCode };
+  /** The worker handed the job back without spending an attempt. */
+  "job.released": JobIdentity & { state: WorkingState; code: ErrorCode };
+  /** A checkpoint write was refused: another worker owns the job. */
+  "job.fenced": JobIdentity & { state: WorkingState };
+  /** The job is over. */
+  "job.finished": JobIdentity & {
+    status: FinalState;
+    ms: number;
+    code: ErrorCode | string | null;
+    message: string | null;
+    report: JobReport | null;
+  };
+  /** One line that the container printed. */
+  "call.log": JobIdentity & { callId: string; line: string; stream: "stdout" | "stderr" | "system" };
+  /** An undo action or another best-effort clean-up did not work; the reaper has to. */
+  "cleanup.failed": JobIdentity & { action: string; message: string };
+}
+
+export type JobEventName = keyof JobEvents;
+
+/** Takes every event; a subscriber that throws must not disturb the job. */
+export type EmitJobEvent = <N extends JobEventName>(name: N, event: JobEvents[N]) => void;

@@ -1,0 +1,136 @@
+import type { ErrorCode } from "./errors.ts";
+import type { Outcome } from "./outcome.ts";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** A working state: it owns exactly one step, of the same name. */
+export type WorkingState = "createVolume" | "upload" | "call" | "download" | "deleteVolume" | "undo";
+/** Where a job stands. `queued` is before the first activation; the last three are final. */
+export type JobState = "queued" | WorkingState | FinalState;
+export type FinalState = "completed" | "failed" | "cancelled";
+
+/** What reverses a state; it is on record (in the checkpoint's state) before the step runs. */
+export type UndoAction = "deleteVolume" | "cancelCall" | "removePartialOutputs";
+
+interface Rule {
+  /** The state that success leads to. */
+  readonly next: WorkingState | FinalState;
+  /** How many tries a transient outcome may cost, the first one included. */
+  readonly attempts: number;
+  /** Ceiling of the first pause; it doubles with each attempt up to the longest. Full jitter below it. */
+  readonly firstBackoffMs: number;
+  readonly longestBackoffMs: number;
+  /** How long one attempt may take; null where the step has a clock of its own. */
+  readonly attemptDeadlineMs: number | null;
+  /** What must be undone once this state was entered. */
+  readonly undo: UndoAction | null;
+  /** For people: what the step does. */
+  readonly about: string;
+}
+
+/**
+ * THE TABLE: one row per state with work left. `decide` reads it and nothing else decides anything;
+ * `docs/lifecycle.md` is generated from it.
+ */
+// oxfmt-ignore
+export const MACHINE = {
+  createVolume: { next: "upload",       attempts: 8,  firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 2 * MINUTE,  undo: "deleteVolume",         about: "make an ephemeral volume and enter it in the ledger" },
+  upload:       { next: "call",         attempts: 8,  firstBackoffMs: 2 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: 12 * HOUR,   undo: null,                   about: "send the input into the volume, in blocks" },
+  call:         { next: "download",     attempts: 3,  firstBackoffMs: 5 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: null,        undo: "cancelCall",           about: "open the GPU call, start it, wait for its result" },
+  download:     { next: "deleteVolume", attempts: 8,  firstBackoffMs: 2 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: 12 * HOUR,   undo: "removePartialOutputs", about: "fetch the result and write the outputs" },
+  deleteVolume: { next: "completed",    attempts: 10, firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 2 * MINUTE,  undo: null,                   about: "delete the volume" },
+  undo:         { next: "failed",       attempts: 10, firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 5 * MINUTE,  undo: null,                   about: "cancel the call, delete the volume, remove partial outputs" },
+} as const satisfies Record<WorkingState, Rule>;
+
+/** The forward path, in order. */
+export const PATH = [
+  "createVolume",
+  "upload",
+  "call",
+  "download",
+  "deleteVolume",
+] as const satisfies WorkingState[];
+
+/** Where a job goes back to when a remote resource vanished. */
+export const LOST_GOES_TO: Partial<Record<ErrorCode, WorkingState>> = {
+  VOLUME_LOST: "createVolume",
+  CALL_LOST: "call",
+  PLATFORM_FAILED: "call",
+};
+
+/** How often a job may lose a remote resource before it fails. */
+export const LOST_BUDGET = 3;
+/** How often workers may die on a job before it fails: the input may be what kills them. */
+export const CRASH_BUDGET = 20;
+
+/** What the machine does about an outcome. */
+export type Decision =
+  /** Go to the next state; attempts start anew. */
+  | { readonly kind: "move"; readonly to: WorkingState | FinalState }
+  /** Stay and look again at once; costs nothing. */
+  | { readonly kind: "again" }
+  /** Wait up to `ceilingMs` (full jitter), then try again; costs an attempt. */
+  | { readonly kind: "retry"; readonly ceilingMs: number }
+  /** Pause the whole queue for `pauseMs`; costs nothing. */
+  | { readonly kind: "slow"; readonly pauseMs: number }
+  /** Go back to make again what vanished; costs one of the lost budget. */
+  | { readonly kind: "rewind"; readonly to: WorkingState }
+  /** Hand the job back to the queue; costs nothing. */
+  | { readonly kind: "release" }
+  /** Undo what was done, then end. */
+  | { readonly kind: "unwind"; readonly ending: "failed" | "cancelled" };
+
+/** Where the job stands when an outcome arrives. */
+export interface Position {
+  readonly state: WorkingState;
+  /** The try that just ended, counted from 1. */
+  readonly attempt: number;
+  /** How often the job has lost a remote resource so far. */
+  readonly lost: number;
+  /** How the job ends once it is undone; only read in state `undo`. */
+  readonly ending: "failed" | "cancelled";
+}
+
+/** Pause of the queue when a quota is hit and the server names no time. */
+export const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
+
+/** Pure: every transition in the system is decided here, and nowhere else. */
+export function decide(position: Position, outcome: Outcome): Decision {
+  const { state, attempt } = position;
+  const rule: Rule = MACHINE[state];
+  if (outcome.kind === "done") return { kind: "move", to: state === "undo" ? position.ending : rule.next };
+  if (outcome.kind === "pending") return { kind: "again" };
+  if (outcome.kind === "interrupted") return { kind: "release" };
+  if (outcome.kind === "throttled")
+    return { kind: "slow", pauseMs: outcome.retryAfterMs ?? DEFAULT_SLOWDOWN_MS };
+  if (outcome.kind === "transient" && attempt < rule.attempts) {
+    return { kind: "retry", ceilingMs: backoffCeilingMs(rule, attempt) };
+  }
+  // Undoing that cannot be done ends the job all the same: what is left over is the reaper's.
+  if (state === "undo") return { kind: "move", to: position.ending };
+  // The outputs are written: that the volume cannot be deleted, or a late cancel, must not fail the job.
+  if (state === "deleteVolume") return { kind: "move", to: rule.next };
+  if (outcome.kind === "cancelled") return { kind: "unwind", ending: "cancelled" };
+  if (outcome.kind === "lost" && position.lost < LOST_BUDGET) {
+    return { kind: "rewind", to: LOST_GOES_TO[outcome.error.code] ?? "createVolume" };
+  }
+  return { kind: "unwind", ending: "failed" };
+}
+
+/** The pause before the next attempt is drawn from 0 to this. */
+export function backoffCeilingMs(rule: Rule, attempt: number): number {
+  return Math.min(rule.longestBackoffMs, rule.firstBackoffMs * 2 ** (attempt - 1));
+}
+
+/** Full jitter: a draw from 0 to the ceiling. `random` is in [0, 1). */
+export function fullJitterMs(ceilingMs: number, random: number): number {
+  return Math.round(ceilingMs * random);
+}
+
+/** What must be undone for a job that stands in `state`, newest first. */
+export function undoActions(state: WorkingState): readonly UndoAction[] {
+  const reached = PATH.slice(0, PATH.findIndex((candidate) => candidate === state) + 1);
+  return reached.flatMap((passed) => MACHINE[passed].undo ?? []).toReversed();
+}

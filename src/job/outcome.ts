@@ -1,0 +1,33 @@
+import type { MirumojiError } from "./errors.ts";
+
+/** What an attempt of a step reported. Expected results are values; only errors are thrown. */
+export type Outcome =
+  | { readonly kind: "done" }
+  /** The call is still running. */
+  | { readonly kind: "pending" }
+  | { readonly kind: "transient"; readonly error: MirumojiError }
+  | { readonly kind: "permanent"; readonly error: MirumojiError }
+  | { readonly kind: "throttled"; readonly error: MirumojiError; readonly retryAfterMs: number | undefined }
+  | { readonly kind: "lost"; readonly error: MirumojiError }
+  | { readonly kind: "cancelled"; readonly error: MirumojiError }
+  | { readonly kind: "interrupted"; readonly error: MirumojiError };
+
+/** The one place where an error becomes an outcome: its kind says which. */
+export function outcomeOf(error: MirumojiError): Outcome {
+  switch (error.kind) {
+    case "input":
+    case "remote":
+    case "defect":
+      return { kind: "permanent", error };
+    case "transient":
+      return { kind: "transient", error };
+    case "quota":
+      return { kind: "throttled", error, retryAfterMs: error.retryAfterMs };
+    case "lost":
+      return { kind: "lost", error };
+    case "cancelled":
+      return { kind: "cancelled", error };
+    case "interrupted":
+      return { kind: "interrupted", error };
+  }
+}

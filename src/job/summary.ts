@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { failureSchema } from "./checkpoint.ts";
+import { outputFileSchema } from "./facts.ts";
+
+const count = z.number().nonnegative();
+
+/** The public status of a job. BullMQ has no `cancelled`: it is a failed job with our code. */
+export const JOB_STATUSES = ["queued", "running", "completed", "failed", "cancelled"] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+/** Time spent in a state; the last one is still running while the job is. */
+const stateTimeSchema = z.object({ state: z.string(), ms: count, attempts: count });
+
+/** Where the running state is: bytes of a transfer, or the handler's own fraction. */
+export const stepProgressSchema = z.object({
+  doneBytes: count.optional(),
+  totalBytes: count.optional(),
+  bytesPerSecond: count.optional(),
+  /** Of the state, 0 to 1. */
+  fraction: z.number().min(0).max(1).optional(),
+  /** What the handler is at: download, prepare, transcribe, convert, upload. */
+  stage: z.string().optional(),
+  etaSeconds: count.optional(),
+});
+export type StepProgress = z.output<typeof stepProgressSchema>;
+
+/** What a finished job says about its work. */
+const reportSchema = z.object({
+  engine: z.string(),
+  mediaSeconds: count,
+  gpuSeconds: count,
+  inputBytes: count,
+  sentBytes: count,
+  warnings: z.array(z.string()),
+});
+export type JobReport = z.output<typeof reportSchema>;
+
+/** What is shown of a job while it runs and after; kept as BullMQ's job progress, so that Bull Board sees it. */
+export const summarySchema = z.object({
+  v: z.literal(1),
+  state: z.string(),
+  status: z.enum(JOB_STATUSES),
+  startedAt: count.optional(),
+  states: z.array(stateTimeSchema),
+  step: stepProgressSchema.optional(),
+  outputs: z.array(outputFileSchema),
+  report: reportSchema.optional(),
+  error: failureSchema.nullable(),
+});
+export type JobSummary = z.output<typeof summarySchema>;
+
+/** A job as `status --json` and the SDK show it. */
+export interface JobView {
+  readonly id: string;
+  readonly type: string;
+  readonly state: string;
+  readonly status: JobStatus;
+  readonly input: string | null;
+  readonly outputs: JobSummary["outputs"];
+  readonly error: JobSummary["error"];
+  readonly states: JobSummary["states"];
+  readonly step: StepProgress | null;
+  readonly report: JobReport | null;
+  /** Epoch milliseconds. */
+  readonly submittedAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+}
+
+/** The summary of a job that no worker has touched. */
+export const QUEUED_SUMMARY: JobSummary = {
+  v: 1,
+  state: "queued",
+  status: "queued",
+  states: [],
+  outputs: [],
+  error: null,
+};
+
+/** Whether nothing will happen to the job any more. */
+export function isFinal(status: JobStatus): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}

@@ -1,0 +1,18 @@
+import type { MediaFiles } from "../steps/ports.ts";
+import { openInput } from "./input.ts";
+import type { MediaRoot } from "./media-root.ts";
+import { checkOutput, removePartialOutput, writeOutput } from "./output.ts";
+
+/** The files of jobs, all inside one media root. */
+export function createMediaFiles(root: MediaRoot): MediaFiles {
+  return {
+    openInput: async (options) => await openInput(root, options),
+    checkOutputs: async (outputs) => {
+      for (const output of outputs) await checkOutput(root, output);
+    },
+    writeOutput: async (options) => await writeOutput(root, options),
+    removePartialOutputs: async ({ jobId, outputs }) => {
+      for (const output of outputs) await removePartialOutput(root, jobId, output);
+    },
+  };
+}

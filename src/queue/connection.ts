@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { Redis, type Result } from "ioredis";
+import { MirumojiError } from "../job/errors.ts";
+
+declare module "ioredis" {
+  interface RedisCommander<Context> {
+    mirumojiCommit(...keysAndArgs: string[]): Result<number, Context>;
+    mirumojiSettle(...keysAndArgs: string[]): Result<number, Context>;
+  }
+}
+
+const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
+
+/**
+ * Opens one connection with our scripts on it. Commands wait while Redis is away (a worker must outlive
+ * its Redis); `failFast` is for programs that people wait for.
+ */
+export function connectRedis(url: string, options: { failFast?: boolean } = {}): Redis {
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: options.failFast === true ? 1 : null,
+    enableReadyCheck: true,
+    lazyConnect: true,
+    ...(options.failFast === true ? { connectTimeout: 5000, retryStrategy: () => null } : {}),
+  });
+  redis.defineCommand("mirumojiCommit", { numberOfKeys: 6, lua: script("commit") });
+  redis.defineCommand("mirumojiSettle", { numberOfKeys: 5, lua: script("settle") });
+  return redis;
+}
+
+/**
+ * Waits until Redis answers.
+ *
+ * @throws MirumojiError `REDIS_UNAVAILABLE`; credentials in the URL are not shown
+ */
+export async function ensureRedis(redis: Redis, url: string): Promise<void> {
+  try {
+    if (redis.status === "wait") await redis.connect();
+    await redis.ping();
+  } catch (cause) {
+    throw new MirumojiError(
+      "REDIS_UNAVAILABLE",
+      `Redis does not answer at ${withoutCredentials(url)}; is it running, and is REDIS_URL right?`,
+      { cause },
+    );
+  }
+}
+
+/** A Redis URL that may be shown and logged. */
+export function withoutCredentials(url: string): string {
+  try {
+    const parsed = new URL(url);
+    parsed.username = "";
+    parsed.password = "";
+    return parsed.toString();
+  } catch {
+    return "(unreadable URL)";
+  }
+}

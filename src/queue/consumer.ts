@@ -1,0 +1,163 @@
+import {
+  DelayedError,
+  type Job,
+  type Queue,
+  RateLimitError,
+  UnrecoverableError,
+  WaitingError,
+  Worker,
+} from "bullmq";
+import type { Redis } from "ioredis";
+import { MirumojiError } from "../job/errors.ts";
+import type { JobSummary } from "../job/summary.ts";
+import { createLease, type Lease } from "./lease.ts";
+
+/** BullMQ handing a job to this worker. */
+export interface Delivery {
+  readonly jobId: string;
+  readonly queue: string;
+  /** What the producer called it and sent; nothing about it is checked yet. */
+  readonly name: string;
+  readonly data: unknown;
+  /** True when no worker had the job before: there is no checkpoint to read. */
+  readonly isFirst: boolean;
+  /** How often a worker died or stalled on it. */
+  readonly crashes: number;
+  readonly submittedAt: number;
+  readonly lease: Lease;
+  /** Aborts with a `MirumojiError`: the worker stops or the lease is lost. */
+  readonly signal: AbortSignal;
+}
+
+/** How a delivery ended. */
+export type DeliveryResult =
+  | { readonly kind: "completed"; readonly summary: JobSummary; readonly settle: () => Promise<void> }
+  | {
+      readonly kind: "failed";
+      readonly code: string;
+      readonly message: string;
+      readonly settle: () => Promise<void>;
+    }
+  | { readonly kind: "delayed"; readonly delayMs: number }
+  | { readonly kind: "slow"; readonly pauseMs: number }
+  | { readonly kind: "released" }
+  /** Another worker owns the job. */
+  | { readonly kind: "fenced" };
+
+export interface ConsumerOptions {
+  readonly queue: Queue;
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly concurrency: number;
+  /** How long a lease holds without renewal; a third of it is the renewal interval. */
+  readonly leaseMs: number;
+  /** How often dead workers' jobs are looked for. */
+  readonly stalledIntervalMs: number;
+  readonly handle: (delivery: Delivery) => Promise<DeliveryResult>;
+  readonly onError: (error: unknown) => void;
+  readonly now: () => number;
+}
+
+export interface Consumer {
+  /** Stops taking jobs, aborts the running ones with `INTERRUPTED` and waits until all are handed back. */
+  stop(): Promise<void>;
+  readonly activeCount: () => number;
+}
+
+/**
+ * Takes jobs from one queue. `maxStalledCount` is out of the way on purpose: at BullMQ's default two
+ * crashes fail a job without calling the processor, and nothing would clean up; the runner has its own
+ * crash budget.
+ */
+export function startConsumer(options: ConsumerOptions): Consumer {
+  const { queue, redis, prefix } = options;
+  const active = new Map<string, AbortController>();
+  const stopping = new AbortController();
+
+  const worker = new Worker(
+    queue.name,
+    // Three parameters on purpose: BullMQ passes a signal only to processors that declare it.
+    async (job: Job, token: string | undefined, bullSignal: AbortSignal | undefined) => {
+      const controller = new AbortController();
+      const jobId = job.id ?? "";
+      active.set(jobId, controller);
+      bullSignal?.addEventListener("abort", () => controller.abort(leaseLost()), { once: true });
+      const signal = AbortSignal.any([controller.signal, stopping.signal]);
+      try {
+        const lease = createLease(redis, { prefix, queue: queue.name, jobId, token: token ?? "" });
+        const result = await options.handle({
+          jobId,
+          queue: queue.name,
+          name: job.name,
+          data: job.data,
+          isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
+          crashes: job.stalledCounter,
+          submittedAt: job.timestamp,
+          lease,
+          signal,
+        });
+        return await hand(job, token, result);
+      } finally {
+        active.delete(jobId);
+      }
+    },
+    {
+      connection: redis,
+      prefix,
+      concurrency: options.concurrency,
+      lockDuration: options.leaseMs,
+      lockRenewTime: Math.floor(options.leaseMs / 3),
+      stalledInterval: options.stalledIntervalMs,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    },
+  );
+
+  const settlers = new Map<string, () => Promise<void>>();
+  /** Tells BullMQ, in its own words, what became of the job. */
+  async function hand(job: Job, token: string | undefined, result: DeliveryResult): Promise<JobSummary> {
+    switch (result.kind) {
+      case "completed":
+        settlers.set(job.id ?? "", result.settle);
+        return result.summary;
+      case "failed":
+        settlers.set(job.id ?? "", result.settle);
+        throw new UnrecoverableError(`${result.code}: ${result.message}`);
+      case "delayed":
+        await job.moveToDelayed(options.now() + result.delayMs, token);
+        throw new DelayedError();
+      case "slow":
+        await queue.rateLimit(result.pauseMs);
+        throw new RateLimitError();
+      case "released":
+        await job.moveToWait(token);
+        throw new WaitingError();
+      case "fenced":
+        // Not ours any more: BullMQ is told that it moved, so that it writes nothing.
+        throw new WaitingError();
+    }
+  }
+  const settle = (job: Job | undefined) => {
+    const run = settlers.get(job?.id ?? "");
+    settlers.delete(job?.id ?? "");
+    run?.().catch(options.onError);
+  };
+  worker.on("completed", (job) => settle(job));
+  worker.on("failed", (job) => settle(job));
+  worker.on("lockRenewalFailed", (jobIds) => {
+    for (const id of jobIds) active.get(id)?.abort(leaseLost());
+  });
+  worker.on("error", options.onError);
+
+  return {
+    activeCount: () => active.size,
+    async stop() {
+      const closing = worker.close();
+      stopping.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
+      await closing;
+    },
+  };
+}
+
+function leaseLost(): MirumojiError {
+  return new MirumojiError("LEASE_LOST", "another worker owns the job now");
+}

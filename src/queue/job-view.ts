@@ -1,0 +1,75 @@
+import type { Job, JobState as QueueState } from "bullmq";
+import {
+  type JobStatus,
+  type JobSummary,
+  type JobView,
+  isFinal,
+  QUEUED_SUMMARY,
+  summarySchema,
+} from "../job/summary.ts";
+
+/** A job as people and programs see it, from what BullMQ keeps. Never throws on another program's garbage. */
+export function viewOf(job: Job, queueState: QueueState | "unknown"): JobView {
+  const summary = summaryOf(job, queueState);
+  return {
+    id: job.id ?? "",
+    type: job.name,
+    state: summary.state,
+    status: summary.status,
+    input: inputOf(job.data),
+    outputs: summary.outputs,
+    error: summary.error,
+    states: summary.states,
+    step: summary.step ?? null,
+    report: summary.report ?? null,
+    submittedAt: job.timestamp,
+    startedAt: summary.startedAt ?? job.processedOn ?? null,
+    finishedAt: job.finishedOn ?? null,
+  };
+}
+
+function summaryOf(job: Job, queueState: QueueState | "unknown"): JobSummary {
+  const progress = read(job.progress);
+  if (queueState === "completed") {
+    const returned = read(job.returnvalue);
+    return returned ?? { ...(progress ?? QUEUED_SUMMARY), state: "completed", status: "completed" };
+  }
+  if (queueState === "failed") {
+    if (progress !== null && isFinal(progress.status)) return progress;
+    return failedWithoutUs(progress, job.failedReason);
+  }
+  // A finished job that an operator retried waits with the summary of its first life.
+  if (progress === null || isFinal(progress.status)) {
+    return queueState === "active"
+      ? { ...QUEUED_SUMMARY, state: "createVolume", status: "running" }
+      : QUEUED_SUMMARY;
+  }
+  return progress;
+}
+
+/** The end of a job whose last summary was never written: the reason is `CODE: message`. */
+function failedWithoutUs(progress: JobSummary | null, reason: string | undefined): JobSummary {
+  const [, code, message] = /^([A-Z_]+): ([\s\S]*)$/u.exec(reason ?? "") ?? [
+    null,
+    "UNEXPECTED",
+    reason ?? "",
+  ];
+  const status: JobStatus = code === "CANCELLED" ? "cancelled" : "failed";
+  return {
+    ...(progress ?? QUEUED_SUMMARY),
+    state: status,
+    status,
+    error: { code: code ?? "UNEXPECTED", message: message ?? "" },
+  };
+}
+
+function read(value: unknown): JobSummary | null {
+  const parsed = summarySchema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+function inputOf(data: unknown): string | null {
+  if (typeof data !== "object" || data === null) return null;
+  const input: unknown = Reflect.get(data, "input");
+  return typeof input === "string" ? input : null;
+}

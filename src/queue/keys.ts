@@ -1,0 +1,26 @@
+/** Every key that is ours, beside BullMQ's own and in the same hash slot (the prefix is a hash tag). */
+export const DEFAULT_PREFIX = "{mirumoji}";
+
+/** The keys of one job and of its queue. */
+export function jobKeys(prefix: string, queue: string, jobId: string) {
+  const job = `${prefix}:${queue}:${jobId}`;
+  return {
+    /** BullMQ's hash of the job. */
+    job,
+    /** BullMQ's lease: its value is the token of the owner. */
+    lock: `${job}:lock`,
+    /** BullMQ's list of log lines. */
+    logs: `${job}:logs`,
+    /** BullMQ's event stream of the queue. */
+    events: `${prefix}:${queue}:events`,
+    /** Ours: the durable facts of a live job. */
+    checkpoint: `${job}:checkpoint`,
+    /** Ours: every live volume. */
+    ledger: ledgerKey(prefix),
+  };
+}
+
+/** Hash of live volumes, by volume ID. */
+export function ledgerKey(prefix: string): string {
+  return `${prefix}:ledger`;
+}

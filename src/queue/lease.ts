@@ -1,0 +1,83 @@
+import type { Redis } from "ioredis";
+import { type Checkpoint, encodeCheckpoint } from "../job/checkpoint.ts";
+import type { JobSummary } from "../job/summary.ts";
+import { jobKeys } from "./keys.ts";
+
+/** A checkpoint that nobody touches for this long belongs to a job that was removed by hand. */
+const CHECKPOINT_TTL_MS = 30 * 24 * 3600 * 1000;
+const LOG_LINES_KEPT = 500;
+const EVENTS_KEPT = 10_000;
+
+/** What the ledger says about a live volume: enough for any process to keep it alive or remove it. */
+export interface LedgerEntry {
+  readonly queue: string;
+  readonly jobId: string;
+  readonly createdAt: number;
+  readonly callId: string | null;
+}
+
+/** What one write changes; all of it or nothing. */
+export interface Commit {
+  readonly checkpoint?: Checkpoint;
+  readonly ledger?: { volumeId: string; entry: LedgerEntry };
+  /** A volume that is no longer the job's. */
+  readonly strike?: string;
+  readonly summary?: JobSummary;
+  readonly log?: string;
+}
+
+/** The right to work on one job, until another worker has it. */
+export interface Lease {
+  /** The stored checkpoint as text, or null. */
+  load(): Promise<string | null>;
+  /** Writes while the lease holds; false means another worker owns the job: leave, touch nothing. */
+  commit(commit: Commit): Promise<boolean>;
+  /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
+  settle(end: { volumeId: string | null; summary: JobSummary; log: string }): Promise<void>;
+}
+
+/** The lease that BullMQ gave with `token`. */
+export function createLease(
+  redis: Redis,
+  options: { prefix: string; queue: string; jobId: string; token: string },
+): Lease {
+  const keys = jobKeys(options.prefix, options.queue, options.jobId);
+  return {
+    load: async () => await redis.hget(keys.checkpoint, "record"),
+    async commit({ checkpoint, ledger, strike, summary, log }) {
+      const written = await redis.mirumojiCommit(
+        keys.lock,
+        keys.checkpoint,
+        keys.ledger,
+        keys.job,
+        keys.events,
+        keys.logs,
+        options.token,
+        checkpoint === undefined ? "" : encodeCheckpoint(checkpoint),
+        String(CHECKPOINT_TTL_MS),
+        ledger?.volumeId ?? "",
+        ledger === undefined ? "" : JSON.stringify(ledger.entry),
+        strike ?? "",
+        summary === undefined ? "" : JSON.stringify(summary),
+        options.jobId,
+        log ?? "",
+        String(LOG_LINES_KEPT),
+        String(EVENTS_KEPT),
+      );
+      return written === 1;
+    },
+    async settle({ volumeId, summary, log }) {
+      await redis.mirumojiSettle(
+        keys.lock,
+        keys.checkpoint,
+        keys.ledger,
+        keys.job,
+        keys.logs,
+        volumeId ?? "",
+        JSON.stringify(summary),
+        log,
+        String(LOG_LINES_KEPT),
+      );
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import { JOB_TYPES, type JobType } from "../job/contract.ts";
+
+/** How long finished jobs can be looked at. */
+const DAY_SECONDS = 24 * 3600;
+const KEEP_COMPLETED = { age: 7 * DAY_SECONDS, count: 10_000 };
+const KEEP_FAILED = { age: 30 * DAY_SECONDS, count: 10_000 };
+
+export type Queues = Record<JobType, Queue>;
+
+/** The queue of each job type, on one connection. */
+export function openQueues(redis: Redis, prefix: string): Queues {
+  const open = (type: JobType) =>
+    new Queue(type, {
+      connection: redis,
+      prefix,
+      defaultJobOptions: {
+        // The machine counts attempts per state; BullMQ must not add its own.
+        attempts: 1,
+        removeOnComplete: KEEP_COMPLETED,
+        removeOnFail: KEEP_FAILED,
+      },
+    });
+  const queues = { transcribe: open("transcribe"), convert: open("convert") };
+  // Connection errors are reported where commands fail; without a listener they would end the process.
+  for (const type of JOB_TYPES) queues[type].on("error", () => undefined);
+  return queues;
+}
+
+/** Closes both; the connection stays open, it belongs to whoever opened it. */
+export async function closeQueues(queues: Queues): Promise<void> {
+  await Promise.all(JOB_TYPES.map(async (type) => await queues[type].close()));
+}

@@ -1,0 +1,38 @@
+import type { JobRequest } from "../job/contract.ts";
+import type { FactsAt, Gained, StoredFacts } from "../job/facts.ts";
+import type { WorkingState } from "../job/machine.ts";
+import type { StepProgress } from "../job/summary.ts";
+import type { Calls, FunctionDirectory, MediaFiles, Volumes } from "./ports.ts";
+
+/** The adapters that steps act through. */
+export interface StepTools {
+  readonly volumes: Volumes;
+  readonly calls: Calls;
+  readonly media: MediaFiles;
+  /** The registered app; awaited where it is needed, because registering takes a while. */
+  readonly runtime: () => Promise<FunctionDirectory>;
+  /** How long a call may take from opening to result, queueing and cold start included. */
+  readonly callDeadlineMs: number;
+  readonly now: () => number;
+}
+
+/** One job as a step sees it. */
+export interface StepJob<S extends WorkingState> {
+  readonly id: string;
+  readonly job: JobRequest;
+  readonly facts: FactsAt[S];
+  /** When the job entered this state, epoch milliseconds. */
+  readonly enteredAt: number;
+  /** Aborts when the job is cancelled, the lease is lost, the worker stops or the attempt's time is up. */
+  readonly signal: AbortSignal;
+  /** Reports where the step is; may be called often. */
+  readonly report: (progress: StepProgress) => void;
+  /** Writes facts down durably before the step goes on. */
+  readonly save: (facts: StoredFacts) => Promise<void>;
+}
+
+/** `pending`: not finished, nothing wrong, look again. */
+export type StepResult<S extends WorkingState> = Gained<S> | "pending";
+
+/** A step returns what it earned and throws `MirumojiError`s. Running it again must be safe. */
+export type Step<S extends WorkingState> = (job: StepJob<S>, tools: StepTools) => Promise<StepResult<S>>;

@@ -1,0 +1,14 @@
+import { planOutputs } from "../job/paths.ts";
+import type { Step } from "./context.ts";
+
+/** Checks the files first, so that a wrong request costs nothing, then makes the volume. */
+export const createVolume: Step<"createVolume"> = async ({ job, signal }, { volumes, media }) => {
+  await media.openInput({ path: job.request.input, needs: streamNeededBy(job.type), signal });
+  await media.checkOutputs(planOutputs(job));
+  return await volumes.create({ signal });
+};
+
+/** Which stream the input must hold. */
+export function streamNeededBy(type: "transcribe" | "convert"): "audio" | "video" {
+  return type === "transcribe" ? "audio" : "video";
+}

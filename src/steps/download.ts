@@ -1,0 +1,79 @@
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { OutputFile } from "../job/facts.ts";
+import { planOutputs } from "../job/paths.ts";
+import type { Step, StepJob, StepTools } from "./context.ts";
+import { parseSegments, type Transcript } from "./handler-contract.ts";
+import { transferReporter } from "./transfer-progress.ts";
+import { renderTranscript } from "./transcript-formats.ts";
+
+/** Fetches the result and writes the outputs: the MP4 as it is, subtitles rendered from the segments. */
+export const download: Step<"download"> = async (job, tools) => {
+  return {
+    outputs: job.job.type === "convert" ? await saveVideo(job, tools) : await saveSubtitles(job, tools),
+  };
+};
+
+async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
+  const outputs: OutputFile[] = [];
+  for (const output of planOutputs(job.job)) {
+    outputs.push(
+      await tools.media.writeOutput({
+        jobId: job.id,
+        output,
+        fill: async (into) => {
+          await tools.volumes.getFile({
+            volumeId: job.facts.volumeId,
+            remotePath: job.facts.result.path,
+            into,
+            signal: job.signal,
+            onProgress: transferReporter(job.report, tools.now),
+          });
+        },
+      }),
+    );
+  }
+  return outputs;
+}
+
+async function saveSubtitles(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
+  const transcript = await fetchTranscript(job, tools);
+  const outputs: OutputFile[] = [];
+  for (const output of planOutputs(job.job)) {
+    if (output.format === "mp4") continue;
+    const text = renderTranscript(output.format, transcript, job.facts.result.engine);
+    outputs.push(
+      await tools.media.writeOutput({
+        jobId: job.id,
+        output,
+        fill: async (into) => {
+          await into.writeFile(text);
+        },
+      }),
+    );
+  }
+  return outputs;
+}
+
+async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
+  const folder = await mkdtemp(join(tmpdir(), "mirumoji-"));
+  try {
+    const path = join(folder, "segments.json");
+    const into = await open(path, "wx");
+    try {
+      await tools.volumes.getFile({
+        volumeId: job.facts.volumeId,
+        remotePath: job.facts.result.path,
+        into,
+        signal: job.signal,
+        onProgress: transferReporter(job.report, tools.now),
+      });
+    } finally {
+      await into.close();
+    }
+    return parseSegments(await readFile(path, "utf8"));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

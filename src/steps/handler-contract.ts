@@ -1,0 +1,103 @@
+import { z } from "zod";
+import type { JobRequest } from "../job/contract.ts";
+import { isErrorCode, MirumojiError } from "../job/errors.ts";
+import { type FactsAt, type RemoteResult, remoteResultSchema } from "../job/facts.ts";
+import type { CallInput } from "./ports.ts";
+
+/**
+ * The arguments of `container/mirumoji_gpu.py`, with the signatures of Mirumoji:
+ * `transcribe(vol_fp, vol_id, output_format, *, w_model_args, w_transcribe_args)` and
+ * `convert(vol_fp, vol_id, to_mp4_kwargs)`.
+ */
+export function callInput(job: JobRequest, facts: FactsAt["call"]): CallInput {
+  if (job.type === "convert") {
+    const { resolution, target_bitrate, preset } = job.request;
+    return {
+      args: [facts.remotePath, facts.volumeId],
+      kwargs: { to_mp4_kwargs: { resolution, target_bitrate, preset } },
+    };
+  }
+  const { v: _v, input: _input, output: _output, formats: _formats, ...whisper } = job.request;
+  return {
+    args: [facts.remotePath, facts.volumeId, "segments"],
+    kwargs: { w_model_args: null, w_transcribe_args: whisper },
+  };
+}
+
+const handlerResultSchema = z.discriminatedUnion("ok", [
+  z.object({
+    v: z.literal(1),
+    ok: z.literal(true),
+    path: z.string(),
+    engine: z.string().optional(),
+    encoder: z.string().optional(),
+    mediaSeconds: z.number(),
+    gpuSeconds: z.number(),
+    warnings: z.array(z.string()).default([]),
+  }),
+  z.object({
+    v: z.literal(1),
+    ok: z.literal(false),
+    error: z.object({ code: z.string(), message: z.string() }),
+  }),
+]);
+
+/**
+ * What the handler returned, checked.
+ *
+ * @throws MirumojiError with the handler's own code, or `FUNCTION_RESULT_INVALID`
+ */
+export function parseHandlerResult(value: unknown): RemoteResult {
+  const parsed = handlerResultSchema.safeParse(value);
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
+  if (!parsed.data.ok) {
+    const { code, message } = parsed.data.error;
+    throw new MirumojiError(isErrorCode(code) ? code : "ENGINE_FAILED", message);
+  }
+  const { path, engine, encoder, mediaSeconds, gpuSeconds, warnings } = parsed.data;
+  const result = remoteResultSchema.safeParse({
+    path,
+    engine: engine ?? encoder,
+    mediaSeconds,
+    gpuSeconds,
+    warnings,
+  });
+  if (!result.success) throw invalid(z.prettifyError(result.error));
+  return result.data;
+}
+
+/** The segments file that `transcribe` leaves in the volume. */
+const segmentsSchema = z.object({
+  v: z.literal(1),
+  language: z.string(),
+  segments: z.array(
+    z.object({
+      /** Seconds from the start of the media. */
+      start: z.number().nonnegative(),
+      end: z.number().nonnegative(),
+      text: z.string(),
+      avgLogProb: z.number().optional(),
+      noSpeechProb: z.number().optional(),
+      compressionRatio: z.number().optional(),
+    }),
+  ),
+});
+export type Transcript = z.output<typeof segmentsSchema>;
+
+/** @throws MirumojiError `FUNCTION_RESULT_INVALID` */
+export function parseSegments(text: string): Transcript {
+  try {
+    return segmentsSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw invalid(`the segments file: ${why}`, cause);
+  }
+}
+
+function invalid(why: string, cause?: unknown): MirumojiError {
+  return new MirumojiError(
+    "FUNCTION_RESULT_INVALID",
+    `the function's result does not match the contract: ${why}; does the image's handler belong to this worker?`,
+    { cause },
+  );
+}
