@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { MirumojiError } from "./errors.ts";
 import { factsFor, factsSchema, missingFact, type StoredFacts } from "./facts.ts";
-import { type Decision, MACHINE, PATH, type WorkingState } from "./machine.ts";
+import { type Decision, PATH, type WorkingState } from "./machine.ts";
 
 const WORKING_STATES = [...PATH, "undo"] as const satisfies WorkingState[];
 const count = z.int().nonnegative();
@@ -150,9 +150,4 @@ export function visitsUntil(checkpoint: Checkpoint, now: number): Visit[] {
 
 function enter(checkpoint: Checkpoint, state: WorkingState, now: number): Checkpoint {
   return { ...checkpoint, state, attempt: 1, enteredAt: now, visits: visitsUntil(checkpoint, now) };
-}
-
-/** Whether the table knows the state (for callers that hold any string). */
-export function isWorkingState(state: string): state is WorkingState {
-  return Object.hasOwn(MACHINE, state);
 }

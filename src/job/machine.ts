@@ -11,6 +11,11 @@ export type WorkingState = "createVolume" | "upload" | "call" | "download" | "de
 export type JobState = "queued" | WorkingState | FinalState;
 export type FinalState = "completed" | "failed" | "cancelled";
 
+/** Whether nothing follows the state. */
+export function isFinalState(state: JobState): state is FinalState {
+  return state === "completed" || state === "failed" || state === "cancelled";
+}
+
 /** What reverses a state; it is on record (in the checkpoint's state) before the step runs. */
 export type UndoAction = "deleteVolume" | "cancelCall" | "removePartialOutputs";
 
