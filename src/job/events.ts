@@ -47,7 +47,7 @@ export interface JobEvents {
   "job.finished": JobIdentity & {
     status: FinalState;
     ms: number;
-    code: ErrorCode | string | null;
+    code: string | null;
     message: string | null;
     report: JobReport | null;
   };

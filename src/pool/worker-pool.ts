@@ -1,0 +1,63 @@
+import type { Redis } from "ioredis";
+import { JOB_TYPES, type JobType } from "../job/contract.ts";
+import type { Consumer } from "../queue/consumer.ts";
+import { startConsumer } from "../queue/consumer.ts";
+import { type Ledger } from "../queue/ledger.ts";
+import type { Queues } from "../queue/queues.ts";
+import { runJob, type RunnerTools } from "../runner/run-job.ts";
+import { startKeeper } from "./keeper.ts";
+
+/**
+ * A dead worker's job is taken over when its lease has run out and two sweeps have seen it:
+ * at most 15 + 2 x 5 seconds.
+ */
+const LEASE_MS = 15_000;
+const STALLED_INTERVAL_MS = 5000;
+
+export interface WorkerPoolOptions {
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly queues: Queues;
+  readonly ledger: Ledger;
+  readonly tools: RunnerTools;
+  readonly concurrency: Record<JobType, number>;
+  readonly onError: (error: unknown, context: string) => void;
+}
+
+export interface WorkerPool {
+  /** Jobs that run here now. */
+  activeCount(): number;
+  /** Stops taking jobs, hands the running ones back to the queue and leaves their GPU calls running. */
+  stop(): Promise<void>;
+}
+
+/** Takes jobs of both types until stopped. */
+export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
+  const { redis, prefix, tools } = options;
+  const consumers: Consumer[] = JOB_TYPES.map((type) =>
+    startConsumer({
+      queue: options.queues[type],
+      redis,
+      prefix,
+      concurrency: options.concurrency[type],
+      leaseMs: LEASE_MS,
+      stalledIntervalMs: STALLED_INTERVAL_MS,
+      handle: async (delivery) => await runJob(delivery, tools),
+      onError: (error) => options.onError(error, `${type} consumer`),
+      now: tools.now,
+    }),
+  );
+  const keeper = startKeeper({
+    ledger: options.ledger,
+    volumes: tools.volumes,
+    onError: (error, volumeId) =>
+      options.onError(error, volumeId === null ? "keeper" : `heartbeat of ${volumeId}`),
+  });
+  return {
+    activeCount: () => consumers.reduce((sum, consumer) => sum + consumer.activeCount(), 0),
+    async stop() {
+      await Promise.all(consumers.map(async (consumer) => await consumer.stop()));
+      await keeper.stop();
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import type { JobEventName, JobEvents } from "../job/events.ts";
+import type { JobEventSubscriber } from "./event-bus.ts";
+import type { Logger } from "./logger.ts";
+
+type Level = "debug" | "info" | "warn" | "error";
+type Lines = { [N in JobEventName]: (event: JobEvents[N]) => [Level, string] };
+
+/** The level and the words of every event; the event's fields go along. */
+const LINES: Lines = {
+  "job.started": ({ resumedAt }) => [
+    "info",
+    resumedAt === null ? "job started" : `job resumed at ${resumedAt}`,
+  ],
+  "step.started": ({ state, attempt }) => ["debug", `${state} started, try ${attempt}`],
+  "step.finished": ({ state, outcome, code, message }) => {
+    if (outcome === "done") return ["debug", `${state} done`];
+    if (outcome === "interrupted") return ["info", `${state} interrupted`];
+    return ["warn", `${state}: ${code ?? outcome}: ${message ?? ""}`];
+  },
+  "job.moved": ({ from, to }) => ["info", `${from} -> ${to}`],
+  "job.delayed": ({ state, delayMs }) => [
+    "info",
+    `${state} waits ${(delayMs / 1000).toFixed(1)} s for its next try`,
+  ],
+  "job.released": ({ state }) => ["info", `handed back in ${state}`],
+  "job.fenced": ({ state }) => ["warn", `another worker owns the job; left it alone in ${state}`],
+  "job.finished": ({ status, code, message }) =>
+    status === "completed"
+      ? ["info", "job completed"]
+      : ["error", `job ${status}: ${code ?? ""}: ${message ?? ""}`],
+  "call.log": ({ line }) => ["debug", line],
+  "cleanup.failed": ({ action, message }) => [
+    "warn",
+    `${action} did not work: ${message}; the reaper will try`,
+  ],
+};
+
+/** Writes one line per event; causes go along where there is one. */
+export function logSubscriber(logger: Logger): JobEventSubscriber {
+  return (name, event) => {
+    const [level, words] = LINES[name](event);
+    const { cause, ...fields } = { cause: null, ...event };
+    logger[level]({ event: name, ...fields, ...(cause === null ? {} : { err: cause }) }, words);
+  };
+}

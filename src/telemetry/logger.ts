@@ -1,0 +1,17 @@
+import { type Logger, pino } from "pino";
+import { pretty } from "./pretty.ts";
+
+export type { Logger } from "pino";
+
+/** Names of fields that never reach a log, at the top and one level down. */
+const SECRET_FIELDS = ["tokenSecret", "tokenId", "token", "password", "secret", "authorization", "redisUrl"];
+
+/**
+ * The process's logger, on stderr: stdout belongs to `--json`. Lines are JSON, or readable text on a
+ * terminal.
+ */
+export function createLogger(options: { level: string; readable: boolean }): Logger {
+  const redact = { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: "[hidden]" };
+  const base = { level: options.level, redact, base: null };
+  return options.readable ? pino(base, pretty()) : pino(base, pino.destination({ dest: 2, sync: true }));
+}
