@@ -179,6 +179,11 @@ export const ERRORS = {
     meaning: "The container image cannot be built or found.",
     advice: "Check `MIRUMOJI_MODAL_IMAGE`; the message ends with the build's last lines.",
   },
+  APP_LOST: {
+    kind: "transient",
+    meaning: "The Modal app that the functions belong to is stopped or gone.",
+    advice: "Nothing; a new app is registered and the job calls again. When it lasts, see who stops it.",
+  },
   VOLUME_LOST: {
     kind: "lost",
     meaning: "The job's volume is gone.",

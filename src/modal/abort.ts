@@ -1,0 +1,53 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { MirumojiError } from "../job/errors.ts";
+
+/** What an aborted signal means, as one of our errors: its reason where that is ours already. */
+export function abortError(signal: AbortSignal): MirumojiError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof MirumojiError) return reason;
+  return new MirumojiError("INTERRUPTED", "the work was stopped from outside", { cause: reason });
+}
+
+/** @throws MirumojiError when the signal is aborted already */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortError(signal);
+}
+
+/**
+ * The promise, or the abort, whichever comes first. For promises that react to a signal late or not at
+ * all (an RPC that waits for its token, a digest); what they do afterwards is ignored.
+ */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise;
+  if (signal.aborted) {
+    promise.catch(() => {});
+    throw abortError(signal);
+  }
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(abortError(signal));
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+/** Waits, or throws the abort. */
+export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (thrown) {
+    throw signal?.aborted ? abortError(signal) : thrown;
+  }
+}
+
+/**
+ * How long to wait before try number `attempt + 1`: anything between zero and a limit that doubles
+ * ("full jitter"), so that many workers do not come back in step.
+ */
+export function backoffMs(attempt: number, baseMs: number, maxMs: number): number {
+  return Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+}

@@ -1,0 +1,36 @@
+/** The unit of a version 2 volume: every block of a file but the last has exactly this length. */
+export const BLOCK_BYTES = 8 * 1024 * 1024;
+
+/** How many blocks a file has; an empty one has none. */
+export function blockCount(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / BLOCK_BYTES);
+}
+
+/** The length of block `index` of a file. */
+export function blockLength(sizeBytes: number, index: number): number {
+  return Math.min(BLOCK_BYTES, sizeBytes - index * BLOCK_BYTES);
+}
+
+/**
+ * The part of a block that is stored: without its trailing zeros, which the reader adds again. A block
+ * of zeros only is stored as nothing.
+ */
+export function withoutTrailingZeros(block: Uint8Array): Uint8Array {
+  let end = block.length;
+  // Whole zero pages first, by memcmp, then the rest by hand.
+  while (end >= ZEROS.length && ZEROS.equals(block.subarray(end - ZEROS.length, end))) end -= ZEROS.length;
+  while (end > 0 && block[end - 1] === 0) end--;
+  return block.subarray(0, end);
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** SHA-256 by WebCrypto, which works on a thread of its own: hashing must never delay a heartbeat. */
+export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+}
+
+/** Whether two digests are the same bytes. */
+export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}

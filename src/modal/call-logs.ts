@@ -1,0 +1,84 @@
+import type { LogLine } from "../steps/ports.ts";
+import { backoffMs, sleep } from "./abort.ts";
+import { type ItemOf, serverStream } from "./rpc.ts";
+import type { ModalSession } from "./session.ts";
+import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS } from "./wire.ts";
+
+/** Enough errors in a row to know that there are no logs to be had from this server. */
+const MAX_ERRORS = 6;
+
+type LogItem = ItemOf<"appGetLogs">["items"][number];
+
+/**
+ * Gives a call's output line by line until `signal` aborts or the app is done. Streams end every minute
+ * and break now and then: each next one goes on after the last entry that was seen. Best effort: lines
+ * may come late, and it never throws.
+ */
+export async function followLogs(
+  session: ModalSession,
+  {
+    appId,
+    functionId,
+    callId,
+    signal,
+    onLine,
+  }: {
+    readonly appId: string;
+    readonly functionId: string;
+    readonly callId: string;
+    readonly signal: AbortSignal;
+    readonly onLine: (line: LogLine) => void;
+  },
+): Promise<void> {
+  const lines = lineSplitter(onLine);
+  // Starts empty, unlike `FunctionGetOutputs` (`modal-wire` trap 22).
+  let lastEntryId = "";
+  for (let errors = 0; !signal.aborted && errors < MAX_ERRORS;) {
+    try {
+      const batches = serverStream(
+        session,
+        "appGetLogs",
+        { appId, functionId, functionCallId: callId, timeout: LONG_POLL_SECONDS, lastEntryId },
+        { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
+      );
+      for await (const batch of batches) {
+        errors = 0;
+        if (batch.entryId !== "") lastEntryId = batch.entryId;
+        for (const item of batch.items) lines.add(item);
+        if (batch.appDone) {
+          lines.flush();
+          return;
+        }
+      }
+    } catch {
+      errors++;
+      await sleep(backoffMs(errors, 500, 5_000), signal).catch(() => {});
+    }
+  }
+  lines.flush();
+}
+
+/** Puts lines together that came in pieces, one stream at a time. */
+function lineSplitter(onLine: (line: LogLine) => void): { add(item: LogItem): void; flush(): void } {
+  const partial = new Map<LogLine["stream"], string>();
+  const emit = (stream: LogLine["stream"], text: string): void => {
+    if (text !== "") onLine({ stream, text });
+  };
+  return {
+    add({ data, fileDescriptor }) {
+      const stream = streamOf(fileDescriptor);
+      const pieces = `${partial.get(stream) ?? ""}${data}`.split(/\r?\n/);
+      partial.set(stream, pieces.pop() ?? "");
+      for (const text of pieces) emit(stream, text);
+    },
+    flush() {
+      for (const [stream, text] of partial) emit(stream, text);
+      partial.clear();
+    },
+  };
+}
+
+function streamOf(fileDescriptor: number): LogLine["stream"] {
+  if (fileDescriptor === FILE_DESCRIPTOR.stdout) return "stdout";
+  return fileDescriptor === FILE_DESCRIPTOR.stderr ? "stderr" : "system";
+}

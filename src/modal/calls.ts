@@ -1,0 +1,171 @@
+import { MirumojiError, toMirumojiError } from "../job/errors.ts";
+import type { CallInput, Calls, CallState } from "../steps/ports.ts";
+import { sleep } from "./abort.ts";
+import { putBlob } from "./blobs.ts";
+import { followLogs } from "./call-logs.ts";
+import { valueOf } from "./call-result.ts";
+import { encodeInput } from "./cbor.ts";
+import { statusOf, type StatusName } from "./grpc-errors.ts";
+import { type RequestOf, unary } from "./rpc.ts";
+import type { ModalSession } from "./session.ts";
+import {
+  DATA_FORMAT,
+  FUNCTION_CALL_UNARY,
+  INVOCATION_ASYNC,
+  LONG_POLL_GRACE_MS,
+  LONG_POLL_SECONDS,
+} from "./wire.ts";
+
+/** Larger arguments of an asynchronous call go as a blob (`max_async_object_size_bytes`, `modal-wire` 1.7). */
+const INLINE_LIMIT_BYTES = 8 * 1024;
+/** Where `FunctionGetOutputs` starts; an empty one is refused. */
+const FIRST_ENTRY_ID = "0-0";
+
+const CALL_GONE = { NOT_FOUND: "CALL_LOST" } as const;
+const FUNCTION_GONE = { NOT_FOUND: "APP_LOST" } as const;
+
+/**
+ * Answers to a map without input by which a server says that it wants one. The last two also mean
+ * "unwell", but were tried four times by then, and a server that is unwell refuses the fallback as well.
+ */
+const NEEDS_INPUT: ReadonlySet<StatusName | undefined> = new Set([
+  "INVALID_ARGUMENT",
+  "FAILED_PRECONDITION",
+  "UNIMPLEMENTED",
+  "OUT_OF_RANGE",
+  "INTERNAL",
+  "UNKNOWN",
+] as const);
+
+/** Between the two looks that it takes to believe that a call is empty or lost. */
+const CONFIRM_AFTER_MS = 1_000;
+
+type PollOptions = Parameters<Calls["poll"]>[0];
+type PutItem = NonNullable<RequestOf<"functionMap">["pipelinedInputs"]>[number];
+
+/** Calls over the raw control plane, always asynchronous ones: their input and result outlive us. */
+export function modalCalls(session: ModalSession): Calls {
+  return {
+    open: async (options) => await open(session, options),
+
+    start: async ({ functionId, callId, input, signal }) => {
+      const item = await putItem(session, input, signal);
+      const { inputs } = await unary(
+        session,
+        "functionPutInputs",
+        { functionId, functionCallId: callId, inputs: [item] },
+        { signal, codes: CALL_GONE },
+      );
+      if (inputs.length === 0) {
+        throw new MirumojiError("MODAL_THROTTLED", "Modal FunctionPutInputs: the function's queue is full");
+      }
+    },
+
+    poll: async (options) => await poll(session, options),
+
+    cancel: async ({ callId, terminateContainers, signal }) => {
+      try {
+        await unary(
+          session,
+          "functionCallCancel",
+          { functionCallId: callId, terminateContainers },
+          { signal, codes: CALL_GONE },
+        );
+      } catch (thrown) {
+        if (toMirumojiError(thrown).code !== "CALL_LOST") throw thrown;
+      }
+    },
+
+    followLogs: async (options) => await followLogs(session, options),
+  };
+}
+
+async function open(
+  session: ModalSession,
+  { functionId, input, signal }: Parameters<Calls["open"]>[0],
+): Promise<{ callId: string; started: boolean }> {
+  const map = {
+    functionId,
+    functionCallType: FUNCTION_CALL_UNARY,
+    functionCallInvocationType: INVOCATION_ASYNC,
+  } as const;
+  const options = { signal, codes: FUNCTION_GONE };
+  try {
+    const { functionCallId } = await unary(session, "functionMap", map, options);
+    return { callId: functionCallId, started: false };
+  } catch (thrown) {
+    if (toMirumojiError(thrown).kind === "quota" || !NEEDS_INPUT.has(statusOf(thrown))) throw thrown;
+  }
+  const pipelinedInputs = [await putItem(session, input, signal)];
+  const answer = await unary(session, "functionMap", { ...map, pipelinedInputs }, options);
+  // A server that does not echo the input has not taken it (`modal-wire` 2.7): it is still to be put.
+  return { callId: answer.functionCallId, started: answer.pipelinedInputs.length > 0 };
+}
+
+async function putItem(session: ModalSession, input: CallInput, signal: AbortSignal): Promise<PutItem> {
+  const args = encodeInput(input);
+  const data =
+    args.length > INLINE_LIMIT_BYTES
+      ? { argsBlobId: (await putBlob(session, args, signal)).blobId }
+      : { args };
+  return { idx: 0, input: { ...data, dataFormat: DATA_FORMAT.cbor } };
+}
+
+/** What one look at a call shows; `lost` where the server has neither an output nor an input of it. */
+type Sight = CallState | { readonly kind: "lost" };
+
+/**
+ * That a call is lost or still empty is believed when it is seen twice. Servers may need a moment until
+ * an input that was just put is counted, and believing it too early means paying for the call again.
+ */
+async function poll(session: ModalSession, options: PollOptions): Promise<CallState> {
+  const first = await look(session, options);
+  if (first.kind === "succeeded" || first.kind === "running") return first;
+  await sleep(CONFIRM_AFTER_MS, options.signal);
+  const second = await look(session, { ...options, waitMs: 0 });
+  if (second.kind !== "lost") return second;
+  throw new MirumojiError(
+    "CALL_LOST",
+    `call ${options.callId}: the server does not know it, or its result has expired; it is called again`,
+  );
+}
+
+async function look(session: ModalSession, options: PollOptions): Promise<Sight> {
+  try {
+    return await lookOnce(session, options);
+  } catch (thrown) {
+    if (toMirumojiError(thrown).code === "CALL_LOST") return { kind: "lost" };
+    throw thrown;
+  }
+}
+
+async function lookOnce(session: ModalSession, { callId, waitMs, signal }: PollOptions): Promise<Sight> {
+  const timeout = Math.min(waitMs / 1000, LONG_POLL_SECONDS);
+  const { outputs, numUnfinishedInputs } = await unary(
+    session,
+    "functionGetOutputs",
+    {
+      functionCallId: callId,
+      maxValues: 1,
+      timeout,
+      lastEntryId: FIRST_ENTRY_ID,
+      // True would let the server forget the result before it is checkpointed here.
+      clearOnSuccess: false,
+      requestedAt: Date.now() / 1000,
+      startIdx: 0,
+      endIdx: 0,
+    },
+    { signal, timeoutMs: timeout * 1000 + LONG_POLL_GRACE_MS, codes: CALL_GONE },
+  );
+  const output = outputs[0];
+  if (output !== undefined)
+    return { kind: "succeeded", value: await valueOf(session, callId, output, signal) };
+  if (numUnfinishedInputs > 0) return { kind: "running" };
+  const { numInputs } = await unary(
+    session,
+    "functionCallFromId",
+    { functionCallId: callId },
+    { signal, codes: CALL_GONE },
+  );
+  return { kind: numInputs === 0 ? "empty" : "lost" };
+}

@@ -1,0 +1,167 @@
+import { unary } from "./rpc.ts";
+import type { RequestOf } from "./rpc.ts";
+import type { ModalSession } from "./session.ts";
+import {
+  DATA_FORMAT,
+  DEFINITION_TYPE_FILE,
+  FUNCTION_SCHEMA_V1,
+  FUNCTION_TYPE_FUNCTION,
+  PARAM_TYPE_UNKNOWN,
+} from "./wire.ts";
+
+/** A plain, undecorated top-level Python function (`modal-wire` 2.5 says why undecorated). */
+export interface FunctionSpec {
+  /** Its name in the app. */
+  readonly tag: string;
+  /** Dotted Python module that holds it, importable from `/root` in the container. */
+  readonly module: string;
+  /** Its name in the module; no dots. */
+  readonly implementation: string;
+  readonly parameters: readonly { readonly name: string; readonly hasDefault: boolean }[];
+}
+
+/** What a function runs on. */
+export interface FunctionResources {
+  /** Modal's name of the GPU, upper case, for example `A10G`. */
+  readonly gpu: string;
+  /** How long one call may run, and how long a container may take to start, in seconds each. */
+  readonly timeoutSeconds: number;
+  /** How long an idle container stays, in seconds. */
+  readonly scaledownWindowSeconds: number;
+  /** Containers that stay warm. None when left out. */
+  readonly minContainers?: number;
+  /** Containers at the same time. Modal's limit when left out. */
+  readonly maxContainers?: number;
+}
+
+/** A registered function. */
+export interface FunctionHandle {
+  readonly tag: string;
+  readonly functionId: string;
+  readonly definitionId: string;
+}
+
+/** Both are declared, as the Python SDK does; we only ever send CBOR and get CBOR back for it. */
+const DATA_FORMATS = [DATA_FORMAT.pickle, DATA_FORMAT.cbor];
+
+/** Reserves a function's ID in the app. `FunctionCreate` in file mode is only accepted for a reserved one. */
+export async function precreateFunction(
+  session: ModalSession,
+  {
+    appId,
+    spec,
+    signal,
+  }: { readonly appId: string; readonly spec: FunctionSpec; readonly signal?: AbortSignal | undefined },
+): Promise<{ functionId: string }> {
+  const { functionId } = await unary(
+    session,
+    "functionPrecreate",
+    {
+      appId,
+      functionName: spec.tag,
+      functionType: FUNCTION_TYPE_FUNCTION,
+      functionSchema: schemaOf(spec),
+      supportedInputFormats: DATA_FORMATS,
+      supportedOutputFormats: DATA_FORMATS,
+    },
+    { signal },
+  );
+  return { functionId };
+}
+
+/**
+ * Defines a reserved function, with the fields that the Python SDK sends. `retry_policy` stays unset, or
+ * the server would run a failed call again on its own, and `routing_region` empty, or calls would go to
+ * the input plane, whose calls have no ID to come back to (`modal-wire` 2.3).
+ */
+export async function createFunction(
+  session: ModalSession,
+  {
+    appId,
+    appName,
+    functionId,
+    imageId,
+    mountIds,
+    spec,
+    resources,
+    signal,
+  }: {
+    readonly appId: string;
+    readonly appName: string;
+    readonly functionId: string;
+    readonly imageId: string;
+    readonly mountIds: readonly string[];
+    readonly spec: FunctionSpec;
+    readonly resources: FunctionResources;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<FunctionHandle> {
+  const answer = await unary(
+    session,
+    "functionCreate",
+    {
+      appId,
+      existingFunctionId: functionId,
+      function: {
+        moduleName: spec.module,
+        functionName: spec.tag,
+        implementationName: spec.implementation,
+        definitionType: DEFINITION_TYPE_FILE,
+        functionType: FUNCTION_TYPE_FUNCTION,
+        functionSchema: schemaOf(spec),
+        classParameterInfo: {},
+        methodDefinitionsSet: true,
+        appName,
+        imageId,
+        mountIds: [...mountIds],
+        objectDependencies: [{ objectId: imageId }],
+        mountClientDependencies: true,
+        resources: { gpuConfig: { count: 1, gpuType: resources.gpu } },
+        timeoutSecs: resources.timeoutSeconds,
+        startupTimeoutSecs: resources.timeoutSeconds,
+        ...scaling(resources),
+        ExperimentalConcurrentCancellations: true,
+        supportedInputFormats: DATA_FORMATS,
+        supportedOutputFormats: DATA_FORMATS,
+      },
+    },
+    { signal },
+  );
+  return {
+    tag: spec.tag,
+    functionId: answer.functionId,
+    definitionId: answer.handleMetadata?.definitionId ?? "",
+  };
+}
+
+/** Every autoscaler setting is sent twice, as the SDK does: in the new message and in the old field. */
+function scaling({
+  scaledownWindowSeconds,
+  minContainers,
+  maxContainers,
+}: FunctionResources): NonNullable<RequestOf<"functionCreate">["function"]> {
+  return {
+    taskIdleTimeoutSecs: scaledownWindowSeconds,
+    ...(minContainers === undefined ? {} : { warmPoolSize: minContainers }),
+    ...(maxContainers === undefined ? {} : { concurrencyLimit: maxContainers }),
+    autoscalerSettings: {
+      scaledownWindow: scaledownWindowSeconds,
+      ...(minContainers === undefined ? {} : { minContainers }),
+      ...(maxContainers === undefined ? {} : { maxContainers }),
+    },
+  };
+}
+
+function schemaOf({
+  parameters,
+}: FunctionSpec): NonNullable<RequestOf<"functionPrecreate">["functionSchema"]> {
+  return {
+    schemaType: FUNCTION_SCHEMA_V1,
+    arguments: parameters.map(({ name, hasDefault }) => ({
+      name,
+      hasDefault,
+      fullType: { baseType: PARAM_TYPE_UNKNOWN },
+    })),
+    returnType: { baseType: PARAM_TYPE_UNKNOWN },
+  };
+}

@@ -1,0 +1,118 @@
+import { MirumojiError, toMirumojiError } from "../job/errors.ts";
+import { backoffMs, sleep } from "./abort.ts";
+import { type ItemOf, serverStream, unary } from "./rpc.ts";
+import type { ModalSession } from "./session.ts";
+import { LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, NAMESPACE, RESULT } from "./wire.ts";
+
+/** How many broken streams in a row are survived; one that brought something starts the count again. */
+const MAX_STREAM_ERRORS = 4;
+/** How much of the build log goes into the error. */
+const LAST_LINES = 20;
+
+const REFUSED = {
+  NOT_FOUND: "IMAGE_BUILD_FAILED",
+  INVALID_ARGUMENT: "IMAGE_BUILD_FAILED",
+  FAILED_PRECONDITION: "IMAGE_BUILD_FAILED",
+} as const;
+
+export interface ImageOptions {
+  readonly appId: string;
+  /** Registry reference, for example `docker.io/svdc1/mirumoji-modal-gpu:3.2.0`. */
+  readonly image: string;
+  readonly builderVersion: string;
+  /** Lines of the build, as they come. */
+  readonly onLog?: ((line: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type BuildUpdate = ItemOf<"imageJoinStreaming">;
+type BuildResult = NonNullable<BuildUpdate["result"]>;
+
+/**
+ * Gets the image that is `FROM` a registry reference, building it when Modal has none. Modal caches
+ * images by their recipe, so for a known one this is a single RPC.
+ *
+ * @throws MirumojiError `IMAGE_BUILD_FAILED` with the build's last lines, `MODAL_*`
+ */
+export async function ensureImage(
+  session: ModalSession,
+  options: ImageOptions,
+): Promise<{ imageId: string }> {
+  const { appId, image, builderVersion, signal } = options;
+  const { imageId, result } = await unary(
+    session,
+    "imageGetOrCreate",
+    {
+      appId,
+      image: { dockerfileCommands: [`FROM ${image}`], gpuConfig: {}, imageRegistryConfig: {} },
+      namespace: NAMESPACE.workspace,
+      builderVersion,
+    },
+    { signal, codes: REFUSED },
+  );
+  const lines: string[] = [];
+  const built = isFinal(result) ? result : await joinBuild(session, imageId, options, lines);
+  if (built.status !== RESULT.success) throw buildError(image, built, lines);
+  return { imageId };
+}
+
+/** Follows the build to its result. Long streams are reset now and then: it goes on at the last entry. */
+async function joinBuild(
+  session: ModalSession,
+  imageId: string,
+  { onLog, signal }: ImageOptions,
+  lines: string[],
+): Promise<BuildResult> {
+  let lastEntryId = "";
+  for (let errors = 0; ;) {
+    try {
+      const updates = serverStream(
+        session,
+        "imageJoinStreaming",
+        { imageId, timeout: LONG_POLL_SECONDS, lastEntryId },
+        { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
+      );
+      let result: BuildResult | undefined;
+      for await (const update of updates) {
+        errors = 0;
+        if (update.entryId !== "") lastEntryId = update.entryId;
+        for (const line of linesOf(update)) {
+          lines.push(line);
+          if (lines.length > LAST_LINES) lines.shift();
+          onLog?.(line);
+        }
+        // The last log lines may follow the result, so the stream is read to its end.
+        if (isFinal(update.result)) result = update.result;
+      }
+      if (result !== undefined) return result;
+    } catch (thrown) {
+      const error = toMirumojiError(thrown);
+      if (error.code !== "MODAL_UNAVAILABLE" || ++errors >= MAX_STREAM_ERRORS) throw error;
+      await sleep(backoffMs(errors, 500, 5_000), signal);
+    }
+  }
+}
+
+function linesOf({ taskLogs }: BuildUpdate): string[] {
+  return taskLogs.flatMap(({ data }) => data.split("\n").filter((line) => line.trim() !== ""));
+}
+
+function isFinal(result: BuildResult | undefined): result is BuildResult {
+  return result !== undefined && result.status !== RESULT.unspecified;
+}
+
+function buildError(image: string, result: BuildResult, lines: readonly string[]): MirumojiError {
+  const words = result.exception === "" ? `status ${result.status}` : result.exception;
+  const stoppedByPlatform =
+    result.status === RESULT.terminated ||
+    result.status === RESULT.timeout ||
+    result.status === RESULT.internalFailure;
+  if (stoppedByPlatform) {
+    return new MirumojiError("MODAL_UNAVAILABLE", `the build of image ${image} was stopped: ${words}`);
+  }
+  const log = lines.length === 0 ? "" : `; the build's last lines:\n${lines.join("\n")}`;
+  return new MirumojiError(
+    "IMAGE_BUILD_FAILED",
+    `image ${image} cannot be used: ${words}; check MIRUMOJI_MODAL_IMAGE${log}`,
+  );
+}

@@ -1,0 +1,37 @@
+import { throwIfAborted } from "./abort.ts";
+
+/**
+ * Works on items in parallel, `laneCount` at a time, each lane one after the other. The first failure
+ * stops all lanes, and nothing is still running when this returns or throws: files may be closed then.
+ */
+export async function inLanes<Item>(
+  items: Iterable<Item>,
+  laneCount: number,
+  signal: AbortSignal,
+  work: (item: Item, context: { readonly lane: number; readonly signal: AbortSignal }) => Promise<void>,
+): Promise<void> {
+  throwIfAborted(signal);
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const queue = items[Symbol.iterator]();
+  let failure: { readonly thrown: unknown } | undefined;
+  const runLane = async (lane: number): Promise<void> => {
+    for (let next = queue.next(); !next.done && !either.aborted; next = queue.next()) {
+      try {
+        await work(next.value, { lane, signal: either });
+      } catch (thrown) {
+        failure ??= { thrown };
+        failed.abort(thrown);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: laneCount }, async (_, lane) => await runLane(lane)));
+  throwIfAborted(signal);
+  if (failure !== undefined) throw failure.thrown;
+}
+
+/** One reusable block buffer per lane, made when the lane first needs it. */
+export function laneBuffers(bytes: number): (lane: number) => Buffer {
+  const buffers: Buffer[] = [];
+  return (lane) => (buffers[lane] ??= Buffer.allocUnsafeSlow(bytes));
+}

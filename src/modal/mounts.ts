@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { MirumojiError } from "../job/errors.ts";
+import { backoffMs, sleep } from "./abort.ts";
+import { statusOf } from "./grpc-errors.ts";
+import { unary } from "./rpc.ts";
+import type { ModalSession } from "./session.ts";
+import { NAMESPACE, OBJECT_CREATION } from "./wire.ts";
+
+/** How often a file's bytes are offered before the server must have them. */
+const PUT_TRIES = 8;
+
+/** A local file and the absolute path that it has in the container. */
+export interface SourceFile {
+  readonly localPath: string;
+  /** Under `/root`, which is on the container's module path (`modal-wire` 2.2). */
+  readonly remotePath: string;
+}
+
+/** A source file that was read. */
+export interface LoadedSource {
+  readonly remotePath: string;
+  readonly sha256Hex: string;
+  readonly data: Uint8Array;
+}
+
+/** @throws MirumojiError `CONFIG_INVALID` when a file cannot be read */
+export async function loadSources(sources: readonly SourceFile[]): Promise<LoadedSource[]> {
+  return await Promise.all(
+    sources.map(async ({ localPath, remotePath }) => {
+      try {
+        const data = await readFile(localPath);
+        return { remotePath, data, sha256Hex: createHash("sha256").update(data).digest("hex") };
+      } catch (cause) {
+        throw new MirumojiError("CONFIG_INVALID", `the handler file ${localPath} cannot be read`, { cause });
+      }
+    }),
+  );
+}
+
+/**
+ * Finds Modal's own Python SDK of one version, which boots the handler in the container.
+ *
+ * @throws MirumojiError `MODAL_REFUSED` when Modal does not publish that version (any more)
+ */
+export async function findClientMount(
+  session: ModalSession,
+  { version, signal }: { readonly version: string; readonly signal?: AbortSignal | undefined },
+): Promise<{ mountId: string }> {
+  try {
+    const { mountId } = await unary(
+      session,
+      "mountGetOrCreate",
+      { deploymentName: `modal-client-mount-${version}`, namespace: NAMESPACE.global },
+      { signal, codes: { NOT_FOUND: "MODAL_REFUSED" } },
+    );
+    return { mountId };
+  } catch (thrown) {
+    if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
+    throw new MirumojiError(
+      "MODAL_REFUSED",
+      `Modal has no client mount of version ${version}; it is pinned in src/modal/versions.ts and has to be ` +
+        "one that Modal publishes and that fits the image builder version beside it",
+      { cause: thrown },
+    );
+  }
+}
+
+/** Sends the files that the server lacks and makes one mount of all of them, owned by the app. */
+export async function createSourceMount(
+  session: ModalSession,
+  {
+    appId,
+    sources,
+    signal,
+  }: {
+    readonly appId: string;
+    readonly sources: readonly LoadedSource[];
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<{ mountId: string }> {
+  const { missingSha256HexHashes } = await unary(
+    session,
+    "mountBatchedCheckExistence",
+    { sha256HexHashes: sources.map(({ sha256Hex }) => sha256Hex) },
+    { signal },
+  );
+  const missing = new Set(missingSha256HexHashes);
+  for (const source of sources) {
+    if (missing.delete(source.sha256Hex)) await putSource(session, source, signal);
+  }
+  const { mountId } = await unary(
+    session,
+    "mountGetOrCreate",
+    {
+      objectCreationType: OBJECT_CREATION.anonymousOwnedByApp,
+      appId,
+      environmentName: session.environment,
+      files: sources.map(({ remotePath, sha256Hex }) => ({
+        filename: remotePath,
+        sha256Hex,
+        mode: 0o644,
+      })),
+    },
+    { signal },
+  );
+  return { mountId };
+}
+
+async function putSource(
+  session: ModalSession,
+  { sha256Hex, data, remotePath }: LoadedSource,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (let attempt = 1; attempt <= PUT_TRIES; attempt++) {
+    const { exists } = await unary(session, "mountPutFile", { sha256Hex, data }, { signal });
+    if (exists) return;
+    await sleep(backoffMs(attempt, 500, 5_000), signal);
+  }
+  throw new MirumojiError("MODAL_UNAVAILABLE", `Modal MountPutFile: the server does not take ${remotePath}`);
+}

@@ -1,0 +1,73 @@
+import type { ModalClient as ModalClientType } from "modal";
+import { observeRpcs, type RpcEvent } from "./observe-rpcs.ts";
+import { ModalClient } from "./sdk.ts";
+
+/** Modal's control plane, every RPC typed. */
+export type ControlPlane = ModalClientType["cpClient"];
+
+export interface ModalSessionOptions {
+  /** `https://api.modal.com:443`, or a GPU host such as `http://127.0.0.1:7077`. */
+  readonly serverUrl: string;
+  readonly tokenId: string;
+  readonly tokenSecret: string;
+  /** Modal environment; the token's default one when left out. */
+  readonly environment?: string;
+  /**
+   * How long one RPC may follow the server's requests to slow down before it fails with
+   * `MODAL_THROTTLED`, in seconds. 0 fails at once.
+   *
+   * @defaultValue 10, well under the deadline of every RPC (the SDK's own default is forever)
+   */
+  readonly maxThrottleWaitSecs?: number;
+  /** Called once for each RPC, retries included in its time. */
+  readonly onRpc?: (event: RpcEvent) => void;
+  /** Called with warnings of the server and the SDK. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** An authenticated connection to Modal's control plane. */
+export interface ModalSession {
+  readonly cpClient: ControlPlane;
+  /** Empty for the token's default environment. */
+  readonly environment: string;
+  /** Forgets the token. The SDK cannot close its channel; an idle one does not keep the process alive. */
+  close(): void;
+}
+
+/**
+ * Opens a session. Nothing is sent before the first RPC.
+ *
+ * The SDK takes its server only from the environment (`ModalClientParams.endpoint` is declared and
+ * ignored, `modal-wire` 1.4), and reads it while it is constructed. So `MODAL_SERVER_URL` is set for the
+ * length of the constructor, which is synchronous, and put back.
+ */
+export function openModalSession(options: ModalSessionOptions): ModalSession {
+  const { serverUrl, tokenId, tokenSecret, environment, onRpc, onWarning } = options;
+  const before = process.env["MODAL_SERVER_URL"];
+  process.env["MODAL_SERVER_URL"] = serverUrl;
+  try {
+    const client = new ModalClient({
+      tokenId,
+      tokenSecret,
+      ...(environment === undefined ? {} : { environment }),
+      maxThrottleWaitSecs: options.maxThrottleWaitSecs ?? 10,
+      grpcMiddleware: [observeRpcs(onRpc)],
+      logger: {
+        debug: ignore,
+        info: ignore,
+        warn: (message) => onWarning?.(message),
+        error: (message) => onWarning?.(message),
+      },
+    });
+    return {
+      cpClient: client.cpClient,
+      environment: environment ?? "",
+      close: () => client.close(),
+    };
+  } finally {
+    if (before === undefined) delete process.env["MODAL_SERVER_URL"];
+    else process.env["MODAL_SERVER_URL"] = before;
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,50 @@
+/**
+ * Values of Modal's protocol enums. The SDK's own enums are not exported; the numbers are part of the
+ * wire format and cannot change (`modal-wire` appendix B).
+ */
+
+export const APP_STATE_EPHEMERAL = 1;
+
+export const APP_DISCONNECT_REASON = { completed: 3, registrationFailed: 4 } as const;
+
+export const OBJECT_CREATION = { anonymousOwnedByApp: 4, ephemeral: 5 } as const;
+
+export const NAMESPACE = { workspace: 1, global: 3 } as const;
+
+export const VOLUME_VERSION_2 = 2;
+
+export const DATA_FORMAT = { pickle: 1, cbor: 4 } as const;
+
+export const FUNCTION_TYPE_FUNCTION = 2;
+export const DEFINITION_TYPE_FILE = 2;
+export const FUNCTION_SCHEMA_V1 = 1;
+export const PARAM_TYPE_UNKNOWN = 5;
+
+export const FUNCTION_CALL_UNARY = 1;
+/** What Python's `spawn` uses: the input is durable and the result is kept. */
+export const INVOCATION_ASYNC = 3;
+
+/** `GenericResult.status`. */
+export const RESULT = {
+  unspecified: 0,
+  success: 1,
+  failure: 2,
+  terminated: 3,
+  timeout: 4,
+  initFailure: 5,
+  internalFailure: 6,
+  idleTimeout: 7,
+  memoryManagerEviction: 8,
+} as const;
+
+/** `TaskLogs.file_descriptor`. */
+export const FILE_DESCRIPTOR = { stdout: 1, stderr: 2 } as const;
+
+/** `FileEntry.type`. */
+export const FILE_ENTRY = { file: 1, directory: 2 } as const;
+
+/** The longest long poll that Modal serves, in seconds (`FunctionGetOutputs`, streams). */
+export const LONG_POLL_SECONDS = 55;
+
+/** Added to a long poll's own timeout for our deadline: the way there and back. */
+export const LONG_POLL_GRACE_MS = 10_000;
