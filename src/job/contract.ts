@@ -18,7 +18,7 @@ const mediaPath = (what: string) =>
     .string()
     .min(1)
     .max(4096)
-    .describe(`${what}, relative to the media root (HOST_MEDIA_PATH); it must stay inside it.`);
+    .describe(`${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it.`);
 
 /**
  * Whisper options that Mirumoji curated for long Japanese media, with its defaults. Engines other than
@@ -60,10 +60,10 @@ const whisperOptions = {
 export const transcribeRequestSchema = z
   .strictObject({
     v: version,
-    input: mediaPath("The media file to transcribe"),
-    output: mediaPath("Where the result goes; the extension of each format is put in place of its own")
-      .optional()
-      .meta({ description: "Where the result goes, relative to the media root. Default: beside the input." }),
+    input: mediaPath("The media file to transcribe."),
+    output: mediaPath(
+      "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
+    ).optional(),
     formats: z
       .array(z.enum(SUBTITLE_FORMATS))
       .min(1)
@@ -96,10 +96,8 @@ const evenSize = z
 export const convertRequestSchema = z
   .strictObject({
     v: version,
-    input: mediaPath("The media file to convert"),
-    output: mediaPath("The MP4 to write")
-      .optional()
-      .meta({ description: "The MP4 to write, relative to the media root. Default: beside the input." }),
+    input: mediaPath("The media file to convert."),
+    output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
     resolution: evenSize
       .default("1280x720")
       .describe("Largest frame; the aspect is kept and the source never enlarged."),

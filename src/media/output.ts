@@ -14,7 +14,10 @@ import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
  */
 export async function checkOutput(root: MediaRoot, output: PlannedOutput): Promise<void> {
   const target = await resolveOutput(root, output);
-  const existing = await stat(target).catch(() => null);
+  const existing = await stat(target).catch((error: unknown) => {
+    if (isMissing(error)) return null;
+    throw translateWriteError(error, output.path);
+  });
   if (existing !== null && !existing.isFile())
     throw unwritable(output.path, "there is a folder of this name");
   const folder = await nearestFolder(dirname(target), output.path);

@@ -1,0 +1,36 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { configurationPage } from "./generate/configuration.ts";
+import { errorsPage } from "./generate/errors.ts";
+import { lifecyclePage } from "./generate/lifecycle.ts";
+import { schemaFile } from "./generate/schema.ts";
+
+/** Every file that is made from the code, with what makes it. */
+const GENERATED: Record<string, () => string> = {
+  "schema/transcribe.json": () => schemaFile("transcribe"),
+  "schema/convert.json": () => schemaFile("convert"),
+  "docs/lifecycle.md": lifecyclePage,
+  "docs/errors.md": errorsPage,
+  "docs/configuration.md": configurationPage,
+};
+
+const { values } = parseArgs({ options: { check: { type: "boolean" }, only: { type: "string" } } });
+const root = new URL("../", import.meta.url);
+const wanted = Object.entries(GENERATED).filter(([path]) => path.startsWith(values.only ?? ""));
+const stale: string[] = [];
+for (const [path, make] of wanted) {
+  const file = fileURLToPath(new URL(path, root));
+  const text = make();
+  if (values.check === true) {
+    if ((await readFile(file, "utf8").catch(() => null)) !== text) stale.push(path);
+  } else {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  }
+}
+if (stale.length > 0) {
+  process.stderr.write(`out of date: ${stale.join(", ")}; run npm run generate\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,65 @@
+import {
+  backoffCeilingMs,
+  CRASH_BUDGET,
+  LOST_BUDGET,
+  LOST_GOES_TO,
+  MACHINE,
+  PATH,
+  type WorkingState,
+} from "../../src/job/machine.ts";
+
+const STATES: readonly WorkingState[] = [...PATH, "undo"];
+
+/** `docs/lifecycle.md`: the machine's table as a picture and as text. */
+export function lifecyclePage(): string {
+  return [
+    "# Life of a job",
+    "",
+    "Generated from `src/job/machine.ts` by `npm run generate`. Do not edit.",
+    "",
+    "```mermaid",
+    "stateDiagram-v2",
+    "  [*] --> queued",
+    `  queued --> ${PATH[0]}: a worker takes the job`,
+    ...PATH.map((state) => `  ${state} --> ${MACHINE[state].next}: done`),
+    ...PATH.filter((state) => state !== "deleteVolume").map(
+      (state) => `  ${state} --> undo: failed or cancelled`,
+    ),
+    "  undo --> failed",
+    "  undo --> cancelled",
+    ...Object.entries(LOST_GOES_TO).map(([code, state]) => `  call --> ${state}: ${code}`),
+    "  completed --> [*]",
+    "  failed --> [*]",
+    "  cancelled --> [*]",
+    "```",
+    "",
+    "| state | what its step does | tries | pause before the next try (full jitter below) | limit of one try | undone by |",
+    "|---|---|---|---|---|---|",
+    ...STATES.map(row),
+    "",
+    "- A step that succeeds leads to the next state; the facts it earned are written down in the same moment.",
+    "- A call that is still running and a worker that stops cost no try.",
+    `- A volume or call that vanished sends the job back to make it again, at most ${LOST_BUDGET} times in its life:`,
+    ...Object.entries(LOST_GOES_TO).map(
+      ([code, state]) => `  - \`${code}\` from any state goes back to \`${state}\`;`,
+    ),
+    `- Workers may die ${CRASH_BUDGET} times on one job; then it fails with \`CRASH_BUDGET_SPENT\`.`,
+    "- A quota pauses the whole queue and costs no try.",
+    "- A volume that cannot be deleted does not fail a job whose outputs are written: it stays in the ledger.",
+    "",
+  ].join("\n");
+}
+
+function row(state: WorkingState): string {
+  const { about, attempts, attemptDeadlineMs, undo } = MACHINE[state];
+  const pauses = [1, 2, 3].map((attempt) => duration(backoffCeilingMs(MACHINE[state], attempt)));
+  const longest = duration(MACHINE[state].longestBackoffMs);
+  const limit = attemptDeadlineMs === null ? "`MIRUMOJI_CALL_WAIT`" : duration(attemptDeadlineMs);
+  return `| ${state} | ${about} | ${attempts} | ${pauses.join(", ")} ... ${longest} | ${limit} | ${undo ?? "-"} |`;
+}
+
+function duration(ms: number): string {
+  const hours = ms / 3_600_000;
+  if (hours >= 1) return `${hours} h`;
+  return ms >= 60_000 ? `${ms / 60_000} min` : `${ms / 1000} s`;
+}

@@ -1,0 +1,25 @@
+import { Command } from "commander";
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { addDemo } from "./cli/demo.ts";
+import { addDev } from "./cli/dev.ts";
+import { addDoctor } from "./cli/doctor.ts";
+import { addGpuHost } from "./cli/gpu-host.ts";
+import { addList } from "./cli/list.ts";
+import { addStatus } from "./cli/status.ts";
+import { addSubmit } from "./cli/submit.ts";
+import { addWorker } from "./cli/worker.ts";
+
+const manifest = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
+
+const program = new Command("mirumoji-worker")
+  .description("Transcribes and converts media files on Modal GPUs, or on this machine.")
+  .version(manifest.version)
+  .showHelpAfterError();
+
+for (const add of [addDemo, addDev, addWorker, addGpuHost, addSubmit, addStatus, addList, addDoctor])
+  add(program);
+
+await program.parseAsync();

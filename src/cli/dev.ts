@@ -1,0 +1,140 @@
+import type { Command } from "commander";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { openWorker } from "../compose.ts";
+import { isSet, processEnvironment } from "../config/load.ts";
+import type { Environment } from "../config/schema.ts";
+import { type HttpServer, startHttp } from "../http/server.ts";
+import { MirumojiError } from "../job/errors.ts";
+import { stopOnSignal } from "../pool/shutdown.ts";
+import { startEmbeddedRedis } from "../queue/embedded-redis.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { type DevSession, publishDevSession, withdrawDevSession } from "./dev-session.ts";
+import { startGpuHostChild } from "./gpu-host-child.ts";
+import { guarded, note, printJson } from "./output.ts";
+
+interface DevOptions {
+  json?: boolean;
+  data: string;
+}
+
+export function addDev(program: Command): void {
+  program
+    .command("dev")
+    .description("everything on this machine: Redis, GPU host, worker and Bull Board; Ctrl-C stops it all")
+    .option("--data <folder>", "where Redis and the GPU host keep their data", ".mirumoji")
+    .option("--json", "print one JSON line when ready")
+    .action(
+      guarded(
+        ({ json }: DevOptions) => json === true,
+        async (options: DevOptions) => {
+          const started: (() => Promise<void>)[] = [];
+          const stopAll = async () => {
+            // Last started, first stopped; every one gets its chance.
+            const problems: unknown[] = [];
+            for (const stop of started.toReversed())
+              await stop().catch((error: unknown) => problems.push(error));
+            if (problems.length > 0) throw new AggregateError(problems, "not everything stopped cleanly");
+          };
+          try {
+            await runDev(options, started, stopAll);
+          } catch (error) {
+            await stopAll();
+            throw error;
+          }
+        },
+      ),
+    );
+}
+
+async function runDev(
+  { json, data }: DevOptions,
+  started: (() => Promise<void>)[],
+  stopAll: () => Promise<void>,
+): Promise<void> {
+  let environment = processEnvironment();
+  const logger = createLogger({ level: environment.MIRUMOJI_LOGGING_LEVEL, readable: process.stderr.isTTY });
+  if (!isSet("REDIS_URL")) {
+    const redis = await startEmbeddedRedis({ folder: join(data, "redis") });
+    started.push(async () => await redis.stop());
+    environment = { ...environment, REDIS_URL: redis.url };
+  }
+  let statsUrl: string | null = null;
+  if (!isSet("MODAL_SERVER_URL") && !isSet("MODAL_TOKEN_ID")) {
+    const host = await startGpuHostChild({ dataFolder: join(data, "gpu-host") });
+    started.push(async () => await host.stop());
+    statsUrl = host.statsUrl;
+    environment = {
+      ...environment,
+      MODAL_SERVER_URL: host.serverUrl,
+      MODAL_TOKEN_ID: host.tokenId,
+      MODAL_TOKEN_SECRET: host.tokenSecret,
+    };
+  }
+  await mkdir(environment.HOST_MEDIA_PATH, { recursive: true });
+  const worker = await openWorker(environment, logger);
+  started.push(async () => await worker.stop());
+  const http = await listen(environment, worker);
+  started.push(async () => await http.close());
+
+  const { apiUrl, boardUrl, metricsUrl } = http;
+  const session: DevSession = {
+    redisUrl: environment.REDIS_URL,
+    serverUrl: environment.MODAL_SERVER_URL,
+    tokenId: environment.MODAL_TOKEN_ID ?? "",
+    tokenSecret: environment.MODAL_TOKEN_SECRET ?? "",
+    statsUrl,
+    apiUrl,
+    boardUrl,
+    metricsUrl,
+    mediaRoot: resolve(environment.HOST_MEDIA_PATH),
+  };
+  publishDevSession(session, environment.MIRUMOJI_QUEUE_PREFIX);
+  started.push(async () => {
+    withdrawDevSession();
+    await Promise.resolve();
+  });
+  if (json === true) printJson(session);
+  else note(welcome(session));
+  await stopOnSignal({
+    limitMs: environment.MIRUMOJI_DRAIN * 1000,
+    onStopping: (why) => logger.info({ why, jobs: worker.activeCount() }, "stopping"),
+    stop: stopAll,
+  });
+}
+
+/** A port that somebody else has is no reason not to start, unless it was asked for. */
+async function listen(
+  environment: Environment,
+  worker: Awaited<ReturnType<typeof openWorker>>,
+): Promise<HttpServer> {
+  const start = async (port: number) =>
+    await startHttp({
+      host: environment.MIRUMOJI_HTTP_HOST,
+      port,
+      users: environment.BOARD_USERS,
+      ...worker,
+    });
+  try {
+    return await start(environment.MIRUMOJI_HTTP_PORT);
+  } catch (error) {
+    const isTaken = error instanceof MirumojiError && error.cause !== undefined;
+    if (!isTaken || isSet("MIRUMOJI_HTTP_PORT")) throw error;
+    return await start(0);
+  }
+}
+
+function welcome(session: DevSession): string {
+  return [
+    "mirumoji-worker is ready.",
+    `  media root  ${session.mediaRoot}`,
+    `  Bull Board  ${session.boardUrl}`,
+    `  API         ${session.apiUrl}/api/jobs`,
+    `  metrics     ${session.metricsUrl}`,
+    `  GPU host    ${session.serverUrl}${session.statsUrl === null ? "" : `  (${session.statsUrl})`}`,
+    `  Redis       ${session.redisUrl}`,
+    "In another terminal, in this folder:",
+    "  mirumoji-worker submit transcribe <file in the media root> --wait",
+    "Ctrl-C stops everything.",
+  ].join("\n");
+}

@@ -1,0 +1,28 @@
+import prettyBytes from "pretty-bytes";
+import type { JobView } from "../job/summary.ts";
+
+/** A job for people, several lines. */
+export function describeJob(job: JobView): string {
+  const lines = [
+    `${job.id}  ${job.type}  ${job.status}${job.status === job.state ? "" : ` (${job.state})`}`,
+    `  input    ${job.input ?? "(none)"}`,
+    ...job.states.map(({ state, ms, attempts }) => {
+      const tries = attempts > 1 ? `, ${attempts} tries` : "";
+      return `  ${state.padEnd(14)} ${(ms / 1000).toFixed(1)} s${tries}`;
+    }),
+    ...job.outputs.map(({ path, bytes }) => `  output   ${path}  ${prettyBytes(bytes)}`),
+  ];
+  if (job.report !== null) {
+    const { engine, mediaSeconds, gpuSeconds, warnings } = job.report;
+    lines.push(`  done by  ${engine}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`);
+    lines.push(...warnings.map((warning) => `  warning  ${warning}`));
+  }
+  if (job.error !== null) lines.push(`  error    ${job.error.code}: ${job.error.message}`);
+  return lines.join("\n");
+}
+
+/** One line of a list. */
+export function describeRow(job: JobView): string {
+  const age = new Date(job.submittedAt).toISOString().replace("T", " ").slice(0, 19);
+  return `${job.id}  ${job.type.padEnd(10)}  ${job.status.padEnd(9)}  ${job.state.padEnd(12)}  ${age}  ${job.input ?? ""}`;
+}

@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+import { openProducer } from "../compose.ts";
+import { clientEnvironment } from "./dev-session.ts";
+import { describeJob } from "./job-text.ts";
+import { guarded, print, printJson } from "./output.ts";
+
+export function addStatus(program: Command): void {
+  program
+    .command("status")
+    .description("show one job")
+    .argument("<id>", "job ID")
+    .option("--json", "one JSON document on stdout")
+    .action(
+      guarded(
+        (_id: string, { json }: { json?: boolean }) => json === true,
+        async (id: string, { json }: { json?: boolean }) => {
+          await using producer = await openProducer(clientEnvironment().environment);
+          const job = await producer.store.get(id);
+          if (json === true) printJson(job);
+          else print(describeJob(job));
+        },
+      ),
+    );
+}

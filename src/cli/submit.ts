@@ -1,0 +1,124 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { isAbsolute, relative, resolve } from "node:path";
+import { openProducer } from "../compose.ts";
+import { type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
+import type { RequestOptions } from "../job/contract.ts";
+import { createMediaFiles } from "../media/media-files.ts";
+import { openMediaRoot } from "../media/media-root.ts";
+import { clientEnvironment } from "./dev-session.ts";
+import { describeJob } from "./job-text.ts";
+import { guarded, note, print, printJson } from "./output.ts";
+import { createProgressView } from "./progress-view.ts";
+
+interface CommonOptions {
+  json?: boolean;
+  wait?: boolean;
+  output?: string;
+}
+
+/** Contract names of options that commander gives in camel case. */
+const snake = (name: string) => name.replaceAll(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`);
+
+export function addSubmit(program: Command): void {
+  const submit = program.command("submit").description("put a job into its queue");
+  const transcribe = submit
+    .command("transcribe")
+    .description("speech to subtitles and text")
+    .argument("<path>", "media file, relative to the media root")
+    .addOption(new Option("-f, --formats <list>", `any of ${SUBTITLE_FORMATS.join(",")}`).default("srt"))
+    .option("-l, --language <code>", "spoken language", "ja")
+    .option("--initial-prompt <text>", "text that primes the decoder")
+    .option("--clean-audio", "band-pass and loudness normalisation first")
+    .option("--vad-filter", "drop silence before decoding")
+    .option("--condition-on-previous-text", "feed the previous text to the decoder");
+  for (const [flag, what] of NUMBERS) transcribe.option(`--${flag} <number>`, what, parseNumber);
+  common(transcribe, "transcribe", ({ formats, ...rest }) => ({
+    ...rest,
+    formats: String(formats).split(","),
+  }));
+  const convert = submit
+    .command("convert")
+    .description("any video to H.264 and AAC in MP4")
+    .argument("<path>", "media file, relative to the media root")
+    .option("-r, --resolution <WxH>", "largest frame", "1280x720")
+    .option("-b, --target-bitrate <rate>", "average video bit rate", "2500k")
+    .option("-p, --preset <name>", "performance, balanced or quality", "balanced");
+  common(convert, "convert", (options) => options);
+}
+
+const NUMBERS = [
+  ["beam-size", "beams kept while decoding"],
+  ["best-of", "candidates when sampling"],
+  ["patience", "beam search patience factor"],
+  ["length-penalty", "exponential length penalty"],
+  ["temperature", "sampling temperature"],
+  ["compression-ratio-threshold", "repetition limit"],
+  ["log-prob-threshold", "least average log probability"],
+  ["no-speech-threshold", "silence limit"],
+] as const;
+
+function common(command: Command, type: JobType, shape: (options: Record<string, unknown>) => object): void {
+  command
+    .option("-o, --output <path>", "where the result goes, relative to the media root")
+    .option("-w, --wait", "wait for the end and show progress; exit code 0 only when completed")
+    .option("--json", "one JSON document on stdout")
+    .action(
+      guarded(
+        (_path: string, options: CommonOptions) => options.json === true,
+        async (path: string, { json, wait, ...rest }: CommonOptions & Record<string, unknown>) => {
+          const named = Object.fromEntries(
+            Object.entries(shape(rest)).map(([name, value]) => [snake(name), value]),
+          );
+          await submitJob(type, path, named, { json: json === true, wait: wait === true });
+        },
+      ),
+    );
+}
+
+async function submitJob(
+  type: JobType,
+  path: string,
+  options: object,
+  { json, wait }: { json: boolean; wait: boolean },
+): Promise<void> {
+  const { environment, mediaRoot } = clientEnvironment();
+  const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, type);
+  await using producer = await openProducer(environment);
+  // The contract's schema checks every field; what commander parsed is just data until then.
+  const request = { ...options, input } as RequestOptions[typeof type];
+  const submitted = await producer.store.submit(type, request);
+  if (!wait) {
+    if (json) printJson(submitted);
+    else print(`${submitted.id}\n  follow it with: mirumoji-worker status ${submitted.id}`);
+    return;
+  }
+  if (!json) note(`job ${submitted.id}`);
+  const view = createProgressView();
+  const job = await producer.store
+    .wait(submitted.id, { pollMs: 200, onChange: (current) => view.update(current) })
+    .finally(() => view.stop());
+  if (json) printJson(job);
+  else print(describeJob(job));
+  if (job.status !== "completed") {
+    note(`${job.error?.code ?? job.status}: ${job.error?.message ?? "the job did not complete"}`);
+    process.exitCode = 1;
+  }
+}
+
+/** Where the media root is on this machine, a wrong path is told before anything is queued. */
+async function checkInput(mediaRoot: string, path: string, type: JobType): Promise<string> {
+  const root = await openMediaRoot(mediaRoot);
+  const inside = isAbsolute(path) ? relative(root.path, resolve(path)) : path;
+  await createMediaFiles(root).openInput({
+    path: inside,
+    needs: type === "transcribe" ? "audio" : "video",
+    signal: AbortSignal.timeout(60_000),
+  });
+  return inside;
+}
+
+function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("must be a number");
+  return value;
+}

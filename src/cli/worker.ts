@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { openWorker } from "../compose.ts";
+import { processEnvironment } from "../config/load.ts";
+import { startHttp } from "../http/server.ts";
+import { stopOnSignal } from "../pool/shutdown.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { guarded, printJson } from "./output.ts";
+
+export function addWorker(program: Command): void {
+  program
+    .command("worker")
+    .description("run jobs until stopped; SIGTERM hands running jobs back, a second one exits at once")
+    .option("--json", "print one JSON line when ready")
+    .action(
+      guarded(
+        ({ json }: { json?: boolean }) => json === true,
+        async ({ json }: { json?: boolean }) => {
+          const environment = processEnvironment();
+          const logger = createLogger({
+            level: environment.MIRUMOJI_LOGGING_LEVEL,
+            readable: process.stderr.isTTY,
+          });
+          const worker = await openWorker(environment, logger);
+          const http = await startHttp({
+            host: environment.MIRUMOJI_HTTP_HOST,
+            port: environment.MIRUMOJI_HTTP_PORT,
+            users: environment.BOARD_USERS,
+            ...worker,
+          }).catch(async (error: unknown) => {
+            await worker.stop();
+            throw error;
+          });
+          const { apiUrl, boardUrl, metricsUrl } = http;
+          if (json === true) printJson({ apiUrl, boardUrl, metricsUrl });
+          logger.info({ apiUrl, boardUrl, metricsUrl }, "worker is ready");
+          await stopOnSignal({
+            limitMs: environment.MIRUMOJI_DRAIN * 1000,
+            onStopping: (why) =>
+              logger.info({ why, jobs: worker.activeCount() }, "stopping; jobs go back to the queue"),
+            stop: async () => {
+              await worker.stop();
+              await http.close();
+            },
+          });
+          logger.info("stopped");
+        },
+      ),
+    );
+}

@@ -1,0 +1,197 @@
+import type { Redis } from "ioredis";
+import { fileURLToPath } from "node:url";
+import type { Environment } from "./config/schema.ts";
+import { MirumojiError, toMirumojiError } from "./job/errors.ts";
+import { createMediaFiles } from "./media/media-files.ts";
+import { openMediaRoot } from "./media/media-root.ts";
+import { modalCalls } from "./modal/calls.ts";
+import { mountedHandler } from "./modal/handler.ts";
+import { setupModal } from "./modal/registration.ts";
+import { sayHello } from "./modal/hello.ts";
+import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
+import { modalVolumes } from "./modal/volumes.ts";
+import { createRuntimeHolder } from "./pool/runtime-holder.ts";
+import { startWorkerPool } from "./pool/worker-pool.ts";
+import { connectRedis, ensureRedis } from "./queue/connection.ts";
+import { queueDepths } from "./queue/depth.ts";
+import { createJobStore, type JobStore } from "./queue/job-store.ts";
+import { openLedger } from "./queue/ledger.ts";
+import { closeQueues, openQueues, type Queues } from "./queue/queues.ts";
+import { createEventBus } from "./telemetry/event-bus.ts";
+import { logSubscriber } from "./telemetry/log-subscriber.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+
+/** The handler that is mounted into the container; the same file runs on the GPU host. */
+const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", import.meta.url));
+
+/** A connection for programs that submit and look at jobs. */
+export interface Producer extends AsyncDisposable {
+  readonly queues: Queues;
+  readonly store: JobStore;
+}
+
+/** @throws MirumojiError `REDIS_UNAVAILABLE` */
+export async function openProducer(
+  environment: Pick<Environment, "REDIS_URL" | "MIRUMOJI_QUEUE_PREFIX">,
+): Promise<Producer> {
+  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
+  // Failures show where commands fail.
+  redis.on("error", () => undefined);
+  try {
+    await ensureRedis(redis, environment.REDIS_URL);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
+  return {
+    queues,
+    store: createJobStore(queues),
+    [Symbol.asyncDispose]: async () => {
+      await closeQueues(queues);
+      redis.disconnect();
+    },
+  };
+}
+
+/** Everything that runs jobs in this process. */
+export interface RunningWorker {
+  readonly queues: Queues;
+  readonly store: JobStore;
+  readonly metrics: Metrics;
+  readonly health: Readonly<Record<string, () => Promise<string | null>>>;
+  activeCount(): number;
+  /** Hands running jobs back, then closes every connection. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a worker pool.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
+ */
+export async function openWorker(environment: Environment, logger: Logger): Promise<RunningWorker> {
+  const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
+  const metrics = createMetrics();
+  const session = openSession(environment, {
+    onRpc: (event) => metrics.observeRpc(event),
+    onWarning: (message) => logger.warn(message),
+  });
+  const redis = await openWorkerRedis(environment.REDIS_URL, logger);
+  const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
+  const queues = openQueues(redis, prefix);
+  const runtime = createRuntimeHolder(
+    async () =>
+      await setupModal(session, {
+        image: environment.MIRUMOJI_MODAL_IMAGE,
+        gpu: environment.MIRUMOJI_MODAL_GPU,
+        timeoutSeconds: environment.MIRUMOJI_MODAL_TIMEOUT,
+        scaledownWindowSeconds: environment.MIRUMOJI_MODAL_SCALEDOWN_WINDOW,
+        handler: mountedHandler(HANDLER_PATH),
+        onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
+        onHeartbeatError: (error) => logger.warn({ code: error.code }, `app heartbeat: ${error.message}`),
+      }),
+  );
+  // Registered ahead of the first job; a failure shows again, with its code, in the job that needs it.
+  runtime.get().then(
+    ({ appId }) => logger.info({ appId }, "functions are registered"),
+    (error: unknown) => {
+      const { code, message } = toMirumojiError(error);
+      logger.error({ code }, `functions cannot be registered: ${message}`);
+    },
+  );
+  const pool = startWorkerPool({
+    redis,
+    prefix,
+    queues,
+    ledger: openLedger(redis, prefix),
+    concurrency: {
+      transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
+      convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
+    },
+    onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
+    tools: {
+      volumes: modalVolumes(session),
+      calls: modalCalls(session),
+      media: createMediaFiles(root),
+      runtime: async () => await runtime.get(),
+      callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
+      now: Date.now,
+      random: Math.random,
+      emit: createEventBus([logSubscriber(logger), metrics.subscriber], (error) =>
+        logger.error({ err: error }, "an event subscriber failed"),
+      ),
+    },
+  });
+  metrics.collectDepth(async () => await queueDepths(queues));
+  return {
+    queues,
+    store: createJobStore(queues),
+    metrics,
+    health: {
+      redis: async () => ((await redis.ping()) === "PONG" ? null : "gave a wrong answer"),
+      modal: async () => {
+        await runtime.get();
+        return null;
+      },
+    },
+    activeCount: () => pool.activeCount(),
+    async stop() {
+      await pool.stop();
+      await runtime.close();
+      await closeQueues(queues);
+      redis.disconnect();
+      session.close();
+    },
+  };
+}
+
+/**
+ * Asks the Modal server whether it is there and takes the token.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `MODAL_UNAVAILABLE`, `MODAL_UNAUTHENTICATED`
+ */
+export async function checkModal(environment: Environment): Promise<void> {
+  const session = openSession(environment, {});
+  try {
+    await sayHello(session);
+  } finally {
+    session.close();
+  }
+}
+
+function openSession(
+  environment: Environment,
+  listeners: Pick<ModalSessionOptions, "onRpc" | "onWarning">,
+): ModalSession {
+  const { MODAL_TOKEN_ID: tokenId, MODAL_TOKEN_SECRET: tokenSecret, MODAL_ENVIRONMENT: name } = environment;
+  if (tokenId === undefined || tokenSecret === undefined) {
+    throw new MirumojiError(
+      "CONFIG_INVALID",
+      "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET are not set; use a Modal token, or what `mirumoji-worker gpu-host` prints",
+    );
+  }
+  return openModalSession({
+    serverUrl: environment.MODAL_SERVER_URL,
+    tokenId,
+    tokenSecret,
+    ...(name === undefined ? {} : { environment: name }),
+    ...listeners,
+  });
+}
+
+async function openWorkerRedis(url: string, logger: Logger): Promise<Redis> {
+  // The first answer is waited for with a limit, so that a wrong address is told at once.
+  const probe = connectRedis(url, { failFast: true });
+  probe.on("error", () => undefined);
+  try {
+    await ensureRedis(probe, url);
+  } finally {
+    probe.disconnect();
+  }
+  const redis = connectRedis(url);
+  redis.on("error", (error: unknown) => logger.warn({ err: error }, "Redis connection"));
+  await ensureRedis(redis, url);
+  return redis;
+}

@@ -1,0 +1,43 @@
+import type { JobType } from "../job/contract.ts";
+import type { FunctionDirectory } from "../steps/ports.ts";
+
+/** A registered app that can be closed. */
+export interface ClosableRuntime {
+  readonly appId: string;
+  readonly transcribe: { readonly functionId: string };
+  readonly convert: { readonly functionId: string };
+  close(): Promise<void>;
+}
+
+/** The process's one registration: made when first asked for, shared by all jobs, tried again after a failure. */
+export interface RuntimeHolder {
+  get(): Promise<FunctionDirectory>;
+  close(): Promise<void>;
+}
+
+export function createRuntimeHolder(register: () => Promise<ClosableRuntime>): RuntimeHolder {
+  let current: Promise<ClosableRuntime> | null = null;
+  const obtain = async (): Promise<ClosableRuntime> => {
+    current ??= register();
+    const mine = current;
+    try {
+      return await mine;
+    } catch (error) {
+      if (current === mine) current = null;
+      throw error;
+    }
+  };
+  return {
+    async get() {
+      const runtime = await obtain();
+      return {
+        appId: runtime.appId,
+        functionId: (type: JobType) => runtime[type].functionId,
+      };
+    },
+    async close() {
+      const runtime = await current?.catch(() => null);
+      await runtime?.close();
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import { connectRedis, ensureRedis } from "./connection.ts";
+
+/** What an operator should know about a Redis. */
+export interface RedisFacts {
+  readonly version: string;
+  /** `maxmemory-policy`; anything but `noeviction` may throw jobs away. */
+  readonly evictionPolicy: string;
+  readonly appendOnly: boolean;
+}
+
+/** @throws MirumojiError `REDIS_UNAVAILABLE` */
+export async function inspectRedis(url: string): Promise<RedisFacts> {
+  const redis = connectRedis(url, { failFast: true });
+  redis.on("error", () => undefined);
+  try {
+    await ensureRedis(redis, url);
+    const info = await redis.info();
+    const field = (name: string) => new RegExp(`^${name}:(.*)$`, "mu").exec(info)?.[1]?.trim() ?? "unknown";
+    return {
+      version: field("redis_version"),
+      evictionPolicy: field("maxmemory_policy"),
+      appendOnly: field("aof_enabled") === "1",
+    };
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,103 @@
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { firstCheckpoint } from "../../src/job/checkpoint.ts";
+import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
+import { connectRedis } from "../../src/queue/connection.ts";
+import { jobKeys } from "../../src/queue/keys.ts";
+import { createLease } from "../../src/queue/lease.ts";
+import { openLedger } from "../../src/queue/ledger.ts";
+import { randomPrefix, testRedis } from "../helpers/redis.ts";
+
+let server: Awaited<ReturnType<typeof testRedis>>;
+let redis: Redis;
+beforeAll(async () => {
+  server = await testRedis();
+  redis = connectRedis(server.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server[Symbol.asyncDispose]();
+});
+
+const entry = { queue: "transcribe", jobId: "j1", createdAt: 1, callId: null };
+
+async function setup() {
+  const prefix = randomPrefix();
+  const keys = jobKeys(prefix, "transcribe", "j1");
+  const leaseOf = (token: string) => createLease(redis, { prefix, queue: "transcribe", jobId: "j1", token });
+  await redis.hset(keys.job, "name", "transcribe");
+  await redis.set(keys.lock, "mine");
+  return { prefix, keys, leaseOf, ledger: openLedger(redis, prefix) };
+}
+
+describe("commit", () => {
+  it("writes checkpoint, ledger, summary and log in one go", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    const checkpoint = firstCheckpoint(5);
+    const written = await leaseOf("mine").commit({
+      checkpoint,
+      ledger: { volumeId: "vo-1", entry },
+      summary: QUEUED_SUMMARY,
+      log: "a line",
+    });
+    expect(written).toBe(true);
+    expect(JSON.parse((await leaseOf("mine").load()) ?? "")).toEqual(checkpoint);
+    expect(await ledger.list()).toEqual([{ volumeId: "vo-1", ...entry }]);
+    expect(JSON.parse((await redis.hget(keys.job, "progress")) ?? "")).toEqual(QUEUED_SUMMARY);
+    expect(await redis.lrange(keys.logs, 0, -1)).toEqual(["a line"]);
+    expect(await redis.xlen(keys.events)).toBe(1);
+    expect(await redis.pttl(keys.checkpoint)).toBeGreaterThan(24 * 3600 * 1000);
+  });
+
+  it("is refused whole for a worker that does not hold the lease", async () => {
+    const { prefix, leaseOf } = await setup();
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5) });
+    const before = await snapshot(prefix);
+    const stale = {
+      checkpoint: firstCheckpoint(9),
+      ledger: { volumeId: "vo-2", entry },
+      summary: QUEUED_SUMMARY,
+      log: "x",
+    };
+    expect(await leaseOf("stale").commit(stale)).toBe(false);
+    await redis.del(jobKeys(prefix, "transcribe", "j1").lock);
+    expect(await leaseOf("mine").commit(stale)).toBe(false);
+    const after = await snapshot(prefix);
+    delete before[jobKeys(prefix, "transcribe", "j1").lock];
+    expect(after).toEqual(before);
+  });
+
+  it("never brings a removed job back to life", async () => {
+    const { keys, leaseOf } = await setup();
+    await redis.del(keys.job);
+    await leaseOf("mine").commit({ summary: QUEUED_SUMMARY, log: "x" });
+    expect(await redis.exists(keys.job, keys.logs)).toBe(0);
+  });
+});
+
+describe("settle", () => {
+  it("clears the books and leaves the summary", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5), ledger: { volumeId: "vo-1", entry } });
+    await redis.del(keys.lock);
+    await leaseOf("mine").settle({ volumeId: "vo-1", summary: QUEUED_SUMMARY, log: "done" });
+    expect(await redis.exists(keys.checkpoint)).toBe(0);
+    expect(await ledger.list()).toEqual([]);
+  });
+
+  it("touches nothing when somebody has taken the job again", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5), ledger: { volumeId: "vo-1", entry } });
+    await leaseOf("mine").settle({ volumeId: "vo-1", summary: QUEUED_SUMMARY, log: "done" });
+    expect(await redis.exists(keys.checkpoint)).toBe(1);
+    expect(await ledger.list()).toHaveLength(1);
+  });
+});
+
+async function snapshot(prefix: string): Promise<Record<string, string>> {
+  const names = await redis.keys(`${prefix.replaceAll(/[[\]]/gu, "?")}*`);
+  const dumps = await Promise.all(
+    names.map(async (name) => [name, (await redis.dumpBuffer(name)).toString("hex")]),
+  );
+  return Object.fromEntries(dumps) as Record<string, string>;
+}
