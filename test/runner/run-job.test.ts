@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import { MirumojiError } from "../../src/job/errors.ts";
+import { CRASH_BUDGET, MACHINE } from "../../src/job/machine.ts";
+import { runJob } from "../../src/runner/run-job.ts";
+import { failing, FakeWorld } from "../helpers/fake-world.ts";
+
+describe("runJob", () => {
+  it("takes a job from nothing to completed and clears the books", async () => {
+    const world = new FakeWorld();
+    const result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "completed") throw new Error(result.kind);
+    await result.settle();
+    expect(result.summary).toMatchObject({
+      status: "completed",
+      state: "completed",
+      outputs: [{ path: "film.mp4" }],
+      report: { engine: "libx264", inputBytes: 100, sentBytes: 90 },
+      error: null,
+    });
+    expect(result.summary.states.map(({ state }) => state)).toEqual([
+      "createVolume",
+      "upload",
+      "call",
+      "download",
+      "deleteVolume",
+    ]);
+    expect(world.volumes.size).toBe(0);
+    expect(world.ledger.size).toBe(0);
+    expect(world.checkpoint).toBeNull();
+  });
+
+  it("writes five times on the happy path", async () => {
+    const world = new FakeWorld();
+    await runJob(world.delivery(), world.tools());
+    expect(world.commits).toBe(5);
+  });
+
+  it("enters the volume in the ledger before it uploads and the call before it starts it", async () => {
+    const world = new FakeWorld();
+    world.before = (effect) => {
+      if (effect === "put") expect([...world.ledger]).toEqual([["vo-1", null]]);
+      if (effect === "start") {
+        expect(world.stored()?.facts.callId).toBe("fc-2");
+        expect([...world.ledger]).toEqual([["vo-1", "fc-2"]]);
+      }
+    };
+    expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
+  });
+
+  it("waits between tries with full jitter and counts them per state", async () => {
+    const world = new FakeWorld();
+    world.before = failing("put", "MODAL_UNAVAILABLE", 2);
+    const first = await runJob(world.delivery(), world.tools());
+    expect(first).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs / 2 });
+    const second = await runJob(world.delivery(), world.tools());
+    expect(second).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs });
+    const third = await runJob(world.delivery(), world.tools());
+    if (third.kind !== "completed") throw new Error(third.kind);
+    expect(third.summary.states.find(({ state }) => state === "upload")?.attempts).toBe(3);
+    expect(world.effects.filter((effect) => effect === "create")).toHaveLength(1);
+  });
+
+  it("undoes everything when a state's attempts are spent", async () => {
+    const world = new FakeWorld();
+    world.before = failing("get", "TRANSFER_FAILED", Infinity);
+    let result = await runJob(world.delivery(), world.tools());
+    while (result.kind === "delayed") result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "failed") throw new Error(result.kind);
+    await result.settle();
+    expect(result.code).toBe("TRANSFER_FAILED");
+    expect(world.summary).toMatchObject({ status: "failed", error: { code: "TRANSFER_FAILED" } });
+    expect(world.volumes.size).toBe(0);
+    expect(world.ledger.size).toBe(0);
+    expect(world.effects).not.toContain("cancel");
+  });
+
+  it("cancels a call that runs when the job fails", async () => {
+    const world = new FakeWorld();
+    world.before = failing("poll", "CALL_WAIT_TIMED_OUT");
+    const result = await runJob(world.delivery(), world.tools());
+    expect(result).toMatchObject({ kind: "failed", code: "CALL_WAIT_TIMED_OUT" });
+    expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: true }]);
+    expect(world.volumes.size).toBe(0);
+  });
+
+  it("makes a new volume when the old one vanished, and stops the call that used it", async () => {
+    const world = new FakeWorld();
+    world.before = failing("get", "VOLUME_LOST");
+    const result = await runJob(world.delivery(), world.tools());
+    expect(result.kind).toBe("completed");
+    expect(world.effects.filter((effect) => effect === "create")).toHaveLength(2);
+    expect([...world.calls.values()].map(({ cancelled }) => cancelled)).toEqual([true, false]);
+  });
+
+  it("re-attaches a running call and never starts a second one", async () => {
+    const world = new FakeWorld();
+    const stop = new AbortController();
+    world.before = (effect) => {
+      if (effect === "poll") stop.abort(new MirumojiError("INTERRUPTED", "stopping"));
+      stop.signal.throwIfAborted();
+    };
+    expect(await runJob(world.delivery({ signal: stop.signal }), world.tools())).toEqual({
+      kind: "released",
+    });
+    world.before = () => undefined;
+    const result = await runJob(world.delivery(), world.tools());
+    expect(result.kind).toBe("completed");
+    expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: false }]);
+    expect(world.effects.filter((effect) => effect === "put")).toHaveLength(1);
+  });
+
+  it("puts the input of a call that was opened but never started", async () => {
+    const world = new FakeWorld();
+    world.before = failing("start", "INTERRUPTED");
+    expect((await runJob(world.delivery(), world.tools())).kind).toBe("released");
+    expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
+    expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: false }]);
+  });
+
+  it("leaves silently when its write is refused", async () => {
+    const world = new FakeWorld();
+    world.before = (effect) => {
+      if (effect === "put") world.owner = "w2";
+    };
+    const result = await runJob(world.delivery(), world.tools());
+    expect(result).toEqual({ kind: "fenced" });
+    expect(world.stored()?.state).toBe("upload");
+    expect(world.effects).toEqual(["create", "put"]);
+    expect(world.named("job.fenced")).toHaveLength(1);
+  });
+
+  it("slows the queue down for a quota and spends no attempt", async () => {
+    const world = new FakeWorld();
+    world.before = failing("open", "MODAL_THROTTLED");
+    expect(await runJob(world.delivery(), world.tools())).toEqual({ kind: "slow", pauseMs: 10_000 });
+    expect(world.stored()?.attempt).toBe(1);
+  });
+
+  it("fails garbage with a code, without touching anything", async () => {
+    const world = new FakeWorld();
+    const result = await runJob(world.delivery({ data: { v: 1, input: "../x" } }), world.tools());
+    expect(result).toMatchObject({ kind: "failed", code: "PATH_OUTSIDE_MEDIA_ROOT" });
+    expect(world.effects).toEqual([]);
+    const wrongQueue = await runJob(world.delivery({ name: "transcribe" }), world.tools());
+    expect(wrongQueue).toMatchObject({ kind: "failed", code: "JOB_TYPE_UNKNOWN" });
+  });
+
+  it("fails a checkpoint that cannot be read", async () => {
+    const world = new FakeWorld();
+    world.checkpoint = "{";
+    const result = await runJob(world.delivery(), world.tools());
+    expect(result).toMatchObject({ kind: "failed", code: "CHECKPOINT_CORRUPT" });
+  });
+
+  it("gives up on a job that workers keep dying on, and undoes it", async () => {
+    const world = new FakeWorld();
+    world.before = failing("poll", "INTERRUPTED");
+    await runJob(world.delivery(), world.tools());
+    const result = await runJob(world.delivery({ crashes: CRASH_BUDGET + 1 }), world.tools());
+    expect(result).toMatchObject({ kind: "failed", code: "CRASH_BUDGET_SPENT" });
+    expect(world.volumes.size).toBe(0);
+  });
+
+  it("completes a job whose volume cannot be deleted, and leaves it to the ledger", async () => {
+    const world = new FakeWorld();
+    world.before = failing("delete", "MODAL_REFUSED", Infinity);
+    const result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "completed") throw new Error(result.kind);
+    await result.settle();
+    expect([...world.ledger.keys()]).toEqual(["vo-1"]);
+    expect(world.named("cleanup.failed")).toHaveLength(1);
+  });
+});
