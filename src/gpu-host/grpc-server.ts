@@ -1,0 +1,50 @@
+import { createServer, type Server } from "nice-grpc";
+import { authenticate } from "./middleware/authenticate.ts";
+import { injectFaults } from "./middleware/inject-faults.ts";
+import { type OnRequest, recordRequests } from "./middleware/record.ts";
+import { replay } from "./middleware/replay.ts";
+import { controlPlane } from "./protocol.ts";
+import { appRpcs } from "./rpc/apps.ts";
+import { blobRpcs } from "./rpc/blobs.ts";
+import { callRpcs } from "./rpc/calls.ts";
+import { functionRpcs } from "./rpc/functions.ts";
+import { imageRpcs } from "./rpc/images.ts";
+import { logRpcs } from "./rpc/logs.ts";
+import { mountRpcs } from "./rpc/mounts.ts";
+import { sessionRpcs } from "./rpc/session.ts";
+import { volumeFileRpcs } from "./rpc/volume-files.ts";
+import { volumeUploadRpcs } from "./rpc/volume-uploads.ts";
+import { volumeRpcs } from "./rpc/volumes.ts";
+import type { Services } from "./services.ts";
+
+/** As large as the SDKs allow. */
+const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
+
+/** The control plane. What is not listed here is answered with UNIMPLEMENTED. */
+export function createGrpcServer(
+  services: Services,
+  options: { tokenId: string; tokenSecret: string; onRequest: OnRequest | undefined },
+): Server {
+  const server = createServer({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+  })
+    .use(recordRequests(options.onRequest ?? (() => undefined)))
+    .use(authenticate({ ...options, signer: services.signer }))
+    .use(injectFaults(services.faults))
+    .use(replay(services.now));
+  server.add(controlPlane, {
+    ...sessionRpcs(services),
+    ...appRpcs(services),
+    ...logRpcs(services),
+    ...mountRpcs(services),
+    ...imageRpcs(services),
+    ...functionRpcs(services),
+    ...callRpcs(services),
+    ...blobRpcs(services),
+    ...volumeRpcs(services),
+    ...volumeUploadRpcs(services),
+    ...volumeFileRpcs(services),
+  });
+  return server;
+}

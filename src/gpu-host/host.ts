@@ -1,0 +1,162 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { rm, mkdir } from "node:fs/promises";
+import type { CallContext } from "nice-grpc";
+import { createGrpcServer } from "./grpc-server.ts";
+import { Faults } from "./faults.ts";
+import { startHousekeeping } from "./housekeeping.ts";
+import { faultRoutes, statsRoutes } from "./http/admin.ts";
+import { blobRoutes } from "./http/blobs.ts";
+import { blockRoutes } from "./http/blocks.ts";
+import { createHttpServer } from "./http/server.ts";
+import { type Log, silentLog } from "./log.ts";
+import type { OnRequest } from "./middleware/record.ts";
+import { Calls } from "./run/calls.ts";
+import { Logs } from "./run/logs.ts";
+import { Runner } from "./run/runner.ts";
+import type { Services } from "./services.ts";
+import { Signer } from "./signer.ts";
+import { countStats, type Stats } from "./stats.ts";
+import { Apps } from "./store/apps.ts";
+import { Blobs } from "./store/blobs.ts";
+import { Contents } from "./store/contents.ts";
+import { openState } from "./store/state.ts";
+import { Uploads } from "./store/uploads.ts";
+import { Volumes } from "./store/volumes.ts";
+
+export interface GpuHostOptions {
+  /** Everything the host keeps; a host started with the same one goes on where the last one ended. */
+  dataDir: string;
+  /** Where to listen. Loopback unless said otherwise, because functions run with this user's rights. */
+  host?: string;
+  /** 0, the default, takes a free port. */
+  grpcPort?: number;
+  httpPort?: number;
+  /** Made up when absent. */
+  tokenId?: string;
+  tokenSecret?: string;
+  /** An ephemeral volume without a heartbeat for this long is removed. */
+  volumeTtlMs?: number;
+  /** An ephemeral app without a heartbeat for this long is stopped, with its calls. */
+  appTtlMs?: number;
+  maxConcurrentCalls?: number;
+  python?: string;
+  logger?: Log;
+  /** Lets tests order faults over HTTP. */
+  adminFaults?: boolean;
+  now?: () => number;
+  /** Shown every request, for tests. */
+  onRequest?: OnRequest;
+}
+
+export interface GpuHost {
+  /** What clients have as `MODAL_SERVER_URL`. */
+  readonly serverUrl: string;
+  readonly tokenId: string;
+  readonly tokenSecret: string;
+  /** Shows what the host did, as JSON; holds its own token. */
+  readonly statsUrl: string;
+  /** Takes faults by POST and forgets them by DELETE, when `adminFaults` is on. */
+  readonly adminUrl: string;
+  stats(): Stats;
+  /** Stops serving, and kills what runs. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_TTL_MS = 10 * 60 * 1000;
+
+/** Starts an embedded GPU host: Modal's control plane and block store, on this machine. */
+export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
+  const now = options.now ?? Date.now;
+  const log = options.logger ?? silentLog;
+  const host = options.host ?? "127.0.0.1";
+  const tokenId = options.tokenId ?? `ak-${randomBytes(8).toString("hex")}`;
+  const tokenSecret = options.tokenSecret ?? `as-${randomBytes(16).toString("hex")}`;
+  const volumeTtlMs = options.volumeTtlMs ?? DEFAULT_TTL_MS;
+  const appTtlMs = options.appTtlMs ?? DEFAULT_TTL_MS;
+
+  const state = openState(options.dataDir);
+  await rm(state.paths.scratch, { recursive: true, force: true });
+  await mkdir(state.paths.scratch);
+  const signer = new Signer(state.key, now);
+  const calls = new Calls(state, now);
+  const logs = new Logs(now);
+  const blobs = new Blobs(state.paths.blobs);
+  const maxConcurrentCalls = options.maxConcurrentCalls ?? 2;
+  const python = options.python ?? "python3";
+  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
+  const apps = new Apps({
+    state,
+    ttlMs: appTtlMs,
+    now,
+    onStop: (app) => {
+      for (const call of calls.unfinishedOf(app.id)) runner.cancel(call, { atOnce: false });
+      logs.wake(app.id);
+    },
+  });
+  const closing = new AbortController();
+  const services: Services = {
+    state,
+    apps,
+    volumes: new Volumes({ state, ttlMs: volumeTtlMs, now, log }),
+    uploads: new Uploads(state.paths.volumes),
+    contents: new Contents(state.paths.contents),
+    blobs,
+    calls,
+    runner,
+    logs,
+    signer,
+    faults: new Faults(),
+    log,
+    now,
+    closing: closing.signal,
+    httpUrl: (context) => `http://${reachableHost(host, context)}:${httpPort}`,
+  };
+  for (const call of calls.recover()) runner.submit(call);
+
+  const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
+  if (options.adminFaults === true) routes.push(...faultRoutes(services));
+  const httpToken = signer.derive("http");
+  const http = createHttpServer({ routes, httpToken, log });
+  http.listen(options.httpPort ?? 0, host);
+  await once(http, "listening");
+  const httpPort = (http.address() as AddressInfo).port;
+  const grpc = createGrpcServer(services, { tokenId, tokenSecret, onRequest: options.onRequest });
+  const grpcPort = await grpc.listen(`${host}:${options.grpcPort ?? 0}`);
+  const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
+  const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
+
+  const name = isWildcard(host) ? "127.0.0.1" : host;
+  log.info({ grpcPort, httpPort, host }, "GPU host listens");
+  return {
+    serverUrl: `http://${name}:${grpcPort}`,
+    tokenId,
+    tokenSecret,
+    statsUrl: `http://${name}:${httpPort}/stats?token=${httpToken}`,
+    adminUrl: `http://${name}:${httpPort}/admin/faults?token=${httpToken}`,
+    stats: () => {
+      services.volumes.sweep();
+      apps.sweep();
+      return countStats(state);
+    },
+    close: async () => {
+      housekeeping.stop();
+      closing.abort();
+      await runner.close();
+      grpc.forceShutdown();
+      http.closeAllConnections();
+      http.close();
+      await services.volumes.settled();
+    },
+  };
+}
+
+/** Bound to every address, we are reached under the name that the caller used. */
+function reachableHost(host: string, { metadata }: CallContext): string {
+  return isWildcard(host) ? (metadata.get("x-modal-host") ?? "127.0.0.1") : host;
+}
+
+function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}

@@ -1,0 +1,60 @@
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { AppState } from "./enums.ts";
+import type { Services } from "./services.ts";
+
+const HOUR_MS = 60 * 60 * 1000;
+/** Modal keeps results for about as long. */
+const KEPT_MS = 7 * 24 * HOUR_MS;
+
+type Kept = Pick<Services, "state" | "apps" | "volumes" | "logs" | "log" | "now">;
+
+/** Ends what nobody keeps alive, often, and removes what nobody will ask for again, now and then. */
+export function startHousekeeping(services: Kept, sweepEveryMs: number): { stop: () => void } {
+  const sweep = setInterval(() => {
+    services.volumes.sweep();
+    services.apps.sweep();
+  }, sweepEveryMs);
+  const clean = () => {
+    cleanUp(services).catch((error: unknown) => services.log.warn({ error }, "clean-up failed"));
+  };
+  clean();
+  const cleaning = setInterval(clean, HOUR_MS);
+  return {
+    stop: () => {
+      clearInterval(sweep);
+      clearInterval(cleaning);
+    },
+  };
+}
+
+async function cleanUp({ state, logs, now }: Kept): Promise<void> {
+  const isOld = (endedAt: number | undefined) => endedAt !== undefined && now() - endedAt > KEPT_MS;
+  for (const { id, endedAt } of state.calls.all()) if (isOld(endedAt)) state.calls.remove(id);
+  for (const { id, endedAt } of state.volumes.all()) if (isOld(endedAt)) state.volumes.remove(id);
+  for (const app of state.apps.all()) {
+    if (app.state !== AppState.STOPPED || !isOld(app.stoppedAt)) continue;
+    for (const { id, appId } of state.functions.all()) if (appId === app.id) state.functions.remove(id);
+    for (const { id, appId } of state.mounts.all()) if (appId === app.id) state.mounts.remove(id);
+    logs.forget(app.id);
+    state.apps.remove(app.id);
+  }
+  const definitions = new Set([...state.functions.all()].map(({ definition }) => definition?.id));
+  await removeFiles(state.paths.functions, (name) => !definitions.has(name), HOUR_MS, now);
+  await removeFiles(state.paths.contents, () => true, HOUR_MS, now);
+  await removeFiles(state.paths.blobs, () => true, KEPT_MS, now);
+}
+
+/** Removes what has not been touched for a while; the wait spares what is just being made. */
+async function removeFiles(
+  directory: string,
+  isUnwanted: (name: string) => boolean,
+  olderThanMs: number,
+  now: () => number,
+): Promise<void> {
+  for (const name of (await readdir(directory)).filter(isUnwanted)) {
+    const status = await stat(join(directory, name)).catch(() => undefined);
+    if (status === undefined || now() - status.mtimeMs <= olderThanMs) continue;
+    await rm(join(directory, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,26 @@
+import type { BlockBehaviour } from "../faults.ts";
+import { HttpError } from "./http-error.ts";
+
+/** Answers a block request with the status that a test ordered. */
+export function failByStatus(fault: BlockBehaviour | undefined): void {
+  const status = Number(fault);
+  if (status > 0) throw new HttpError(status, `Ordered fault ${status}`);
+}
+
+/** The bytes with the first one changed; an empty block gets one byte too many. */
+export async function* corruptFirstByte(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  let isFirst = true;
+  for await (const chunk of source) {
+    const copy = Buffer.from(chunk);
+    if (isFirst && copy.length > 0) copy.writeUInt8(copy.readUInt8(0) ^ 0xff, 0);
+    isFirst = false;
+    yield copy;
+  }
+  if (isFirst) yield Buffer.of(0xff);
+}
+
+export function firstHalf(block: Buffer): Buffer {
+  return block.subarray(0, Math.floor(block.length / 2));
+}

@@ -1,0 +1,137 @@
+import { type FileHandle, open } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { z } from "zod";
+import type { Services } from "../services.ts";
+import { BLOCK_BYTES } from "../store/blocks.ts";
+import { BlockRefused } from "../store/staging.ts";
+import { isMissing } from "../store/uploads.ts";
+import { corruptFirstByte, failByStatus, firstHalf } from "./block-faults.ts";
+import { HttpError } from "./http-error.ts";
+import { type Exchange, type Route, sendText } from "./server.ts";
+
+/** A put response is good for as long as an upload may be interrupted. */
+const PUT_RESPONSE_TTL_MS = 24 * 60 * 60 * 1000;
+
+const putClaims = z.object({
+  kind: z.literal("put"),
+  volumeId: z.string(),
+  uploadId: z.string(),
+  index: z.number(),
+  digest: z.string(),
+});
+
+const getClaims = z.object({
+  kind: z.literal("get"),
+  volumeId: z.string(),
+  path: z.string(),
+  offset: z.number(),
+  length: z.number(),
+  inode: z.number(),
+  mtimeMs: z.number(),
+  pads: z.boolean(),
+});
+
+/** Blocks of version 2 volumes, under the signed URLs that the RPCs hand out. */
+export function blockRoutes(services: Services): Route[] {
+  const { signer, uploads, volumes, faults } = services;
+
+  function claimsOf<Schema extends z.ZodType>(schema: Schema, token: string): z.infer<Schema> {
+    const claims = schema.safeParse(signer.open(token));
+    if (!claims.success) throw new HttpError(403, "The URL is wrong or has expired");
+    return claims.data;
+  }
+
+  async function put({ request, response, token }: Exchange): Promise<void> {
+    const fault = faults.block("PUT");
+    failByStatus(fault);
+    const { volumeId, uploadId, index, digest } = claimsOf(putClaims, token);
+    const announced = request.headers["content-length"];
+    if (announced === undefined) throw new HttpError(411, "Content-Length is needed");
+    if (Number(announced) > BLOCK_BYTES) throw new HttpError(413, `A block has at most ${BLOCK_BYTES} bytes`);
+    requireVolume(volumeId);
+    if (fault === "drop" || fault === "short") return void request.destroy();
+    const source = fault === "wrong-bytes" ? corruptFirstByte(request) : request;
+    try {
+      await uploads.receive({ volumeId, uploadId, index, digest, source });
+    } catch (error) {
+      if (error instanceof BlockRefused) throw new HttpError(400, error.message);
+      if (isMissing(error)) throw new HttpError(404, "The upload is over, or its volume gone");
+      if (request.destroyed && !request.complete) return;
+      throw error;
+    }
+    sendText(response, 200, signer.sign({ kind: "put-response", volumeId, digest }, PUT_RESPONSE_TTL_MS));
+  }
+
+  async function get({ response, token }: Exchange): Promise<void> {
+    const fault = faults.block("GET");
+    failByStatus(fault);
+    if (fault === "drop") return void response.destroy();
+    const claims = claimsOf(getClaims, token);
+    const file = await openUnchanged(claims);
+    try {
+      if (fault !== undefined || claims.pads) {
+        const block = await readBlock(file, claims);
+        if (fault === "wrong-bytes") sendBytes(response, await corrupted(block));
+        else sendBytes(response, fault === "short" ? firstHalf(block) : withoutTrailingZeros(block));
+        return;
+      }
+      response.writeHead(200, {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": claims.length,
+      });
+      const range = { start: claims.offset, end: claims.offset + claims.length - 1, autoClose: false };
+      await pipeline(file.createReadStream({ ...range, highWaterMark: 1024 * 1024 }), response);
+    } finally {
+      await file.close();
+    }
+  }
+
+  function requireVolume(volumeId: string): void {
+    try {
+      volumes.get(volumeId);
+    } catch {
+      throw new HttpError(404, "The volume is gone");
+    }
+  }
+
+  async function openUnchanged(claims: z.infer<typeof getClaims>): Promise<FileHandle> {
+    requireVolume(claims.volumeId);
+    const file = await open(volumes.directory(claims.volumeId).file(claims.path)).catch((error: unknown) => {
+      throw isMissing(error) ? new HttpError(404, "The file is gone") : error;
+    });
+    const { ino, mtimeMs } = await file.stat();
+    if (ino === claims.inode && mtimeMs === claims.mtimeMs) return file;
+    await file.close();
+    throw new HttpError(410, "Another file has taken this one's place");
+  }
+
+  return [
+    { method: "PUT", path: "/block", private: false, handle: put },
+    { method: "GET", path: "/block", private: false, handle: get },
+  ];
+}
+
+async function readBlock(file: FileHandle, { offset, length }: { offset: number; length: number }) {
+  const { buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
+  return buffer;
+}
+
+async function corrupted(block: Buffer): Promise<Buffer> {
+  const chunks = [];
+  for await (const chunk of corruptFirstByte([block])) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** What a client that pads blocks itself need not be sent. */
+function withoutTrailingZeros(block: Buffer): Buffer {
+  let end = block.length;
+  while (end > 0 && block[end - 1] === 0) end -= 1;
+  return block.subarray(0, end);
+}
+
+function sendBytes(response: ServerResponse, bytes: Buffer): void {
+  response
+    .writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": bytes.length })
+    .end(bytes);
+}

@@ -1,0 +1,118 @@
+import { chmod } from "node:fs/promises";
+import { join } from "node:path";
+import { DataFormat, DefinitionType, FunctionType } from "../enums.ts";
+import { invalidArgument, notFound, notServed } from "../failures.ts";
+import type { Services } from "../services.ts";
+import type { FunctionRecord } from "../store/records.ts";
+import { newId } from "../store/state.ts";
+import { safeMode } from "../store/uploads.ts";
+import type { Handlers, Request } from "../wire.ts";
+import { isClientMount, requireMount } from "./mounts.ts";
+import { environmentName } from "./session.ts";
+
+/** Modal's own limit for a function that does not say. */
+const DEFAULT_TIMEOUT_SECS = 300;
+
+type Names = "functionPrecreate" | "functionCreate" | "functionGet";
+
+export function functionRpcs(services: Services): Handlers<Names> {
+  const { state, apps } = services;
+  return {
+    async functionPrecreate(request) {
+      apps.running(request.appId);
+      if (request.functionType !== FunctionType.FUNCTION) throw notServed("generators");
+      if (request.webhookConfig) throw notServed("web endpoints");
+      const known = state.functions.get(request.existingFunctionId);
+      if (request.existingFunctionId !== "" && known?.appId !== request.appId) {
+        throw notFound(`Function ${request.existingFunctionId} of app ${request.appId}`);
+      }
+      const record = state.functions.put({
+        ...known,
+        id: known?.id ?? newId("fu"),
+        appId: request.appId,
+        tag: request.functionName,
+        ...formats(request),
+      });
+      return { functionId: record.id, handleMetadata: handleMetadata(record) };
+    },
+
+    async functionCreate({ function: wanted, appId, existingFunctionId, functionData }) {
+      apps.running(appId);
+      if (functionData) throw notServed("lists of GPUs");
+      if (!wanted) throw invalidArgument("The request has no function");
+      refuseWhatIsNotDone(wanted);
+      const known = state.functions.get(existingFunctionId);
+      if (known?.appId !== appId) throw notFound(`Function ${existingFunctionId} of app ${appId}`);
+      if (!state.images.has(wanted.imageId)) throw notFound(`Image ${wanted.imageId}`);
+      const definition = {
+        id: newId("de"),
+        moduleName: wanted.moduleName,
+        attribute: wanted.implementationName === "" ? wanted.functionName : wanted.implementationName,
+        timeoutSecs: wanted.timeoutSecs === 0 ? DEFAULT_TIMEOUT_SECS : wanted.timeoutSecs,
+      };
+      await mountFiles(services, definition.id, wanted.mountIds);
+      const record = state.functions.put({
+        id: known.id,
+        appId,
+        tag: wanted.functionName,
+        ...formats(wanted),
+        definition,
+      });
+      return { functionId: record.id, function: wanted, handleMetadata: handleMetadata(record) };
+    },
+
+    async functionGet({ appName, objectTag, environmentName: environment }) {
+      const app = apps.findDeployed(appName, environmentName(environment));
+      const record = state.functions.get(app?.functionIds[objectTag] ?? "");
+      if (record === undefined) throw notFound(`Function ${objectTag} of app ${appName}`);
+      return { functionId: record.id, handleMetadata: handleMetadata(record) };
+    },
+  };
+}
+
+/** What a client wants to know of a function before it calls it. */
+export function handleMetadata(record: FunctionRecord) {
+  return {
+    functionName: record.tag,
+    functionType: FunctionType.FUNCTION,
+    definitionId: record.definition?.id ?? "",
+    supportedInputFormats: [...record.inputFormats],
+    supportedOutputFormats: [...record.outputFormats],
+    appId: record.appId,
+  };
+}
+
+type WantedFunction = NonNullable<Request<"functionCreate">["function"]>;
+
+function refuseWhatIsNotDone(wanted: WantedFunction): void {
+  if (wanted.definitionType !== DefinitionType.FILE) throw notServed("serialized functions");
+  if (wanted.functionType !== FunctionType.FUNCTION) throw notServed("generators");
+  if (wanted.isClass) throw notServed("classes");
+  if (wanted.webhookConfig) throw notServed("web endpoints");
+  if (wanted.secretIds.length > 0) throw notServed("secrets");
+  if (wanted.volumeMounts.length > 0) throw notServed("mounted volumes; open them by ID");
+  if ((wanted.retryPolicy?.retries ?? 0) > 0) throw notServed("retries of its own");
+}
+
+function formats(wanted: { supportedInputFormats: number[]; supportedOutputFormats: number[] }) {
+  const known: number[] = Object.values(DataFormat);
+  return {
+    inputFormats: wanted.supportedInputFormats.filter((format) => known.includes(format)),
+    outputFormats: wanted.supportedOutputFormats.filter((format) => known.includes(format)),
+  };
+}
+
+/** Lays out the mounted files as the container would have them, below a directory of the definition. */
+async function mountFiles(
+  services: Services,
+  definitionId: string,
+  mountIds: readonly string[],
+): Promise<void> {
+  const root = join(services.state.paths.functions, definitionId);
+  for (const mountId of mountIds.filter((id) => !isClientMount(id))) {
+    for (const { path, sha256, mode } of requireMount(services.state, mountId).files) {
+      await services.contents.copyTo(sha256, join(root, path));
+      await chmod(join(root, path), safeMode(mode));
+    }
+  }
+}

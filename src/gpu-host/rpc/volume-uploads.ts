@@ -1,0 +1,98 @@
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { alreadyExists, invalidArgument } from "../failures.ts";
+import type { Services } from "../services.ts";
+import { blockCount } from "../store/blocks.ts";
+import { newId } from "../store/state.ts";
+import { moveInto, type Upload } from "../store/uploads.ts";
+import { normalizeFilePath } from "../store/volume-paths.ts";
+import type { Handlers, Request } from "../wire.ts";
+
+/** Long enough for a slow line; a client that comes later asks again and gets new URLs. */
+const URL_TTL_MS = 60 * 60 * 1000;
+
+const DEFAULT_MODE = 0o644;
+
+type WantedFile = Request<"volumePutFiles2">["files"][number];
+
+export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" | "volumePutFiles2"> {
+  const { volumes, uploads, contents, signer, httpUrl } = services;
+
+  async function refuseExisting(volumeId: string, path: string): Promise<void> {
+    const found = await stat(volumes.directory(volumeId).file(path)).catch(() => undefined);
+    if (found !== undefined) throw alreadyExists(path);
+  }
+
+  function putUrl(base: string, volumeId: string, { id: uploadId, file }: Upload, index: number): string {
+    const claims = { kind: "put", volumeId, uploadId, index, digest: file.digests[index] };
+    return `${base}/block/${signer.sign(claims, URL_TTL_MS)}`;
+  }
+
+  /** What a client says a block's upload was answered with must be what we answered. */
+  function checkPutResponses(volumeId: string, { blocks }: WantedFile): void {
+    for (const { contentsSha256, putResponse } of blocks) {
+      if (putResponse === undefined || putResponse.length === 0) continue;
+      const claims = signer.open(Buffer.from(putResponse).toString());
+      const isOurs = claims?.["kind"] === "put-response" && claims["volumeId"] === volumeId;
+      if (!isOurs || claims["digest"] !== hex(contentsSha256)) {
+        throw invalidArgument("A put_response does not belong to its block");
+      }
+    }
+  }
+
+  return {
+    async volumePutFiles2({ volumeId, files, disallowOverwriteExistingFiles: keep }, context) {
+      volumes.get(volumeId);
+      return await uploads.exclusively(volumeId, async () => {
+        const planned: { upload: Upload; mode: number }[] = [];
+        for (const file of files) {
+          const plan = plannedFile(file);
+          checkPutResponses(volumeId, file);
+          if (keep) await refuseExisting(volumeId, plan.path);
+          planned.push({ upload: await uploads.plan(volumeId, plan), mode: file.mode ?? DEFAULT_MODE });
+        }
+        const base = httpUrl(context);
+        const missingBlocks = planned.flatMap(({ upload }, fileIndex) =>
+          upload.missing.map((blockIndex) => {
+            return { fileIndex, blockIndex, putUrl: putUrl(base, volumeId, upload, blockIndex) };
+          }),
+        );
+        if (missingBlocks.length > 0) return { missingBlocks };
+        for (const { upload, mode } of planned) await uploads.commit(volumeId, upload, mode, !keep);
+        return {};
+      });
+    },
+
+    async volumePutFiles({ volumeId, files, disallowOverwriteExistingFiles: keep }) {
+      const directory = volumes.directory(volumes.get(volumeId).id);
+      return await uploads.exclusively(volumeId, async () => {
+        const paths = files.map(({ filename }) => normalizeFilePath(filename));
+        for (const path of keep ? paths : []) await refuseExisting(volumeId, path);
+        for (const [index, { sha256Hex }] of files.entries()) {
+          const path = paths[index] ?? "";
+          const linked = join(directory.staging, newId("link"));
+          await contents.linkTo(sha256Hex, linked);
+          await moveInto(linked, directory.file(path), path, !keep);
+          // A rename onto another name of the same content does nothing, and leaves the first name.
+          await rm(linked, { force: true });
+        }
+        return {};
+      });
+    },
+  };
+}
+
+function plannedFile({ path, size, blocks }: WantedFile) {
+  if (blocks.length !== blockCount(size)) {
+    throw invalidArgument(`${path} has ${size} bytes, which are not ${blocks.length} blocks`);
+  }
+  const digests = blocks.map(({ contentsSha256 }) => {
+    if (contentsSha256.length !== 32) throw invalidArgument("A contents_sha256 does not have 32 bytes");
+    return hex(contentsSha256);
+  });
+  return { path: normalizeFilePath(path), sizeBytes: size, digests };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

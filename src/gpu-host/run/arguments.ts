@@ -1,0 +1,41 @@
+import { DataFormat } from "../enums.ts";
+import { failedPrecondition } from "../failures.ts";
+import type { Blobs } from "../store/blobs.ts";
+import type { CallInput } from "../store/records.ts";
+import type { ChildJob } from "./child.ts";
+import { cborToTagged } from "./values.ts";
+
+/** The bytes of an input, wherever they are. */
+async function inputBytes(input: Omit<CallInput, "id">, blobs: Blobs): Promise<Uint8Array> {
+  if (input.argsBlobId !== undefined) return await blobs.read(input.argsBlobId);
+  return Buffer.from(input.args ?? "", "base64");
+}
+
+/** An input in the form that the child wants. Pickled arguments are only unpickled there. */
+export async function childArguments(input: Omit<CallInput, "id">, blobs: Blobs): Promise<ChildJob["args"]> {
+  const data = await inputBytes(input, blobs);
+  if (input.dataFormat === DataFormat.PICKLE) {
+    return { format: "pickle", data: Buffer.from(data).toString("base64") };
+  }
+  return { format: "json", value: data.length === 0 ? [[], { $map: [] }] : cborToTagged(data) };
+}
+
+/** The volume and path that a call works on, by the handler's contract; for `/stats`. */
+export async function callTarget(
+  input: Omit<CallInput, "id">,
+  blobs: Blobs,
+): Promise<{ volumeId?: string; path?: string }> {
+  const args = await childArguments(input, blobs);
+  if (args.format === "pickle") return {};
+  const [positional, keywords] = args.value as [unknown[], { $map: [string, unknown][] }];
+  if (!Array.isArray(positional) || !Array.isArray(keywords?.$map)) {
+    throw failedPrecondition("The input is not a list of arguments and a map of keyword arguments");
+  }
+  const named = Object.fromEntries(keywords.$map);
+  const path = positional[0] ?? named["vol_fp"];
+  const volumeId = positional[1] ?? named["vol_id"];
+  return {
+    ...(typeof path === "string" ? { path } : {}),
+    ...(typeof volumeId === "string" ? { volumeId } : {}),
+  };
+}

@@ -1,0 +1,91 @@
+import type { Blobs } from "../store/blobs.ts";
+import type { CallResult } from "../store/records.ts";
+import { Child, type ChildEnd, type ChildJob, type ChildReport } from "./child.ts";
+import { reportedResult, silentResult, timedOut } from "./result.ts";
+import { ResultStatus } from "../enums.ts";
+
+/** How long a function may clean up after it was asked to stop. */
+const GRACE_MS = 1000;
+
+/** How a call ended. */
+export interface Ending {
+  readonly state: "succeeded" | "failed" | "cancelled";
+  readonly result: CallResult;
+}
+
+/** One run of a function: its child process, its time limit, and what came out of it. */
+export class Execution {
+  readonly ended: Promise<Ending>;
+  readonly #child: Child;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #dataFormat: number;
+  readonly #blobs: Blobs;
+  #report: Exclude<ChildReport, { kind: "arguments" }> | undefined;
+  #stopped: Ending | undefined;
+
+  constructor(options: {
+    python: string;
+    workDir: string;
+    env: NodeJS.ProcessEnv;
+    job: ChildJob;
+    timeoutSecs: number;
+    dataFormat: number;
+    blobs: Blobs;
+    onLine: (stream: "stdout" | "stderr", text: string) => void;
+    onArguments: (target: { volumeId?: string; path?: string }) => void;
+  }) {
+    this.#dataFormat = options.dataFormat;
+    this.#blobs = options.blobs;
+    const { promise, resolve } = deferred<ChildEnd>();
+    this.#child = new Child(options, {
+      onLine: options.onLine,
+      onReport: (report) => {
+        if (report.kind === "arguments") options.onArguments(report.target);
+        else this.#report = report;
+      },
+      onEnd: resolve,
+    });
+    this.#after(options.timeoutSecs * 1000, () => {
+      this.stop({ state: "failed", result: timedOut(options.timeoutSecs) }, { atOnce: false });
+    });
+    this.ended = promise.then((end) => this.#ending(end));
+  }
+
+  /** Asks the function to stop, and insists after a moment; the first reason given counts. */
+  stop(ending: Ending, options: { atOnce: boolean }): void {
+    this.#stopped ??= ending;
+    if (options.atOnce) {
+      this.kill();
+      return;
+    }
+    this.#child.kill("SIGTERM");
+    this.#after(GRACE_MS, () => this.kill());
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  async #ending(end: ChildEnd): Promise<Ending> {
+    for (const timer of this.#timers) clearTimeout(timer);
+    // A function that had finished before it was stopped has finished.
+    if (this.#stopped !== undefined && this.#report?.kind !== "success") return this.#stopped;
+    const result = await this.#result(end);
+    return { state: result.status === ResultStatus.SUCCESS ? "succeeded" : "failed", result };
+  }
+
+  async #result(end: ChildEnd): Promise<CallResult> {
+    if (this.#report === undefined) return silentResult(end, this.#dataFormat);
+    return await reportedResult(this.#report, this.#dataFormat, this.#blobs);
+  }
+
+  #after(delayMs: number, action: () => void): void {
+    this.#timers.push(setTimeout(action, delayMs));
+  }
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}

@@ -1,0 +1,80 @@
+import { FileDescriptor } from "../enums.ts";
+import { Waiters } from "./waiters.ts";
+
+export interface LogEntry {
+  /** `<milliseconds>-<number>`, growing, also over a restart of the host. */
+  readonly id: string;
+  readonly at: number;
+  readonly functionId: string;
+  readonly callId: string;
+  readonly inputId: string;
+  readonly fileDescriptor: number;
+  readonly text: string;
+  /** Set on entries that tell how far the call is instead of what it printed. */
+  readonly taskState?: number;
+}
+
+/** How many entries of an app are kept; the oldest go first. */
+const KEPT_ENTRIES = 10_000;
+
+/** What functions print, kept in memory per app for whoever follows it. */
+export class Logs {
+  readonly #now: () => number;
+  readonly #entries = new Map<string, LogEntry[]>();
+  readonly #waiters = new Waiters();
+  #count = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  append(
+    appId: string,
+    entry: Omit<LogEntry, "id" | "at" | "fileDescriptor"> & { stream: "stdout" | "stderr" | "system" },
+  ): void {
+    const entries = this.#entries.get(appId) ?? [];
+    this.#entries.set(appId, entries);
+    this.#count += 1;
+    const { stream, ...rest } = entry;
+    const fileDescriptor = {
+      stdout: FileDescriptor.STDOUT,
+      stderr: FileDescriptor.STDERR,
+      system: FileDescriptor.INFO,
+    }[stream];
+    entries.push({ ...rest, id: `${this.#now()}-${this.#count}`, at: this.#now(), fileDescriptor });
+    if (entries.length > KEPT_ENTRIES) entries.splice(0, entries.length - KEPT_ENTRIES);
+    this.wake(appId);
+  }
+
+  /** The entries of an app after the one with this ID; an unknown or empty ID gives all. */
+  after(appId: string, lastEntryId: string): LogEntry[] {
+    const entries = this.#entries.get(appId) ?? [];
+    if (lastEntryId === "") return entries;
+    return entries.filter((entry) => isLater(entry.id, lastEntryId));
+  }
+
+  /** Resolves when the app has something new, at the deadline, or when `signal` aborts. */
+  async changed(appId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    await this.#waiters.wait(appId, timeoutMs, signal);
+  }
+
+  /** Lets the app's followers look again. */
+  wake(appId: string): void {
+    this.#waiters.wake(appId);
+  }
+
+  /** Lets every follower go, for a host that closes. */
+  releaseAll(): void {
+    this.#waiters.wakeAll();
+  }
+
+  forget(appId: string): void {
+    this.#entries.delete(appId);
+  }
+}
+
+function isLater(id: string, than: string): boolean {
+  const [at = 0, number = 0] = id.split("-").map(Number);
+  const [otherAt = 0, otherNumber = 0] = than.split("-").map(Number);
+  return at > otherAt || (at === otherAt && number > otherNumber);
+}

@@ -1,0 +1,138 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { TaskState } from "../enums.ts";
+import type { Log } from "../log.ts";
+import type { Blobs } from "../store/blobs.ts";
+import type { CallInput, CallRecord, FunctionDefinition } from "../store/records.ts";
+import type { State } from "../store/state.ts";
+import { childArguments } from "./arguments.ts";
+import type { Calls } from "./calls.ts";
+import { type ChildJob, runEnvironment } from "./child.ts";
+import { type Ending, Execution } from "./execution.ts";
+import type { Logs } from "./logs.ts";
+import { terminated } from "./result.ts";
+
+interface Services {
+  readonly state: State;
+  readonly calls: Calls;
+  readonly blobs: Blobs;
+  readonly logs: Logs;
+  readonly python: string;
+  readonly maxConcurrentCalls: number;
+  readonly log: Log;
+}
+
+/** Runs calls as child processes, a limited number at a time, in the order in which they came. */
+export class Runner {
+  readonly #services: Services;
+  readonly #queue: string[] = [];
+  /** Calls that take one of the places, until everything of theirs is cleaned up. */
+  readonly #active = new Map<string, Promise<void>>();
+  readonly #executions = new Map<string, Execution>();
+  #isClosed = false;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  /** Takes a call that has its input. */
+  submit(call: CallRecord): void {
+    this.#queue.push(call.id);
+    this.#tell(call, TaskState.QUEUED, "waits for a free place");
+    this.#fill();
+  }
+
+  /** Stops a call; one that has not started never will. */
+  cancel(call: CallRecord, options: { atOnce: boolean }): void {
+    const execution = this.#executions.get(call.id);
+    if (execution !== undefined) {
+      execution.stop({ state: "cancelled", result: terminated() }, options);
+      return;
+    }
+    const place = this.#queue.indexOf(call.id);
+    if (place >= 0) this.#queue.splice(place, 1);
+    this.#services.calls.end(call.id, "cancelled", terminated());
+  }
+
+  /** Kills what runs and waits until it is gone; the next host finds these calls unfinished. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const execution of this.#executions.values()) execution.kill();
+    await Promise.all(this.#active.values());
+  }
+
+  #fill(): void {
+    while (this.#active.size < this.#services.maxConcurrentCalls && !this.#isClosed) {
+      const id = this.#queue.shift();
+      if (id === undefined) return;
+      const work = this.#work(id).finally(() => {
+        this.#active.delete(id);
+        this.#fill();
+      });
+      this.#active.set(id, work);
+    }
+  }
+
+  async #work(id: string): Promise<void> {
+    const { calls, state, log } = this.#services;
+    const workDir = join(state.paths.scratch, id);
+    try {
+      await mkdir(workDir, { recursive: true });
+      const ending = await this.#execute(id, workDir);
+      if (ending !== undefined && !this.#isClosed) calls.end(id, ending.state, ending.result);
+    } catch (error) {
+      log.error({ callId: id, error }, "call lost");
+    } finally {
+      await rm(workDir, { recursive: true, force: true, maxRetries: 3 });
+    }
+  }
+
+  /** Runs a call to its end; undefined when it was cancelled before it could start. */
+  async #execute(id: string, workDir: string): Promise<Ending | undefined> {
+    const { calls, state, blobs, python } = this.#services;
+    const input = state.calls.get(id)?.input;
+    if (input === undefined) return undefined;
+    const args = await childArguments(input, blobs);
+    const call = state.calls.get(id);
+    const definition = state.functions.get(call?.functionId ?? "")?.definition;
+    if (call?.state !== "queued" || definition === undefined || this.#isClosed) return undefined;
+    calls.markRunning(id);
+    this.#tell(call, TaskState.ACTIVE, "runs");
+    const execution = new Execution({
+      python,
+      workDir,
+      env: runEnvironment(process.env, { volumesPath: state.paths.volumes, workDir }),
+      job: this.#job(definition, args),
+      timeoutSecs: definition.timeoutSecs,
+      dataFormat: input.dataFormat,
+      blobs,
+      onLine: (stream, text) => this.#print(call, input, stream, text),
+      onArguments: (target) => calls.describe(id, target),
+    });
+    this.#executions.set(id, execution);
+    const ending = await execution.ended.finally(() => this.#executions.delete(id));
+    this.#tell(call, TaskState.COMPLETED, ending.state);
+    return ending;
+  }
+
+  #job(definition: FunctionDefinition, args: ChildJob["args"]): ChildJob {
+    return {
+      importRoot: join(this.#services.state.paths.functions, definition.id, "root"),
+      module: definition.moduleName,
+      attribute: definition.attribute,
+      args,
+    };
+  }
+
+  #print(call: CallRecord, input: CallInput, stream: "stdout" | "stderr", text: string): void {
+    const { appId, functionId, id: callId } = call;
+    this.#services.logs.append(appId, { functionId, callId, inputId: input.id, stream, text: `${text}\n` });
+  }
+
+  #tell(call: CallRecord, taskState: number, what: string): void {
+    const { appId, functionId, id: callId, tag } = call;
+    const inputId = call.input?.id ?? "";
+    this.#services.log.info({ callId, function: tag, volumeId: call.volumeId }, `call ${what}`);
+    this.#services.logs.append(appId, { functionId, callId, inputId, stream: "system", text: "", taskState });
+  }
+}
