@@ -17,16 +17,6 @@ const SENTENCES = [
   "Thank you for listening, and have a good day.",
 ];
 const KEYWORDS = ["morning", "welcome", "program", "weather", "north", "window", "door", "listening", "day"];
-  "morning",
-  "welcome",
-  "program",
-  "weather",
-  "north",
-  "children",
-  "garden",
-  "listening",
-  "day",
-];
 
 const samples = fileURLToPath(new URL("../samples/", import.meta.url));
 const video = join(samples, "hello-mirumoji.mp4");
