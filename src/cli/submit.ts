@@ -32,6 +32,8 @@ export function addSubmit(program: Command): void {
     .option("--vad-filter", "drop silence before decoding")
     .option("--condition-on-previous-text", "feed the previous text to the decoder");
   for (const [flag, what] of NUMBERS) transcribe.option(`--${flag} <number>`, what, parseNumber);
+  // The parser takes `--no-...` for a negation, so this one has a name of its own.
+  transcribe.option("--silence-threshold <number>", "no_speech_threshold: silence limit", parseNumber);
   common(transcribe, "transcribe", ({ formats, ...rest }) => ({
     ...rest,
     formats: String(formats).split(","),
@@ -54,7 +56,6 @@ const NUMBERS = [
   ["temperature", "sampling temperature"],
   ["compression-ratio-threshold", "repetition limit"],
   ["log-prob-threshold", "least average log probability"],
-  ["no-speech-threshold", "silence limit"],
 ] as const;
 
 function common(command: Command, type: JobType, shape: (options: Record<string, unknown>) => object): void {

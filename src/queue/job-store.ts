@@ -38,8 +38,10 @@ export function createJobStore(queues: Queues): JobStore {
   const find = async (id: string): Promise<JobView | null> => {
     const found = await Promise.all(
       JOB_TYPES.map(async (type) => {
+        // The state first: what is read of the job after it is at least as new.
+        const state = await queues[type].getJobState(id);
         const job = await queues[type].getJob(id);
-        return job === undefined ? null : viewOf(job, await job.getState());
+        return job === undefined ? null : viewOf(job, state);
       }),
     );
     return found.find((view) => view !== null) ?? null;

@@ -1,0 +1,162 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { parseSync } from "subtitle";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../helpers/dev.ts";
+import { ledgerEntries, liveKeys } from "../helpers/redis.ts";
+
+const run = promisify(execFile);
+const sample = z
+  .object({ text: z.string(), keywords: z.array(z.string()).min(3) })
+  .parse(JSON.parse(await readFile(SAMPLE.replace(/\.mp4$/u, ".json"), "utf8")));
+
+let dev: DevServices;
+beforeAll(async () => {
+  dev = await startDev();
+});
+afterAll(async () => {
+  await dev[Symbol.asyncDispose]();
+});
+
+const media = async (path: string) => await readFile(join(dev.ready.mediaRoot, path));
+
+describe("a transcribe job", () => {
+  it("gives every format from one GPU run, with the words that were spoken", async () => {
+    await dev.put("talk/hello there.mp4");
+    const formats = ["srt", "vtt", "json", "txt", "joined"] as const;
+    const { id } = await dev.client.submit("transcribe", {
+      input: "talk/hello there.mp4",
+      language: "en",
+      formats: [...formats],
+    });
+    const states: string[] = [];
+    const job = await dev.client.wait(id, { pollMs: 50, onChange: ({ state }) => states.push(state) });
+    expect(job).toMatchObject({ status: "completed", state: "completed", error: null, type: "transcribe" });
+    expect(job.report).toMatchObject({ engine: "pocketsphinx" });
+    expect(states).toContain("call");
+
+    const names = [
+      "hello there.srt",
+      "hello there.vtt",
+      "hello there.json",
+      "hello there.txt",
+      "hello there.joined.txt",
+    ];
+    expect(job.outputs.map(({ path }) => path)).toEqual(names.map((name) => `talk/${name}`));
+    for (const { path, bytes, sha256 } of job.outputs) {
+      const data = await media(path);
+      expect(data.length).toBe(bytes);
+      expect(createHash("sha256").update(data).digest("hex")).toBe(sha256);
+    }
+    const text = (await media("talk/hello there.txt")).toString().toLowerCase();
+    for (const word of sample.keywords) expect(text).toContain(word.toLowerCase());
+    for (const extension of ["srt", "vtt"]) {
+      const cues = parseSync((await media(`talk/hello there.${extension}`)).toString()).filter(
+        ({ type }) => type === "cue",
+      );
+      expect(cues.length).toBeGreaterThan(1);
+      const starts = cues.map(({ data }) => (typeof data === "string" ? 0 : data.start));
+      expect(starts).toEqual(starts.toSorted((a, b) => a - b));
+    }
+    const joined = (await media("talk/hello there.joined.txt")).toString();
+    expect(joined.split("。")).toEqual(
+      (await media("talk/hello there.txt")).toString().trimEnd().split("\n"),
+    );
+    const { calls } = await dev.stats();
+    expect(calls.list.filter(({ path }) => path === `${id}/hello there.mp4`)).toHaveLength(1);
+  });
+});
+
+describe("a convert job", () => {
+  it("gives H.264 and AAC in MP4, never larger than asked, and says what encoded it", async () => {
+    await dev.put("film.mp4");
+    const { id } = await dev.client.submit("convert", {
+      input: "film.mp4",
+      output: "out/small.mp4",
+      resolution: "320x240",
+      target_bitrate: "300k",
+      preset: "performance",
+    });
+    const job = await dev.client.wait(id, { pollMs: 100 });
+    expect(job).toMatchObject({ status: "completed", outputs: [{ path: "out/small.mp4" }] });
+    expect(job.report).toMatchObject({ engine: "libx264", warnings: ["no NVENC, used libx264"] });
+    const { stdout } = await run("ffprobe", [
+      "-v",
+      "error",
+      "-show_entries",
+      "stream=codec_name,width,height",
+      "-of",
+      "json",
+      join(dev.ready.mediaRoot, "out/small.mp4"),
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      streams: [{ codec_name: "h264", width: 320, height: 180 }, { codec_name: "aac" }],
+    });
+  });
+});
+
+describe("the commands", () => {
+  it("submit, wait, status and list speak JSON", async () => {
+    await dev.put("cli.mp4");
+    const waited = await dev.command(
+      "submit",
+      "transcribe",
+      "cli.mp4",
+      "--language",
+      "en",
+      "--wait",
+      "--json",
+    );
+    expect(waited.code).toBe(0);
+    const job = JSON.parse(waited.stdout) as { id: string };
+    expect(job).toMatchObject({ type: "transcribe", status: "completed", input: "cli.mp4", error: null });
+    const status = await dev.command("status", job.id, "--json");
+    expect(JSON.parse(status.stdout)).toEqual(job);
+    const queued = await dev.command("submit", "convert", "cli.mp4", "--resolution", "64x64", "--json");
+    const submitted = JSON.parse(queued.stdout) as { id: string; type: string };
+    expect(submitted).toEqual({ id: submitted.id, type: "convert" });
+    expect((await dev.client.wait(submitted.id)).status).toBe("completed");
+    const list = JSON.parse((await dev.command("list", "--json")).stdout) as { id: string }[];
+    expect(list.map(({ id }) => id)).toEqual(expect.arrayContaining([job.id, submitted.id]));
+  });
+
+  it("show people what they need", async () => {
+    await dev.put("people.mp4");
+    const waited = await dev.command("submit", "transcribe", "people.mp4", "--language", "en", "--wait");
+    expect(waited.stdout).toMatch(/completed/u);
+    expect(waited.stdout).toMatch(/people\.srt/u);
+    expect(waited.stderr).toMatch(/upload/u);
+    expect((await dev.command("doctor")).code).toBe(0);
+    expect((await dev.command("--help")).stdout).toMatch(/submit/u);
+  });
+});
+
+describe("what is served", () => {
+  it("answers health, metrics, the job API and Bull Board", async () => {
+    const get = async (url: string) => await fetch(url);
+    expect((await get(`${dev.ready.apiUrl}/livez`)).status).toBe(200);
+    expect(await (await get(`${dev.ready.apiUrl}/readyz`)).json()).toEqual({
+      ok: true,
+      checks: { redis: null, modal: null },
+    });
+    expect(await (await get(dev.ready.metricsUrl)).text()).toMatch(
+      /mirumoji_jobs_finished_total\{type="transcribe",status="completed",code="none"\} \d/u,
+    );
+    expect((await get(`${dev.ready.apiUrl}/api/jobs/nobody`)).status).toBe(404);
+    const board = await get(dev.ready.boardUrl);
+    expect(board.status).toBe(200);
+    expect(await board.text()).toMatch(/mirumoji-worker/u);
+    const unauthorised = await get(dev.ready.statsUrl.replace(/token=.*/u, "token=wrong"));
+    expect(unauthorised.status).toBe(401);
+  });
+});
+
+it("leaves nothing behind but outputs and finished jobs", async () => {
+  await expectNothingLeft(dev);
+  expect(await ledgerEntries(dev.ready.redisUrl)).toEqual([]);
+  expect((await liveKeys(dev.ready.redisUrl)).filter((key) => /:(checkpoint|lock)$/u.test(key))).toEqual([]);
+});
