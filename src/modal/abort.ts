@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { MirumojiError } from "../job/errors.ts";
 
 /** What an aborted signal means, as one of our errors: its reason where that is ours already. */
@@ -37,10 +36,14 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
 
 /** Waits, or throws the abort. */
 export async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
   try {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
-  } catch (thrown) {
-    throw signal?.aborted ? abortError(signal) : thrown;
+    await orAborted(over, signal);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

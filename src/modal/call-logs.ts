@@ -2,7 +2,7 @@ import type { LogLine } from "../steps/ports.ts";
 import { backoffMs, sleep } from "./abort.ts";
 import { type ItemOf, serverStream } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS } from "./wire.ts";
+import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS } from "./wire.ts";
 
 /** Enough errors in a row to know that there are no logs to be had from this server. */
 const MAX_ERRORS = 6;
@@ -50,6 +50,7 @@ export async function followLogs(
           return;
         }
       }
+      await sleep(STREAM_PAUSE_MS, signal);
     } catch {
       errors++;
       await sleep(backoffMs(errors, 500, 5_000), signal).catch(() => {});

@@ -2,7 +2,7 @@ import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import { backoffMs, sleep } from "./abort.ts";
 import { type ItemOf, serverStream, unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, NAMESPACE, RESULT } from "./wire.ts";
+import { LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, NAMESPACE, RESULT, STREAM_PAUSE_MS } from "./wire.ts";
 
 /** How many broken streams in a row are survived; one that brought something starts the count again. */
 const MAX_STREAM_ERRORS = 4;
@@ -85,6 +85,7 @@ async function joinBuild(
         if (isFinal(update.result)) result = update.result;
       }
       if (result !== undefined) return result;
+      await sleep(STREAM_PAUSE_MS, signal);
     } catch (thrown) {
       const error = toMirumojiError(thrown);
       if (error.code !== "MODAL_UNAVAILABLE" || ++errors >= MAX_STREAM_ERRORS) throw error;

@@ -48,3 +48,6 @@ export const LONG_POLL_SECONDS = 55;
 
 /** Added to a long poll's own timeout for our deadline: the way there and back. */
 export const LONG_POLL_GRACE_MS = 10_000;
+
+/** Between two streams that ended well, so that a server that ends them at once is not asked in a loop. */
+export const STREAM_PAUSE_MS = 200;

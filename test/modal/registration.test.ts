@@ -1,0 +1,281 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { MirumojiError } from "../../src/job/errors.ts";
+import { handlerInImage, type Handler, mountedHandler } from "../../src/modal/handler.ts";
+import { type RegistrationOptions, setupModal } from "../../src/modal/registration.ts";
+import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { asOneShape, readRecording, recordingSession, type WireRequest } from "./wire-shape.ts";
+
+let host: HostForTests;
+beforeAll(async () => {
+  host = await startHostForTests();
+});
+afterAll(async () => await host[Symbol.asyncDispose]());
+
+/** The functions of the recording, which were registered by the official Python SDK. */
+const RECORDED_HANDLER: Handler = {
+  transcribe: {
+    tag: "transcribe_job",
+    module: "mirumoji_jobs.transcription",
+    implementation: "transcribe_job",
+    parameters: handlerInImage("any").transcribe.parameters,
+  },
+  convert: {
+    tag: "video_conversion_job",
+    module: "mirumoji_jobs.conversion",
+    implementation: "video_conversion_job",
+    parameters: handlerInImage("any").convert.parameters,
+  },
+  sources: [],
+};
+
+const RECORDED_SETTINGS = {
+  image: "docker.io/svdc1/mirumoji-modal-gpu:3.2.0",
+  gpu: "A10G",
+  timeoutSeconds: 600,
+  scaledownWindowSeconds: 60,
+  // The recording was made against Modal's mock, whose builder version this is.
+  builderVersion: "PREVIEW",
+};
+
+/** Writes the recorded package to disk, in the order in which it was mounted. */
+async function recordedSources(
+  folder: string,
+  recorded: readonly WireRequest[],
+): Promise<Handler["sources"]> {
+  const contents = new Map<unknown, Buffer>();
+  for (const { rpc, msg } of recorded) {
+    if (rpc === "MountPutFile") contents.set(msg["sha256_hex"], Buffer.from(String(msg["data"]), "base64"));
+  }
+  const mount = recorded.find(({ rpc, msg }) => rpc === "MountGetOrCreate" && "files" in msg);
+  const files = mount?.msg["files"] as { filename: string; sha256_hex: string }[];
+  await mkdir(join(folder, "mirumoji_jobs"));
+  return await Promise.all(
+    files.map(async ({ filename, sha256_hex }) => {
+      const localPath = join(folder, filename.replace("/root/", ""));
+      await writeFile(localPath, contents.get(sha256_hex) ?? "");
+      return { localPath, remotePath: filename };
+    }),
+  );
+}
+
+/** Every different request of one app's life, from creation to end. */
+async function requestsOf(options: RegistrationOptions, on: HostForTests = host): Promise<WireRequest[]> {
+  const session = recordingSession(on.session);
+  const runtime = await setupModal(session, options);
+  await runtime.close();
+  return session.requests;
+}
+
+describe("registration sends what the official Python SDK sends, field by field", () => {
+  test.each([
+    ["setup_modal include_source=True", true],
+    ["setup_modal include_source=False", false],
+  ])("%s", async (mark, mounted) => {
+    // A new server: it knows no image and no file yet, as the recorded one.
+    await using fresh = await startHostForTests();
+    const recorded = await readRecording(mark);
+    const sources = mounted ? await recordedSources(fresh.folder, recorded) : [];
+    const ours = await requestsOf({ ...RECORDED_SETTINGS, handler: { ...RECORDED_HANDLER, sources } }, fresh);
+    // Python asks for the environment's builder version, once per process; we pin ours.
+    const theirs = recorded.filter(({ rpc }) => rpc !== "EnvironmentGetOrCreate");
+    expect(asOneShape(ours)).toEqual(asOneShape(theirs));
+    expect(ours.some(({ rpc }) => rpc === "MountPutFile")).toBe(mounted);
+  });
+
+  test("in an order that the server can serve", async () => {
+    const before = host.requests.length;
+    const handler = { ...RECORDED_HANDLER, sources: [] };
+    await (await setupModal(host.session, { ...RECORDED_SETTINGS, image: "a/new:image", handler })).close();
+    const order = host.requests.slice(before).map(({ rpc }) => rpc);
+    expect(order.filter((rpc) => rpc !== "AppHeartbeat" && rpc !== "AuthTokenGet")).toEqual([
+      "AppCreate",
+      "FunctionPrecreate",
+      "FunctionPrecreate",
+      "MountGetOrCreate",
+      "ImageGetOrCreate",
+      "ImageJoinStreaming",
+      "FunctionCreate",
+      "FunctionCreate",
+      "AppPublish",
+      "AppClientDisconnect",
+    ]);
+    expect(order.indexOf("AppHeartbeat")).toBeGreaterThan(0);
+    expect(order.indexOf("AppHeartbeat")).toBeLessThan(4);
+  });
+});
+
+describe("setupModal", () => {
+  async function handlerFile(
+    name: string,
+    text = "def transcribe(): pass\ndef convert(): pass\n",
+  ): Promise<string> {
+    const path = join(host.folder, name);
+    await writeFile(path, text);
+    return path;
+  }
+  const settings = { image: "docker.io/a/b:1", gpu: "L4", timeoutSeconds: 30, scaledownWindowSeconds: 5 };
+
+  test("registers the handler file under its own name with the seed's signatures", async () => {
+    const session = recordingSession(host.session);
+    const handler = mountedHandler(await handlerFile("mirumoji_gpu.py"));
+    const runtime = await setupModal(session, { ...settings, handler });
+    expect(runtime.transcribe).toMatchObject({ tag: "transcribe" });
+    expect(runtime.convert.definitionId).toMatch(/^de-/);
+    const created = session.requests
+      .filter(({ rpc }) => rpc === "FunctionCreate")
+      .map(({ msg }) => msg["function"]);
+    const args = (names: string[], required: number): object => ({
+      arguments: names.map((name, index) => ({ name, hasDefault: index >= required })),
+    });
+    expect(created).toMatchObject([
+      {
+        moduleName: "mirumoji_gpu",
+        implementationName: "transcribe",
+        functionSchema: args(["vol_fp", "vol_id", "output_format", "w_model_args", "w_transcribe_args"], 2),
+      },
+      { moduleName: "mirumoji_gpu", functionSchema: args(["vol_fp", "vol_id", "to_mp4_kwargs"], 2) },
+    ]);
+    const image = session.requests.find(({ rpc }) => rpc === "ImageGetOrCreate");
+    expect(image?.msg).toMatchObject({ builderVersion: "2025.06" });
+    await runtime.close();
+  });
+
+  test("has the signatures that the handler file really has", async () => {
+    const source = await readFile(new URL("../../container/mirumoji_gpu.py", import.meta.url), "utf8");
+    for (const { implementation, parameters } of [
+      handlerInImage("x").transcribe,
+      handlerInImage("x").convert,
+    ]) {
+      const signature =
+        new RegExp(`^def ${implementation}\\(([^]*?)\\)(?: ->[^:]*)?:`, "m").exec(source)?.[1] ?? "";
+      const names = signature
+        .split(/,(?![^[]*\])/)
+        .map((part) => part.trim().split(/[:=\s]/)[0] ?? "")
+        .filter((name) => name !== "*" && name !== "");
+      expect(names).toEqual(parameters.map(({ name }) => name));
+    }
+  });
+
+  test("sends every scaling setting twice, and none that was not given", async () => {
+    const handler = mountedHandler(await handlerFile("scaling.py"));
+    const scaling = async (more: object): Promise<unknown> => {
+      const requests = await requestsOf({ ...settings, handler, ...more });
+      return requests.find(({ rpc }) => rpc === "FunctionCreate")?.msg["function"];
+    };
+    expect(await scaling({ minContainers: 1, maxContainers: 3 })).toMatchObject({
+      warmPoolSize: 1,
+      concurrencyLimit: 3,
+      taskIdleTimeoutSecs: 5,
+      autoscalerSettings: { minContainers: 1, maxContainers: 3, scaledownWindow: 5 },
+    });
+    expect(await scaling({})).not.toHaveProperty("warmPoolSize");
+  });
+
+  test("does not send a file or build an image a second time", async () => {
+    const handler = mountedHandler(await handlerFile("once.py", "# once\n"));
+    await requestsOf({ ...settings, handler });
+    const again = (await requestsOf({ ...settings, handler })).map(({ rpc }) => rpc);
+    expect(again).not.toContain("MountPutFile");
+    expect(again).not.toContain("ImageJoinStreaming");
+    expect(again).toContain("MountGetOrCreate");
+  });
+
+  test("has a fingerprint of the settings and the handler's bytes, wherever the file lies", async () => {
+    const fingerprint = async (options: Partial<RegistrationOptions>, text = "# 1\n"): Promise<string> => {
+      const handler = mountedHandler(await handlerFile("fingerprint.py", text));
+      const runtime = await setupModal(host.session, { ...settings, handler, ...options });
+      await runtime.close();
+      return runtime.fingerprint;
+    };
+    const first = await fingerprint({});
+    expect(await fingerprint({})).toBe(first);
+    expect(await fingerprint({}, "# 2\n")).not.toBe(first);
+    expect(await fingerprint({ gpu: "T4" })).not.toBe(first);
+    expect(await fingerprint({ timeoutSeconds: 31 })).not.toBe(first);
+  });
+
+  test("leaves no app behind when the image cannot be built, and says why", async () => {
+    await host.fault({ image: "fail", message: "no such manifest" });
+    const before = host.requests.length;
+    const lines: string[] = [];
+    const failing = setupModal(host.session, {
+      ...settings,
+      image: "docker.io/a/broken:1",
+      handler: handlerInImage("x"),
+      onLog: (line) => lines.push(line),
+    });
+    await expect(failing).rejects.toMatchObject({ code: "IMAGE_BUILD_FAILED" });
+    await expect(failing).rejects.toThrow(/docker\.io\/a\/broken:1.*no such manifest/);
+    expect(lines).toContain("no such manifest");
+    const [created, ended] = ["AppCreate", "AppClientDisconnect"].map((name) =>
+      host.requests.slice(before).filter(({ rpc }) => rpc === name),
+    );
+    expect(created).toHaveLength(1);
+    expect(ended).toMatchObject([
+      { request: { reason: 4, exception: expect.stringContaining("no such manifest") } },
+    ]);
+  });
+
+  test("ends the app when it is aborted in the middle", async () => {
+    await host.fault({ rpc: "FunctionPrecreate", latencyMs: 3_000 });
+    const controller = new AbortController();
+    const before = host.requests.length;
+    const failing = setupModal(host.session, {
+      ...settings,
+      handler: handlerInImage("x"),
+      signal: controller.signal,
+    });
+    setTimeout(() => controller.abort(), 500);
+    await expect(failing).rejects.toMatchObject({ code: "INTERRUPTED" });
+    await host.clearFaults();
+    expect(host.requests.slice(before).map(({ rpc }) => rpc)).toContain("AppClientDisconnect");
+  });
+
+  test("comes through a server that fails a few times", async () => {
+    for (const rpc of [
+      "AppCreate",
+      "FunctionPrecreate",
+      "ImageGetOrCreate",
+      "FunctionCreate",
+      "AppPublish",
+    ]) {
+      await host.fault({ rpc, code: "UNAVAILABLE", times: 2 });
+    }
+    const appsBefore = new Set(appIds());
+    const runtime = await setupModal(host.session, { ...settings, handler: handlerInImage("x") });
+    expect(new Set(appIds()).size).toBe(appsBefore.size + 1);
+    await runtime.close();
+  });
+
+  test("names the version when Modal has no such client mount", async () => {
+    const failing = setupModal(host.session, {
+      ...settings,
+      handler: handlerInImage("x"),
+      clientMountVersion: "9.9.9",
+    });
+    await expect(failing).rejects.toMatchObject({ code: "MODAL_REFUSED" });
+    await expect(failing).rejects.toThrow(/9\.9\.9.*versions\.ts/);
+  });
+
+  test("names the handler file that cannot be read", async () => {
+    const failing = setupModal(host.session, { ...settings, handler: mountedHandler("/none/handler.py") });
+    await expect(failing).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  });
+
+  test("reports APP_LOST when somebody stops the app, and stops beating", async () => {
+    const runtime = await setupModal(host.session, { ...settings, handler: handlerInImage("x") });
+    await runtime.close();
+    const { keepAppAlive } = await import("../../src/modal/app.ts");
+    const error = await new Promise<MirumojiError>((resolve) => {
+      keepAppAlive(host.session, { appId: runtime.appId, onError: resolve });
+    });
+    expect(error.code).toBe("APP_LOST");
+  });
+
+  /** The apps that anything was asked of. */
+  function appIds(): unknown[] {
+    return host.requests.flatMap(({ request }) => (request["appId"] ? [request["appId"]] : []));
+  }
+});

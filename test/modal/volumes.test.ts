@@ -1,0 +1,321 @@
+import { createHash, randomBytes } from "node:crypto";
+import { open, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { MirumojiError } from "../../src/job/errors.ts";
+import { type ModalVolumes, modalVolumes } from "../../src/modal/volumes.ts";
+import type { TransferProgress } from "../../src/steps/ports.ts";
+import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { scriptedSession } from "./scripted-session.ts";
+
+const MiB = 1024 * 1024;
+const { signal } = new AbortController();
+
+let host: HostForTests;
+let volumes: ModalVolumes;
+let volumeId: string;
+beforeAll(async () => {
+  host = await startHostForTests();
+  volumes = modalVolumes(host.session);
+  ({ volumeId } = await volumes.create({ signal }));
+});
+afterEach(async () => await host.clearFaults());
+afterAll(async () => await host[Symbol.asyncDispose]());
+
+async function put(
+  bytes: Buffer,
+  remotePath: string,
+  more: Partial<Parameters<ModalVolumes["putFile"]>[0]> = {},
+) {
+  const localPath = join(host.folder, "in");
+  await writeFile(localPath, bytes);
+  return await volumes.putFile({ volumeId, remotePath, localPath, signal, ...more });
+}
+
+/** What the volume has at a path, fetched into a new file. */
+async function get(
+  remotePath: string,
+  more: Partial<Parameters<ModalVolumes["getFile"]>[0]> = {},
+): Promise<Buffer> {
+  const localPath = join(host.folder, `out-${randomBytes(4).toString("hex")}`);
+  const into = await open(localPath, "wx");
+  try {
+    const { sizeBytes } = await volumes.getFile({ volumeId, remotePath, into, signal, ...more });
+    const bytes = await readFile(localPath);
+    expect(bytes.length).toBe(sizeBytes);
+    return bytes;
+  } finally {
+    await into.close();
+    await rm(localPath);
+  }
+}
+
+function same(one: Buffer, other: Buffer): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
+/** 17 MiB: random, a block of zeros only, random with zeros at the end. */
+const MIXED = Buffer.concat([
+  randomBytes(8 * MiB),
+  Buffer.alloc(8 * MiB),
+  randomBytes(900_000),
+  Buffer.alloc(148_576),
+]);
+
+describe("a file comes back byte for byte", () => {
+  test.each([
+    ["empty", Buffer.alloc(0), 0],
+    ["of one byte", Buffer.from("x"), 1],
+    ["of one zero", Buffer.alloc(1), 0],
+    ["of exactly 8 MiB", Buffer.concat([randomBytes(8 * MiB - 1), Buffer.from([1])]), 8 * MiB],
+    ["of 8 MiB and a byte", Buffer.concat([randomBytes(8 * MiB - 1), Buffer.from([1, 1])]), 8 * MiB + 1],
+    ["of zeros only", Buffer.alloc(12 * MiB), 0],
+    ["with zeros at its end", Buffer.concat([Buffer.from("abc"), Buffer.alloc(5000)]), 3],
+    ["of 17 MiB with a block of zeros", MIXED, undefined],
+  ])("%s", async (name, bytes, sentBytes) => {
+    const sent = await put(bytes, `sizes/${name}`);
+    expect(sent.sizeBytes).toBe(bytes.length);
+    if (sentBytes !== undefined) expect(sent.sentBytes).toBe(sentBytes);
+    expect(same(await get(`sizes/${name}`), bytes)).toBe(true);
+  });
+
+  test.each([
+    "a.mkv",
+    "/with/a/leading/slash.mkv",
+    "日本語/映画 🎬 – Ünïcödé.mkv",
+    "with spaces/and 'quotes' \"too\".mkv",
+    `${Array.from({ length: 40 }, (_, index) => `level${index}`).join("/")}/deep.mkv`,
+  ])("under the path %s", async (path) => {
+    const bytes = Buffer.from(path);
+    await put(bytes, path);
+    expect(same(await get(path), bytes)).toBe(true);
+  });
+
+  test("after it was replaced by another one", async () => {
+    await put(randomBytes(9 * MiB), "replaced");
+    const shorter = randomBytes(3000);
+    await put(shorter, "replaced");
+    expect(same(await get("replaced"), shorter)).toBe(true);
+  });
+});
+
+describe("an upload", () => {
+  test("that is repeated sends nothing again", async () => {
+    await put(MIXED, "twice");
+    expect((await put(MIXED, "twice")).sentBytes).toBe(0);
+    expect(same(await get("twice"), MIXED)).toBe(true);
+  });
+
+  test.each([
+    ["503", 3],
+    ["500", 2],
+    ["403", 2],
+    ["drop", 2],
+    ["wrong-bytes", 2],
+  ] as const)("comes through block PUTs that fail with %s", async (behaviour, times) => {
+    await host.fault({ block: "PUT", behaviour, times });
+    const bytes = randomBytes(25 * MiB);
+    await put(bytes, `put-${behaviour}`);
+    expect(same(await get(`put-${behaviour}`), bytes)).toBe(true);
+  });
+
+  test("comes through RPCs that are unavailable and lists that are cut", async () => {
+    await host.fault({ rpc: "VolumePutFiles2", code: "UNAVAILABLE", times: 3 });
+    await host.fault({ stream: "VolumeListFiles2", cutAfter: 0, times: 2 });
+    await put(Buffer.from("x"), "unavailable");
+    expect((await get("unavailable")).toString()).toBe("x");
+  });
+
+  test("reports progress that only grows and ends at the whole", async () => {
+    const reports: TransferProgress[] = [];
+    const bytes = randomBytes(40 * MiB);
+    await put(bytes, "progress", { onProgress: (progress) => reports.push(progress) });
+    const done = reports.map(({ doneBytes }) => doneBytes);
+    expect(done).toEqual(done.toSorted((a, b) => a - b));
+    expect(reports.at(-1)).toEqual({ doneBytes: bytes.length, totalBytes: bytes.length });
+    expect(done.filter((value) => value === bytes.length)).toHaveLength(1);
+  });
+
+  test("stops within 100 ms of an abort", async () => {
+    await host.fault({ block: "PUT", behaviour: "503", times: 1000 });
+    const controller = new AbortController();
+    const reason = new MirumojiError("CANCELLED", "somebody asked");
+    let abortedAt = 0;
+    setTimeout(() => {
+      abortedAt = performance.now();
+      controller.abort(reason);
+    }, 400);
+    await expect(put(randomBytes(30 * MiB), "aborted", { signal: controller.signal })).rejects.toBe(reason);
+    expect(performance.now() - abortedAt).toBeLessThan(100);
+  });
+
+  test("into a volume that is gone is VOLUME_LOST", async () => {
+    const gone = await volumes.create({ signal });
+    await host.fault({ volume: "vanish", id: gone.volumeId });
+    await expect(put(Buffer.from("x"), "x", gone)).rejects.toMatchObject({ code: "VOLUME_LOST" });
+  });
+});
+
+describe("a download", () => {
+  test.each([
+    ["503", 3],
+    ["403", 2],
+    ["drop", 2],
+    ["short", 2],
+  ] as const)("comes through block GETs that fail with %s", async (behaviour, times) => {
+    await put(MIXED, `get-${behaviour}`);
+    await host.fault({ block: "GET", behaviour, times });
+    expect(same(await get(`get-${behaviour}`), MIXED)).toBe(true);
+  });
+
+  test("asks for new URLs once when many blocks find theirs expired", async () => {
+    await put(randomBytes(40 * MiB), "expired");
+    const before = host.requests.length;
+    await host.fault({ block: "GET", behaviour: "403", times: 5 });
+    await get("expired");
+    const asked = host.requests.slice(before).filter(({ rpc }) => rpc === "VolumeGetFile2");
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(asked.length).toBeLessThanOrEqual(4);
+  });
+
+  test("whose blocks keep being short has failed, and is not padded into something else", async () => {
+    await put(randomBytes(100), "always-short");
+    await host.fault({ block: "GET", behaviour: "short", times: 100 });
+    await expect(get("always-short")).rejects.toMatchObject({ code: "TRANSFER_CORRUPT" });
+  });
+
+  test("of a file that is not there is a transient failure, of a volume that is gone VOLUME_LOST", async () => {
+    await expect(get("none")).rejects.toMatchObject({ code: "TRANSFER_FAILED" });
+    const gone = await volumes.create({ signal });
+    await volumes.delete(gone);
+    await expect(get("none", gone)).rejects.toMatchObject({ code: "VOLUME_LOST" });
+  });
+
+  test("stops within 100 ms of an abort", async () => {
+    await put(MIXED, "abort-get");
+    await host.fault({ block: "GET", behaviour: "503", times: 1000 });
+    const controller = new AbortController();
+    const reason = new MirumojiError("INTERRUPTED", "stopping");
+    let abortedAt = 0;
+    setTimeout(() => {
+      abortedAt = performance.now();
+      controller.abort(reason);
+    }, 300);
+    await expect(get("abort-get", { signal: controller.signal })).rejects.toBe(reason);
+    expect(performance.now() - abortedAt).toBeLessThan(100);
+  });
+
+  test("into a disk that is full is DISK_FULL", async () => {
+    await put(Buffer.from("x"), "full");
+    const into = await open("/dev/full", "r+").catch(() => undefined);
+    if (into === undefined) throw new Error("this machine has no /dev/full");
+    const truncating = Object.assign(Object.create(into) as typeof into, {
+      truncate: async () => {},
+      write: into.write.bind(into),
+    });
+    const getting = volumes.getFile({ volumeId, remotePath: "full", into: truncating, signal });
+    await expect(getting).rejects.toMatchObject({ code: "DISK_FULL" });
+    await into.close();
+  });
+
+  test("never gives a control plane token to the block store", async () => {
+    // The block URLs are on another port; whatever is sent there has no header of ours.
+    const seen: RequestInit[] = [];
+    const original = globalThis.fetch;
+    globalThis.fetch = async (url, init) => {
+      seen.push(init ?? {});
+      return await original(url, init);
+    };
+    try {
+      await put(randomBytes(10), "headers");
+      await get("headers");
+    } finally {
+      globalThis.fetch = original;
+    }
+    expect(seen).toHaveLength(2);
+    expect(seen.map(({ headers }) => headers)).toEqual([undefined, undefined]);
+  });
+});
+
+describe("a volume", () => {
+  test("is ephemeral and of version 2", async () => {
+    const request = host.requests.find(({ rpc }) => rpc === "VolumeGetOrCreate");
+    expect(request?.request).toMatchObject({ objectCreationType: 5, version: 2, deploymentName: "" });
+  });
+
+  test("of another version is refused, and not left behind", async () => {
+    const session = scriptedSession({
+      volumeGetOrCreate: async () => ({ volumeId: "vo-9", version: 0, metadata: { version: 1 } }),
+      volumeDelete: async () => ({}),
+    });
+    await expect(modalVolumes(session).create({ signal })).rejects.toMatchObject({ code: "MODAL_REFUSED" });
+    expect(session.asked.at(-1)).toEqual(["volumeDelete", { volumeId: "vo-9" }]);
+  });
+
+  test("whose answer was lost is made once", async () => {
+    const before = host.host.stats().volumes.created;
+    await host.fault({ rpc: "VolumeGetOrCreate", code: "UNAVAILABLE", lostAnswer: true });
+    await volumes.create({ signal });
+    expect(host.host.stats().volumes.created).toBe(before + 1);
+  });
+
+  test("is kept by its heartbeat and lost without one", async () => {
+    let now = Date.now();
+    await using short = await startHostForTests({ volumeTtlMs: 60_000, now: () => now });
+    const kept = modalVolumes(short.session);
+    const one = await kept.create({ signal });
+    now += 50_000;
+    await kept.heartbeat(one);
+    now += 50_000;
+    await kept.heartbeat(one);
+    now += 61_000;
+    await expect(kept.heartbeat(one)).rejects.toMatchObject({ code: "VOLUME_LOST", kind: "lost" });
+  });
+
+  test("is deleted by its ID, and deleting it again is fine", async () => {
+    const one = await volumes.create({ signal });
+    const live = host.host.stats().volumes.live;
+    await volumes.delete(one);
+    expect(host.host.stats().volumes.live).toBe(live - 1);
+    await volumes.delete(one);
+    await expect(volumes.heartbeat(one)).rejects.toMatchObject({ code: "VOLUME_LOST" });
+  });
+
+  test("lists its files with their sizes, and loses what is removed", async () => {
+    const listed = await volumes.create({ signal });
+    await put(Buffer.from("four"), "a/b.txt", listed);
+    await put(Buffer.from("x"), "c.txt", listed);
+    const files = (await volumes.list({ ...listed, path: "/" })).filter(({ kind }) => kind === "file");
+    expect(files.toSorted((a, b) => a.sizeBytes - b.sizeBytes)).toEqual([
+      { path: "c.txt", kind: "file", sizeBytes: 1 },
+      { path: "a/b.txt", kind: "file", sizeBytes: 4 },
+    ]);
+    await volumes.remove({ ...listed, path: "a" });
+    await volumes.remove({ ...listed, path: "a" });
+    const left = await volumes.list({ ...listed, path: "/" });
+    expect(left.map(({ path }) => path)).toEqual(["c.txt"]);
+  });
+});
+
+describe("what goes over the wire", () => {
+  test("is the digest of each block without its trailing zeros, and the mode", async () => {
+    const before = host.requests.length;
+    await put(MIXED, "wire");
+    const puts = host.requests.slice(before).filter(({ rpc }) => rpc === "VolumePutFiles2");
+    expect(puts).toHaveLength(2);
+    const [file] = puts[0]?.request["files"] as {
+      mode: number;
+      size: number;
+      blocks: { contentsSha256: Uint8Array }[];
+    }[];
+    expect(file).toMatchObject({ path: "wire", size: MIXED.length, mode: 0o644 });
+    const expected = [
+      MIXED.subarray(0, 8 * MiB),
+      Buffer.alloc(0),
+      MIXED.subarray(16 * MiB, 16 * MiB + 900_000),
+    ].map((block) => createHash("sha256").update(block).digest("hex"));
+    expect(file?.blocks.map(({ contentsSha256 }) => Buffer.from(contentsSha256).toString("hex"))).toEqual(
+      expected,
+    );
+  });
+});
