@@ -1,4 +1,3 @@
-import type { Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
 import type { Environment } from "./config/schema.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
@@ -12,7 +11,7 @@ import { type ModalSession, type ModalSessionOptions, openModalSession } from ".
 import { modalVolumes } from "./modal/volumes.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
 import { startWorkerPool } from "./pool/worker-pool.ts";
-import { connectRedis, ensureRedis } from "./queue/connection.ts";
+import { connectRedis, ensureRedis, type RedisConnection } from "./queue/connection.ts";
 import { queueDepths } from "./queue/depth.ts";
 import { createJobStore, type JobStore } from "./queue/job-store.ts";
 import { openLedger } from "./queue/ledger.ts";
@@ -181,7 +180,7 @@ function openSession(
   });
 }
 
-async function openWorkerRedis(url: string, logger: Logger): Promise<Redis> {
+async function openWorkerRedis(url: string, logger: Logger): Promise<RedisConnection> {
   // The first answer is waited for with a limit, so that a wrong address is told at once.
   const probe = connectRedis(url, { failFast: true });
   probe.on("error", () => undefined);

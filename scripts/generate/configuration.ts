@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { environmentSchema, SECRET_NAMES } from "../../src/config/schema.ts";
 
-const propertySchema = z.object({ description: z.string(), default: z.unknown().optional() });
+const propertySchema = z.object({
+  description: z.string(),
+  default: z.union([z.string(), z.number()]).optional(),
+});
 
 /** `docs/configuration.md`: every environment variable. */
 export function configurationPage(): string {

@@ -7,6 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { isolatedEnvironment } from "../config/child-environment.ts";
 import { openProducer, type Producer } from "../compose.ts";
 import type { JobType, RequestOptions } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
@@ -142,12 +143,11 @@ function startDev(
 ): { ready: () => Promise<DevSession>; stop: () => Promise<void> } {
   const child = spawn(process.execPath, [LAUNCHER, "dev", "--json", "--data", data], {
     cwd: join(mediaRoot, ".."),
-    env: {
-      ...cleanEnvironment(),
+    env: isolatedEnvironment({
       HOST_MEDIA_PATH: mediaRoot,
       MIRUMOJI_HTTP_PORT: "0",
       MIRUMOJI_LOGGING_LEVEL: "warn",
-    },
+    }),
     stdio: ["ignore", "pipe", "inherit"],
     // Ctrl-C is ours to pass on, once.
     detached: true,
@@ -176,9 +176,4 @@ async function firstLine(
   ]);
   if (line === null) throw new MirumojiError("UNEXPECTED", "dev did not start; its message is above");
   return devSessionSchema.parse(JSON.parse(line));
-}
-
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  const foreign = /^(REDIS_URL|MODAL_|MIRUMOJI_|HOST_MEDIA_PATH|BOARD_)/u;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }

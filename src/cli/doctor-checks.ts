@@ -109,7 +109,11 @@ async function checkMediaRoot(environment: Environment): Promise<Finding[]> {
     const root = await openMediaRoot(folder);
     const probe = join(root.path, `.mirumoji-doctor-${randomUUID()}`);
     await mkdir(probe);
-    await writeFile(join(probe, "probe"), "x").finally(async () => await rm(probe, { recursive: true }));
+    try {
+      await writeFile(join(probe, "probe"), "x");
+    } finally {
+      await rm(probe, { recursive: true });
+    }
     const { bavail, bsize } = await statfs(root.path);
     const free = bavail * bsize;
     return [

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { inheritedEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/mirumoji-worker.js", import.meta.url));
@@ -25,7 +26,7 @@ export type GpuHostChild = z.output<typeof readySchema> & { stop(): Promise<void
  */
 export async function startGpuHostChild(options: { dataFolder: string }): Promise<GpuHostChild> {
   const child = spawn(process.execPath, [LAUNCHER, "gpu-host", "--json"], {
-    env: { ...process.env, MIRUMOJI_GPU_HOST_DATA: resolve(options.dataFolder) },
+    env: inheritedEnvironment({ MIRUMOJI_GPU_HOST_DATA: resolve(options.dataFolder) }),
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   const exited = once(child, "exit");

@@ -92,5 +92,5 @@ function digest(text: string): Buffer {
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\./u.test(host);
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

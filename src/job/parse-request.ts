@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { CONTRACT_VERSION, JOB_TYPES, type JobRequest, type JobType, REQUEST_SCHEMAS } from "./contract.ts";
 import { MirumojiError } from "./errors.ts";
 import { checkMediaPath } from "./paths.ts";

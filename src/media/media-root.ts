@@ -59,8 +59,8 @@ export async function openMediaRoot(folder: string): Promise<MediaRoot> {
     async resolveTarget(path, field) {
       checkMediaPath(path, field);
       const target = join(root, path);
-      const folder = await realFolder(dirname(target), root);
-      return contain(join(folder, basename(target)), path, field);
+      const parent = await realFolder(dirname(target), root);
+      return contain(join(parent, basename(target)), path, field);
     },
   };
 }

@@ -15,9 +15,9 @@ export async function stopOnSignal(options: {
   onStopping: (why: string) => void;
 }): Promise<void> {
   const waiting = new AbortController();
-  const causes = SIGNALS.map(async (signal) => {
+  const causes = SIGNALS.map(async (signal): Promise<string> => {
     await once(process, signal, { signal: waiting.signal });
-    return signal as string;
+    return signal;
   });
   if (options.alsoOn !== undefined) causes.push(aborted(options.alsoOn));
   for (const cause of causes) cause.catch(() => undefined);

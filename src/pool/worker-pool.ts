@@ -1,8 +1,7 @@
-import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
-import type { Consumer } from "../queue/consumer.ts";
-import { startConsumer } from "../queue/consumer.ts";
-import { type Ledger } from "../queue/ledger.ts";
+import type { RedisConnection } from "../queue/connection.ts";
+import { type Consumer, startConsumer } from "../queue/consumer.ts";
+import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
 import { runJob, type RunnerTools } from "../runner/run-job.ts";
 import { startKeeper } from "./keeper.ts";
@@ -15,7 +14,7 @@ const LEASE_MS = 15_000;
 const STALLED_INTERVAL_MS = 5000;
 
 export interface WorkerPoolOptions {
-  readonly redis: Redis;
+  readonly redis: RedisConnection;
   readonly prefix: string;
   readonly queues: Queues;
   readonly ledger: Ledger;

@@ -2,6 +2,9 @@ import { readFileSync } from "node:fs";
 import { Redis, type Result } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
 
+/** A connection to Redis; only `queue/` sends commands over it. */
+export type RedisConnection = Redis;
+
 declare module "ioredis" {
   interface RedisCommander<Context> {
     mirumojiCommit(...keysAndArgs: string[]): Result<number, Context>;

@@ -26,9 +26,9 @@ export function renderTranscript(format: SubtitleFormat, transcript: Transcript,
 
 function cues(segments: Transcript["segments"], format: "SRT" | "WebVTT"): string {
   const text = stringifySync(
-    segments.map(({ start, end, text }) => ({
+    segments.map(({ start, end, text: words }) => ({
       type: "cue" as const,
-      data: { start: Math.round(start * 1000), end: Math.round(Math.max(start, end) * 1000), text },
+      data: { start: Math.round(start * 1000), end: Math.round(Math.max(start, end) * 1000), text: words },
     })),
     { format },
   );

@@ -1,4 +1,4 @@
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { firstCheckpoint } from "../../src/job/checkpoint.ts";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
