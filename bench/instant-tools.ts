@@ -1,0 +1,39 @@
+import type { RunnerTools } from "../src/runner/run-job.ts";
+
+/** Steps whose side effects cost nothing, so that only the machine and the queue are measured. */
+export function instantTools(): RunnerTools {
+  let serial = 0;
+  const next = (kind: string) => `${kind}-${(serial += 1)}`;
+  return {
+    now: Date.now,
+    random: Math.random,
+    emit: () => undefined,
+    callDeadlineMs: 60_000,
+    runtime: async () => await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}` }),
+    volumes: {
+      create: async () => await Promise.resolve({ volumeId: next("vo") }),
+      putFile: async () => await Promise.resolve({ sizeBytes: 1, sentBytes: 1 }),
+      getFile: async () => await Promise.resolve({ sizeBytes: 1 }),
+      heartbeat: async () => await Promise.resolve(),
+      delete: async () => await Promise.resolve(),
+    },
+    calls: {
+      open: async () => await Promise.resolve({ callId: next("fc"), started: false }),
+      start: async () => await Promise.resolve(),
+      poll: async () =>
+        await Promise.resolve({
+          kind: "succeeded" as const,
+          value: { v: 1, ok: true, path: "o", encoder: "none", mediaSeconds: 1, gpuSeconds: 1, warnings: [] },
+        }),
+      cancel: async () => await Promise.resolve(),
+      followLogs: async () => await Promise.resolve(),
+    },
+    media: {
+      openInput: async () => await Promise.resolve({ localPath: "/dev/null" }),
+      checkOutputs: async () => await Promise.resolve(),
+      writeOutput: async ({ output }) =>
+        await Promise.resolve({ path: output.path, format: output.format, bytes: 1, sha256: "0".repeat(64) }),
+      removePartialOutputs: async () => await Promise.resolve(),
+    },
+  };
+}

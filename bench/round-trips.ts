@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectRedis } from "../src/queue/connection.ts";
+import { startConsumer } from "../src/queue/consumer.ts";
+import { startEmbeddedRedis } from "../src/queue/embedded-redis.ts";
+import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
+import { closeQueues, openQueues } from "../src/queue/queues.ts";
+import { runJob } from "../src/runner/run-job.ts";
+import { instantTools } from "./instant-tools.ts";
+
+/** How many commands a job sends to Redis, by name. */
+export interface RoundTrips {
+  readonly jobs: number;
+  /** Per job; each one is waited for. */
+  readonly waitedFor: number;
+  /** Per job; sent after the job is finished and not waited for. */
+  readonly notWaitedFor: number;
+  readonly byCommand: Record<string, number>;
+}
+
+/** Our scripts by the digest that `evalsha` names them with. */
+const OURS = new Map(
+  ["commit", "settle"].map((name) => {
+    const text = readFileSync(new URL(`../src/queue/${name}.lua`, import.meta.url));
+    return [createHash("sha1").update(text).digest("hex"), name];
+  }),
+);
+
+/** Runs `jobs` jobs from a backlog, one at a time, with instant steps and a real Redis, and counts. */
+export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
+  const folder = await mkdtemp(join(tmpdir(), "mirumoji-bench-"));
+  const server = await startEmbeddedRedis({ folder });
+  const redis = connectRedis(server.url);
+  const queues = openQueues(redis, DEFAULT_PREFIX);
+  try {
+    await queues.convert.addBulk(
+      Array.from({ length: jobs }, () => ({ name: "convert", data: { v: 1, input: "film.mkv" } })),
+    );
+    const counts = new Map<string, number>();
+    const send = redis.sendCommand.bind(redis);
+    redis.sendCommand = (command, stream) => {
+      const name = String(Reflect.get(command, "name"));
+      const script = name === "evalsha" ? (OURS.get(String(command.args[0])) ?? "bullmq script") : name;
+      counts.set(script, (counts.get(script) ?? 0) + 1);
+      return send(command, stream) as never;
+    };
+    const tools = instantTools();
+    let left = jobs;
+    await new Promise<void>((resolve, reject) => {
+      const consumer = startConsumer({
+        queue: queues.convert,
+        redis,
+        prefix: DEFAULT_PREFIX,
+        concurrency: 1,
+        leaseMs: 15_000,
+        stalledIntervalMs: 5000,
+        now: Date.now,
+        onError: reject,
+        handle: async (delivery) => {
+          const result = await runJob(delivery, tools);
+          if (result.kind !== "completed") throw new Error(`job ${delivery.jobId} ended as ${result.kind}`);
+          left -= 1;
+          // Stop once the last job is handed to BullMQ; stopping waits for it.
+          if (left === 0) setImmediate(() => void consumer.stop().then(resolve, reject));
+          return result;
+        },
+      });
+    });
+    const perJob = [...counts]
+      .map(([name, count]) => [name, count / jobs] as const)
+      .filter(([, rate]) => rate >= 0.5);
+    const total = perJob.reduce((sum, [, rate]) => sum + rate, 0);
+    const settled = perJob.find(([name]) => name === "settle")?.[1] ?? 0;
+    return {
+      jobs,
+      waitedFor: round(total - settled),
+      notWaitedFor: round(settled),
+      byCommand: Object.fromEntries(perJob.map(([name, rate]) => [name, round(rate)])),
+    };
+  } finally {
+    await closeQueues(queues);
+    redis.disconnect();
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
