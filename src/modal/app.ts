@@ -1,4 +1,4 @@
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
+import { type MirumojiError, toMirumojiError } from "../job/errors.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
 import { APP_DISCONNECT_REASON, APP_STATE_EPHEMERAL } from "./wire.ts";

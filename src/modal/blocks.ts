@@ -27,7 +27,7 @@ const ZEROS = Buffer.alloc(64 * 1024);
 
 /** SHA-256 by WebCrypto, which works on a thread of its own: hashing must never delay a heartbeat. */
 export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
 
 /** Whether two digests are the same bytes. */

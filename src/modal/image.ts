@@ -64,26 +64,31 @@ async function joinBuild(
   lines: string[],
 ): Promise<BuildResult> {
   let lastEntryId = "";
-  for (let errors = 0; ;) {
-    try {
-      const updates = serverStream(
-        session,
-        "imageJoinStreaming",
-        { imageId, timeout: LONG_POLL_SECONDS, lastEntryId },
-        { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
-      );
-      let result: BuildResult | undefined;
-      for await (const update of updates) {
-        errors = 0;
-        if (update.entryId !== "") lastEntryId = update.entryId;
-        for (const line of linesOf(update)) {
-          lines.push(line);
-          if (lines.length > LAST_LINES) lines.shift();
-          onLog?.(line);
-        }
-        // The last log lines may follow the result, so the stream is read to its end.
-        if (isFinal(update.result)) result = update.result;
+  let errors = 0;
+  /** Reads one stream to its end, because the last log lines may follow the result. */
+  const join = async (): Promise<BuildResult | undefined> => {
+    const updates = serverStream(
+      session,
+      "imageJoinStreaming",
+      { imageId, timeout: LONG_POLL_SECONDS, lastEntryId },
+      { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
+    );
+    let result: BuildResult | undefined;
+    for await (const update of updates) {
+      errors = 0;
+      if (update.entryId !== "") lastEntryId = update.entryId;
+      for (const line of linesOf(update)) {
+        lines.push(line);
+        onLog?.(line);
       }
+      lines.splice(0, Math.max(0, lines.length - LAST_LINES));
+      if (isFinal(update.result)) result = update.result;
+    }
+    return result;
+  };
+  for (;;) {
+    try {
+      const result = await join();
       if (result !== undefined) return result;
       await sleep(STREAM_PAUSE_MS, signal);
     } catch (thrown) {

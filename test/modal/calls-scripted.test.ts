@@ -43,9 +43,8 @@ describe("opening a call", () => {
   ] as const)("sends the input with it where the server answers %s to none", async (status) => {
     const session = pickyServer(Status[status]);
     expect(await modalCalls(session).open(called)).toEqual({ callId: "fc-1", started: true });
-    const [item] = (
-      session.asked[1]?.[1] as { pipelinedInputs: { idx: number; input: { args: Uint8Array } }[] }
-    ).pipelinedInputs;
+    const sent = session.asked[1]?.[1] as { pipelinedInputs: { idx: number; input: { args: Uint8Array } }[] };
+    const [item] = sent.pipelinedInputs;
     expect(item).toMatchObject({ idx: 0, input: { dataFormat: 4 } });
     expect(decode(item?.input.args ?? new Uint8Array())).toEqual([input.args, input.kwargs]);
   });

@@ -15,15 +15,13 @@ export async function startHttpStore(
 ): Promise<AsyncDisposable & { readonly url: string; readonly requests: StoreRequest[] }> {
   const requests: StoreRequest[] = [];
   const server = createServer((incoming, response) => {
-    void buffer(incoming).then(
-      (body) => {
-        const { method = "", url: path = "", headers } = incoming;
-        const request = { method, path, headers, body };
-        requests.push(request);
-        answer(request, response, requests.length);
-      },
-      () => {},
-    );
+    const serve = async (): Promise<void> => {
+      const { method = "", url: path = "", headers } = incoming;
+      const request = { method, path, headers, body: await buffer(incoming) };
+      requests.push(request);
+      answer(request, response, requests.length);
+    };
+    serve().catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

@@ -303,11 +303,10 @@ describe("what goes over the wire", () => {
     await put(MIXED, "wire");
     const puts = host.requests.slice(before).filter(({ rpc }) => rpc === "VolumePutFiles2");
     expect(puts).toHaveLength(2);
-    const [file] = puts[0]?.request["files"] as {
-      mode: number;
-      size: number;
-      blocks: { contentsSha256: Uint8Array }[];
-    }[];
+    const named = puts[0]?.request as {
+      files: { mode: number; size: number; blocks: { contentsSha256: Uint8Array }[] }[];
+    };
+    const [file] = named.files;
     expect(file).toMatchObject({ path: "wire", size: MIXED.length, mode: 0o644 });
     const expected = [
       MIXED.subarray(0, 8 * MiB),

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { ControlPlane, ModalSession } from "../../src/modal/session.ts";
+import type { ModalSession } from "../../src/modal/session.ts";
 
 /** A request as the protocol names it, with the fields of whoever wrote it down. */
 export interface WireRequest {
@@ -34,7 +34,7 @@ export function recordingSession(session: ModalSession): ModalSession & { readon
       };
     },
   });
-  return { ...session, cpClient: cpClient as ControlPlane, requests };
+  return { ...session, cpClient, requests };
 }
 
 /** The numbers of the enum values in the recording, from Modal's published protocol. */
@@ -86,7 +86,7 @@ function shapeText(text: string): unknown {
 function shapeKey(key: string): unknown {
   // The SDK's spelling of a leading underscore is a capital.
   const camel = key.replace(/^_([a-z])/, (_, letter: string) => letter.toUpperCase());
-  const isOurs = !camel.includes("_") || /_job$/.test(camel);
+  const isOurs = !camel.includes("_") || camel.endsWith("_job");
   return shapeText(
     isOurs ? camel : camel.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
   );
