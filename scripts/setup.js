@@ -40,7 +40,7 @@ try {
   checkNode();
   installPackages();
   installPrograms();
-  run(process.execPath, [join(root, "scripts", "build.js")], "the build failed; its message is above");
+  await import("./build.js"); // here: a second process would take longer than its check
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);
