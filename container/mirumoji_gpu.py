@@ -50,11 +50,9 @@ TRANSCRIBE_DEFAULTS: dict[str, Any] = {
     "clean_audio": False,
 }
 MODEL_DEFAULTS: dict[str, Any] = {"model": "large-v3", "device": "auto", "compute_type": "default"}
-CONVERT_DEFAULTS: dict[str, Any] = {
-    "resolution": "1280x720",
-    "target_bitrate": "2500k",
-    "preset": "balanced",
-}
+# Mirumoji asks for these by itself, and PocketSphinx is on the CPU anyway: no reason to refuse a job.
+MODEL_DEFAULTS_TOO = {("device", "cuda"), ("device", "cpu"), ("compute_type", "float16"), ("compute_type", "auto")}
+CONVERT_DEFAULTS: dict[str, Any] = {"resolution": "1280x720", "target_bitrate": "2500k", "preset": "balanced"}
 NVENC_PRESETS = {"performance": "p4", "balanced": "p6", "quality": "p7"}
 X264_PRESETS = {"performance": "veryfast", "balanced": "faster", "quality": "slow"}
 # Greedy first; hotter only for a window that fails the thresholds (this is what faster-whisper does by default).
@@ -119,11 +117,14 @@ def _transcribe(
     volume = _volume(vol_id)
     source = _download(volume, vol_fp, temp)
     probe = _probe(source, vol_fp)
-    index = _stream_index(probe, "audio")
-    if index is None:
+    stream = _stream(probe, "audio")
+    if stream is None:
         raise Expected("INPUT_NOT_MEDIA", f"{_name(vol_fp)} has no audio stream, so there is nothing to transcribe.")
     audio = temp / "audio.wav"
-    media_seconds = _extract_audio(source, index, _duration(probe), audio, options["clean_audio"], engine.pad_seconds)
+    expected_seconds = _seconds(stream) or _duration(probe)
+    media_seconds = _extract_audio(
+        source, stream["index"], expected_seconds, audio, options["clean_audio"], engine.pad_seconds
+    )
     source.unlink()
 
     progress = Progress("transcribe")
@@ -132,7 +133,7 @@ def _transcribe(
     gpu_seconds = time.monotonic() - started
     progress.done()
 
-    warnings: list[str] = []
+    warnings = _shortfall(media_seconds, _seconds(stream))
     segments = _tidy(raw, media_seconds)
     if not segments:
         warnings.append("no speech was found")
@@ -165,12 +166,11 @@ def _convert(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None
     volume = _volume(vol_id)
     source = _download(volume, vol_fp, temp)
     probe = _probe(source, vol_fp)
-    video = _stream_index(probe, "video")
+    video, audio = _stream(probe, "video"), _stream(probe, "audio")
     if video is None:
         raise Expected("INPUT_NOT_MEDIA", f"{_name(vol_fp)} has no video stream, so there is nothing to convert.")
-    audio = _stream_index(probe, "audio")
-    stream = next(item for item in probe["streams"] if item["index"] == video)
-    width, height = _fit(stream, box)
+    size = _fit(video, box)
+    indexes = [stream["index"] for stream in (video, audio) if stream]
     expected_seconds = _duration(probe)
 
     progress = Progress("convert")
@@ -182,7 +182,7 @@ def _convert(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None
     started = time.monotonic()
     while True:
         encoder = encoders.pop(0)
-        argv = _encode_argv(source, target, video, audio, (width, height), encoder, preset, bits)
+        argv = _encode_argv(source, target, indexes, size, encoder, preset, bits)
         code, tail = _ffmpeg(argv, temp, expected_seconds, progress)
         if code == 0:
             break
@@ -194,19 +194,16 @@ def _convert(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None
     progress.done()
 
     made = _probe(target, "the converted file")
-    made_stream = next(item for item in made["streams"] if item.get("codec_type") == "video")
     media_seconds = _duration(made)
-    if media_seconds < expected_seconds - max(1.0, expected_seconds * 0.02):
-        warnings.append(f"only {media_seconds:.1f} of {expected_seconds:.1f} s could be decoded")
-    source.unlink()
+    warnings += _shortfall(media_seconds, expected_seconds)
     remote = _upload(volume, target, vol_fp, "output.mp4")
     return {
         "v": VERSION,
         "ok": True,
         "path": remote,
         "encoder": encoder,
-        "width": int(made_stream["width"]),
-        "height": int(made_stream["height"]),
+        "width": size[0],
+        "height": size[1],
         "mediaSeconds": round(media_seconds, 3),
         "gpuSeconds": round(gpu_seconds, 3),
         "warnings": warnings,
@@ -365,7 +362,7 @@ def _leash() -> tuple[str, ...]:
     prefix = ("setpriv", "--pdeathsig", "KILL")
     if not shutil.which(prefix[0]):
         return ()
-    check = subprocess.run([*prefix, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    check = subprocess.run([*prefix, prefix[0], "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return prefix if check.returncode == 0 else ()
 
 
@@ -429,28 +426,35 @@ def _probe(path: Path, name: str) -> dict[str, Any]:
     code = _run(["ffprobe", "-v", "error", *SAFE_INPUT, *show, "-i", f"file:{path}"], log, lines.append)
     if code != 0:
         reason = _tail(log, 1).replace(f"file:{path}", "the file")
-        raise Expected("INPUT_NOT_MEDIA", f"{_name(name)} is not a media file that ffmpeg reads: {reason}")
+        raise Expected("INPUT_NOT_MEDIA", f"{_name(name)} is no audio or video file that ffmpeg reads: {reason}")
     return json.loads("\n".join(lines))
 
 
-def _stream_index(probe: dict[str, Any], kind: str) -> int | None:
-    """The first stream of a kind that has content; cover pictures are no video."""
+def _stream(probe: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """The first stream of a kind that can be decoded; cover pictures are no video."""
     for stream in probe.get("streams", []):
         cover = (stream.get("disposition") or {}).get("attached_pic")
-        known = stream.get("codec_name") not in (None, "none", "unknown")
-        if stream.get("codec_type") == kind and known and not cover:
-            return int(stream["index"])
+        if stream.get("codec_type") == kind and stream.get("codec_name") not in (None, "unknown") and not cover:
+            return stream
     return None
 
 
-def _duration(probe: dict[str, Any]) -> float:
-    candidates = [probe.get("format", {}), *probe.get("streams", [])]
-    for candidate in candidates:
-        with contextlib.suppress(KeyError, ValueError):
-            seconds = float(candidate["duration"])
-            if math.isfinite(seconds) and seconds > 0:
-                return seconds
+def _seconds(part: dict[str, Any]) -> float:
+    """How long a stream or a file says it is; 0 if it does not say."""
+    with contextlib.suppress(KeyError, ValueError):
+        seconds = float(part["duration"])
+        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
     return 0.0
+
+
+def _duration(probe: dict[str, Any]) -> float:
+    return _seconds(probe.get("format", {})) or max(map(_seconds, probe.get("streams", [])), default=0.0)
+
+
+def _shortfall(seconds: float, expected: float) -> list[str]:
+    """A warning when a file ends before the length that it promised."""
+    short = seconds < expected - max(1.0, expected * 0.02)
+    return [f"only {seconds:.1f} of {expected:.1f} s could be decoded; the file is damaged"] if short else []
 
 
 def _fit(stream: dict[str, Any], box: tuple[int, int]) -> tuple[int, int]:
@@ -507,23 +511,18 @@ def _nvenc_works() -> bool:
 
 
 def _encode_argv(
-    source: Path,
-    target: Path,
-    video: int,
-    audio: int | None,
-    size: tuple[int, int],
-    encoder: str,
-    preset: str,
-    bits: int,
+    source: Path, target: Path, indexes: Sequence[int], size: tuple[int, int], encoder: str, preset: str, bits: int
 ) -> list[str]:
     nvenc = encoder == "h264_nvenc"
     argv = [*(["-hwaccel", "cuda"] if nvenc else []), *SAFE_INPUT, "-i", f"file:{source}"]
-    argv += ["-map", f"0:{video}", *(["-map", f"0:{audio}"] if audio is not None else []), "-sn", "-dn"]
-    argv += ["-map_chapters", "-1", "-vf", f"scale={size[0]}:{size[1]}:flags=bicubic,setsar=1,format=yuv420p"]
+    for index in indexes:
+        argv += ["-map", f"0:{index}"]
+    picture = f"scale={size[0]}:{size[1]}:flags=bicubic,setsar=1,format=yuv420p"
+    argv += ["-sn", "-dn", "-map_chapters", "-1", "-vf", picture]
     argv += ["-c:v", encoder, "-preset", (NVENC_PRESETS if nvenc else X264_PRESETS)[preset]]
     argv += ["-rc", "vbr"] if nvenc else []
     argv += ["-b:v", str(bits), "-maxrate", str(bits * 3 // 2), "-bufsize", str(bits * 2)]
-    if audio is not None:
+    if len(indexes) > 1:
         argv += ["-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", "128k", "-ac", "2"]
     return [*argv, "-movflags", "+faststart", "-f", "mp4", f"file:{target}"]
 
@@ -618,7 +617,8 @@ def _refuse_unsupported(engine: Engine, options: dict[str, Any], model_options: 
         key
         for given, defaults in ((options, TRANSCRIBE_DEFAULTS), (model_options, MODEL_DEFAULTS))
         for key, default in defaults.items()
-        if given[key] != default and key not in engine.supported and given[key] != getattr(engine, key, None)
+        if given[key] != default and key not in engine.supported
+        if (key, given[key]) not in (("model", engine.model), *MODEL_DEFAULTS_TOO)
     ]
     if refused:
         raise Expected(
@@ -674,7 +674,7 @@ def _run_whisper_cpp(
     output = audio.with_name("whisper")
     threads = min(8, os.cpu_count() or 4)
     argv = ["whisper-cli", "-m", os.environ["MIRUMOJI_WHISPER_CPP_MODEL"], "-f", str(audio), "-t", str(threads)]
-    argv += ["-oj", "-of", str(output), "-pp", "-l", options["language"]]
+    argv += ["-oj", "-of", str(output), "-l", options["language"]]
     argv += ["-bs", str(options["beam_size"]), "-bo", str(options["best_of"])]
     argv += ["-lpt", str(options["log_prob_threshold"]), "-nth", str(options["no_speech_threshold"])]
     argv += [] if options["condition_on_previous_text"] else ["-mc", "0"]

@@ -38,16 +38,24 @@ try {
   const concat = `${joined}concat=n=${SENTENCES.length}:v=0:a=1,adelay=${LEAD_MS}:all=1[voice]`;
   const graph = [...padded, concat].join(";");
   run("ffmpeg", ["-v", "error", ...voices, "-filter_complex", graph, "-map", "[voice]", "voice.wav"]);
-  const seconds = run("ffprobe", [
-    ...["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", "voice.wav"],
-  ]).trim();
+  const show = ["-show_entries", "format=duration", "-of", "csv=p=0"];
+  const seconds = run("ffprobe", ["-v", "error", ...show, "voice.wav"]).trim();
+  const h264 = ["-c:v", "libx264", "-preset", "slow", "-crf", "34", "-threads", "1", "-pix_fmt", "yuv420p"];
+  const aac = ["-c:a", "aac", "-b:a", "64k", "-ac", "1", "-metadata:s:a:0", "language=eng"];
+  // Without the encoder's version and the date, the same ffmpeg makes the same bytes.
+  const bitexact = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"];
+  const inputs = ["-f", "lavfi", "-t", seconds, "-i", "testsrc2=size=640x360:rate=25", "-i", "voice.wav"];
   run("ffmpeg", [
-    ...["-v", "error", "-y", "-f", "lavfi", "-t", seconds, "-i", "testsrc2=size=640x360:rate=25"],
-    ...["-i", "voice.wav", "-c:v", "libx264", "-preset", "slow", "-crf", "34", "-threads", "1"],
-    ...["-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k", "-ac", "1", "-metadata:s:a:0", "language=eng"],
-    // Without the encoder's version and the date, the same ffmpeg makes the same bytes.
-    ...["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"],
-    ...["-movflags", "+faststart", video],
+    "-v",
+    "error",
+    "-y",
+    ...inputs,
+    ...h264,
+    ...aac,
+    ...bitexact,
+    "-movflags",
+    "+faststart",
+    video,
   ]);
   const text = SENTENCES.join(" ");
   writeFileSync(
