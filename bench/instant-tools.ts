@@ -28,6 +28,7 @@ export function instantTools(): RunnerTools {
       cancel: async () => await Promise.resolve(),
       followLogs: async () => await Promise.resolve(),
     },
+    apps: { heartbeat: async () => await Promise.resolve() },
     media: {
       openInput: async () => await Promise.resolve({ localPath: "/dev/null" }),
       checkOutputs: async () => await Promise.resolve(),

@@ -3,15 +3,17 @@ import type { Environment } from "./config/schema.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
 import { createMediaFiles } from "./media/media-files.ts";
 import { openMediaRoot } from "./media/media-root.ts";
+import { modalApps } from "./modal/apps.ts";
 import { modalCalls } from "./modal/calls.ts";
 import { mountedHandler } from "./modal/handler.ts";
-import { setupModal } from "./modal/registration.ts";
+import { setupModal } from "./modal/setup-modal.ts";
 import { sayHello } from "./modal/hello.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
 import { modalVolumes } from "./modal/volumes.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
 import { startWorkerPool } from "./pool/worker-pool.ts";
 import { connectRedis, ensureRedis, type RedisConnection } from "./queue/connection.ts";
+import { createAppShare } from "./queue/app-share.ts";
 import { queueDepths } from "./queue/depth.ts";
 import { createJobStore, type JobStore } from "./queue/job-store.ts";
 import { openLedger } from "./queue/ledger.ts";
@@ -89,7 +91,11 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
         scaledownWindowSeconds: environment.MIRUMOJI_MODAL_SCALEDOWN_WINDOW,
         handler: mountedHandler(HANDLER_PATH),
         onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
-        onHeartbeatError: (error) => logger.warn({ code: error.code }, `app heartbeat: ${error.message}`),
+        share: createAppShare(redis, prefix, Date.now),
+        onHeartbeatError: (error) => {
+          logger.warn({ code: error.code }, `app heartbeat: ${error.message}`);
+          if (error.code === "APP_LOST") runtime.forget();
+        },
       }),
   );
   // Registered ahead of the first job; a failure shows again, with its code, in the job that needs it.
@@ -112,6 +118,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
       volumes: modalVolumes(session),
+      apps: modalApps(session),
       calls: modalCalls(session),
       media: createMediaFiles(root),
       runtime: async () => await runtime.get(),

@@ -94,13 +94,16 @@ async function runDev(
     withdrawDevSession();
     await Promise.resolve();
   });
-  if (json === true) printJson(session);
-  else note(welcome(session));
-  await stopOnSignal({
+  const stopped = stopOnSignal({
     limitMs: environment.MIRUMOJI_DRAIN * 1000,
     onStopping: (why) => logger.info({ why, jobs: worker.activeCount() }, "stopping"),
     stop: stopAll,
   });
+  if (json === true) printJson(session);
+  else note(welcome(session));
+  await stopped;
+  // The Modal SDK cannot close its channel, and an open one would keep the process.
+  process.exit();
 }
 
 /** A port that somebody else has is no reason not to start, unless it was asked for. */

@@ -37,6 +37,13 @@ export function addGpuHost(program: Command): void {
               ? {}
               : { tokenSecret: environment.MODAL_TOKEN_SECRET }),
           });
+          const parent = parentGone();
+          const stopped = stopOnSignal({
+            limitMs: STOP_LIMIT_MS,
+            ...(parent === null ? {} : { alsoOn: parent }),
+            onStopping: (why) => logger.info({ why }, "GPU host is stopping"),
+            stop: async () => await host.close(),
+          });
           const { serverUrl, tokenId, tokenSecret, statsUrl } = host;
           if (json === true) printJson({ serverUrl, tokenId, tokenSecret, statsUrl });
           else {
@@ -50,13 +57,7 @@ export function addGpuHost(program: Command): void {
               ].join("\n"),
             );
           }
-          const parent = parentGone();
-          await stopOnSignal({
-            limitMs: STOP_LIMIT_MS,
-            ...(parent === null ? {} : { alsoOn: parent }),
-            onStopping: (why) => logger.info({ why }, "GPU host is stopping"),
-            stop: async () => await host.close(),
-          });
+          await stopped;
         },
       ),
     );

@@ -30,10 +30,7 @@ export function addWorker(program: Command): void {
             await worker.stop();
             throw error;
           });
-          const { apiUrl, boardUrl, metricsUrl } = http;
-          if (json === true) printJson({ apiUrl, boardUrl, metricsUrl });
-          logger.info({ apiUrl, boardUrl, metricsUrl }, "worker is ready");
-          await stopOnSignal({
+          const stopped = stopOnSignal({
             limitMs: environment.MIRUMOJI_DRAIN * 1000,
             onStopping: (why) =>
               logger.info({ why, jobs: worker.activeCount() }, "stopping; jobs go back to the queue"),
@@ -42,7 +39,13 @@ export function addWorker(program: Command): void {
               await http.close();
             },
           });
+          const { apiUrl, boardUrl, metricsUrl } = http;
+          if (json === true) printJson({ apiUrl, boardUrl, metricsUrl });
+          logger.info({ apiUrl, boardUrl, metricsUrl }, "worker is ready");
+          await stopped;
           logger.info("stopped");
+          // The Modal SDK cannot close its channel, and an open one would keep the process.
+          process.exit();
         },
       ),
     );

@@ -65,47 +65,47 @@ export class Faults {
   }
 
   status(rpc: string): { code: Status; lostAnswer: boolean } | undefined {
-    const fault = this.#take(rpcFault, (candidate) => rpcName(candidate.rpc) === rpc);
-    if (fault === undefined) return undefined;
-    return { code: Status[fault.code as keyof typeof Status], lostAnswer: fault.lostAnswer };
+    const fault = this.#take((item) => "code" in item && rpcName(item.rpc) === rpc && item);
+    return fault && { code: Status[fault.code as keyof typeof Status], lostAnswer: fault.lostAnswer };
   }
 
   throttle(rpc: string): { retryAfterSecs: number } | undefined {
-    return this.#take(throttleFault, (candidate) => rpcName(candidate.rpc) === rpc);
+    return this.#take((item) => "retryAfterSecs" in item && rpcName(item.rpc) === rpc && item);
   }
 
   cut(rpc: string): { cutAfter: number } | undefined {
-    return this.#take(streamFault, (candidate) => rpcName(candidate.stream) === rpc);
+    return this.#take((item) => "cutAfter" in item && rpcName(item.stream) === rpc && item);
   }
 
   block(method: "PUT" | "GET"): BlockBehaviour | undefined {
-    return this.#take(blockFault, (candidate) => candidate.block === method)?.behaviour;
-  }
-
-  latencyMs(rpc: string): number {
-    return this.#waiting
-      .map((fault) => latencyFault.safeParse(fault).data)
-      .filter((fault) => fault !== undefined && (fault.rpc === undefined || rpcName(fault.rpc) === rpc))
-      .reduce((sum, fault) => sum + (fault?.latencyMs ?? 0), 0);
-  }
-
-  refusesEmptyMap(): boolean {
-    return this.#waiting.some((fault) => emptyMapFault.safeParse(fault).success);
+    return this.#take((item) => "block" in item && item.block === method && item)?.behaviour;
   }
 
   /** Why the next image cannot be built. */
   image(): string | undefined {
-    return this.#take(imageFault, () => true)?.message;
+    return this.#take((item) => "image" in item && item)?.message;
   }
 
-  #take<Schema extends z.ZodType<{ times: number }>>(
-    schema: Schema,
-    isMeant: (fault: z.infer<Schema>) => boolean,
-  ): z.infer<Schema> | undefined {
-    for (const [index, candidate] of this.#waiting.entries()) {
-      const fault = schema.safeParse(candidate).data;
-      if (fault === undefined || !isMeant(fault)) continue;
-      if (fault.times > 1) this.#waiting[index] = { ...candidate, times: fault.times - 1 } as StandingFault;
+  /** Holds until the faults are cleared. */
+  latencyMs(rpc: string): number {
+    const concerns = (item: StandingFault) =>
+      "latencyMs" in item && (item.rpc === undefined || rpcName(item.rpc) === rpc) ? item.latencyMs : 0;
+    return this.#waiting.reduce((sum, item) => sum + concerns(item), 0);
+  }
+
+  /** Holds until the faults are cleared. */
+  refusesEmptyMap(): boolean {
+    return this.#waiting.some((item) => "kind" in item);
+  }
+
+  /** Finds the first fault that `select` gives back, and counts it down. */
+  #take<Wanted extends { times: number }>(
+    select: (item: StandingFault) => Wanted | false,
+  ): Wanted | undefined {
+    for (const [index, item] of this.#waiting.entries()) {
+      const fault = select(item);
+      if (fault === false) continue;
+      if (fault.times > 1) fault.times -= 1;
       else this.#waiting.splice(index, 1);
       return fault;
     }

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { mkdir, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
-import { rm, mkdir } from "node:fs/promises";
 import type { CallContext } from "nice-grpc";
-import { createGrpcServer } from "./grpc-server.ts";
 import { Faults } from "./faults.ts";
+import { createGrpcServer } from "./grpc-server.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { faultRoutes, statsRoutes } from "./http/admin.ts";
 import { blobRoutes } from "./http/blobs.ts";
@@ -123,11 +123,11 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
   await once(http, "listening");
   const httpPort = (http.address() as AddressInfo).port;
   const grpc = createGrpcServer(services, { tokenId, tokenSecret, onRequest: options.onRequest });
-  const grpcPort = await grpc.listen(`${host}:${options.grpcPort ?? 0}`);
+  const grpcPort = await grpc.listen(`${bracketed(host)}:${options.grpcPort ?? 0}`);
   const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
   const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
 
-  const name = isWildcard(host) ? "127.0.0.1" : host;
+  const name = isWildcard(host) ? "127.0.0.1" : bracketed(host);
   log.info({ grpcPort, httpPort, host }, "GPU host listens");
   return {
     serverUrl: `http://${name}:${grpcPort}`,
@@ -145,8 +145,10 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
       closing.abort();
       await runner.close();
       grpc.forceShutdown();
-      http.closeAllConnections();
+      const closed = once(http, "close");
       http.close();
+      http.closeAllConnections();
+      await closed;
       await services.volumes.settled();
     },
   };
@@ -154,7 +156,12 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
 
 /** Bound to every address, we are reached under the name that the caller used. */
 function reachableHost(host: string, { metadata }: CallContext): string {
-  return isWildcard(host) ? (metadata.get("x-modal-host") ?? "127.0.0.1") : host;
+  return isWildcard(host) ? (metadata.get("x-modal-host") ?? "127.0.0.1") : bracketed(host);
+}
+
+/** IPv6 addresses have brackets where a port follows. */
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }
 
 function isWildcard(host: string): boolean {

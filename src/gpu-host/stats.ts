@@ -28,7 +28,7 @@ export interface CallStats {
 
 export function countStats(state: State): Stats {
   const volumes = [...state.volumes.all()];
-  const calls = [...state.calls.all()].sort((a, b) => a.createdAt - b.createdAt);
+  const calls = [...state.calls.all()].toSorted((a, b) => a.createdAt - b.createdAt);
   const apps = [...state.apps.all()];
   const inState = <T extends { state: unknown }>(records: T[], ...wanted: T["state"][]) =>
     records.filter((record) => wanted.includes(record.state)).length;

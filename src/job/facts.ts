@@ -35,6 +35,8 @@ export const factsSchema = z.object({
   sentBytes: count.optional(),
   /** Function call ID; written down before the call is started. */
   callId: z.string().optional(),
+  /** The app that the call was started in; it must live as long as the call. */
+  appId: z.string().optional(),
   result: remoteResultSchema.optional(),
   outputs: z.array(outputFileSchema).optional(),
 });
@@ -47,7 +49,7 @@ export interface FactsAt {
   upload: Pick<AllFacts, "volumeId">;
   call: FactsAt["upload"] &
     Pick<AllFacts, "remotePath" | "inputBytes" | "sentBytes"> &
-    Pick<StoredFacts, "callId">;
+    Pick<StoredFacts, "callId" | "appId">;
   download: FactsAt["call"] & Pick<AllFacts, "callId" | "result">;
   deleteVolume: FactsAt["download"] & Pick<AllFacts, "outputs">;
   undo: StoredFacts;

@@ -83,12 +83,19 @@ export function keepAppAlive(
   {
     appId,
     onError,
-  }: { readonly appId: string; readonly onError?: ((error: MirumojiError) => void) | undefined },
+    onBeat,
+  }: {
+    readonly appId: string;
+    readonly onError?: ((error: MirumojiError) => void) | undefined;
+    /** Called after each heartbeat that the server took. */
+    readonly onBeat?: () => void;
+  },
 ): { stop(): void } {
   const stopped = new AbortController();
   const beat = async (): Promise<void> => {
     try {
       await heartbeatApp(session, { appId, signal: stopped.signal });
+      onBeat?.();
     } catch (thrown) {
       if (stopped.signal.aborted) return;
       const error = toMirumojiError(thrown);

@@ -18,13 +18,11 @@ export async function followLogs(
   session: ModalSession,
   {
     appId,
-    functionId,
     callId,
     signal,
     onLine,
   }: {
     readonly appId: string;
-    readonly functionId: string;
     readonly callId: string;
     readonly signal: AbortSignal;
     readonly onLine: (line: LogLine) => void;
@@ -38,7 +36,7 @@ export async function followLogs(
       const batches = serverStream(
         session,
         "appGetLogs",
-        { appId, functionId, functionCallId: callId, timeout: LONG_POLL_SECONDS, lastEntryId },
+        { appId, functionCallId: callId, timeout: LONG_POLL_SECONDS, lastEntryId },
         { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
       );
       for await (const batch of batches) {

@@ -1,6 +1,4 @@
 import { createHash } from "node:crypto";
-import type { MirumojiError } from "../job/errors.ts";
-import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
 import {
   createFunction,
   type FunctionHandle,
@@ -9,7 +7,7 @@ import {
 } from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import { ensureImage } from "./image.ts";
-import { createSourceMount, findClientMount, type LoadedSource, loadSources } from "./mounts.ts";
+import { createSourceMount, findClientMount, loadSources } from "./mounts.ts";
 import type { ModalSession } from "./session.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 
@@ -28,59 +26,14 @@ export interface RegistrationOptions extends FunctionResources {
   readonly onLog?: (line: string) => void;
 }
 
-/** The registered functions, and what they were registered from. */
+/** The registered functions. */
 export interface RegisteredFunctions {
   readonly transcribe: FunctionHandle;
   readonly convert: FunctionHandle;
-  /** Equal for equal settings and handler bytes: whether an app that somebody else made can be shared. */
-  readonly fingerprint: string;
 }
 
-/** A running ephemeral app of our own. */
-export interface ModalRuntime extends RegisteredFunctions {
-  readonly appId: string;
-  /** Stops the heartbeat and ends the app, with every call in it. */
-  close(): Promise<void>;
-}
-
-const DEFAULT_APP_NAME = "mirumoji-gpu";
-
-/**
- * Creates an ephemeral app with the two functions and keeps it alive: what the Python SDK does for
- * `modal.App(..., image=Image.from_registry(...))` and `app.run()`, request by request. When something
- * fails in the middle, the app is ended again.
- *
- * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
- */
-export async function setupModal(
-  session: ModalSession,
-  options: RegistrationOptions & {
-    readonly signal?: AbortSignal;
-    /** Heartbeats that failed; after `APP_LOST` the runtime is of no use any more. */
-    readonly onHeartbeatError?: (error: MirumojiError) => void;
-  },
-): Promise<ModalRuntime> {
-  const { appName = DEFAULT_APP_NAME, signal } = options;
-  const { appId } = await createApp(session, { appName, signal });
-  const heartbeat = keepAppAlive(session, { appId, onError: options.onHeartbeatError });
-  try {
-    const functions = await registerFunctions(session, { ...options, appId });
-    await publishApp(session, { appId, functions: [functions.transcribe, functions.convert], signal });
-    return {
-      ...functions,
-      appId,
-      close: async () => {
-        heartbeat.stop();
-        await disconnectApp(session, { appId });
-      },
-    };
-  } catch (failure) {
-    heartbeat.stop();
-    // Not with the caller's signal: it may be the reason that we are here.
-    await disconnectApp(session, { appId, failure }).catch(() => {});
-    throw failure;
-  }
-}
+/** The name that Mirumoji gave its app. */
+export const DEFAULT_APP_NAME = "mirumoji-gpu";
 
 /**
  * Registers the two functions in an app that exists. Publishing them is the caller's next step.
@@ -125,11 +78,12 @@ export async function registerFunctions(
   return {
     transcribe: await define("transcribe"),
     convert: await define("convert"),
-    fingerprint: fingerprint(options, sources),
   };
 }
 
-function fingerprint(options: RegistrationOptions, sources: readonly LoadedSource[]): string {
+/** Equal for equal settings and handler bytes: whether an app that somebody else made can be shared. */
+export async function fingerprintOf(options: RegistrationOptions): Promise<string> {
+  const sources = await loadSources(options.handler.sources);
   const decisive = {
     image: options.image,
     gpu: options.gpu,

@@ -1,44 +1,60 @@
 import { MirumojiError } from "../job/errors.ts";
 import type { Ledger } from "../queue/ledger.ts";
-import type { Volumes } from "../steps/ports.ts";
+import type { Apps, Volumes } from "../steps/ports.ts";
 
-/** Modal's own clients beat every 300 s; the volume's time to live is not documented, so more often. */
-const INTERVAL_MS = 60_000;
+/** Modal's own clients beat apps this often; the grace of a missed one is not documented. */
+const INTERVAL_MS = 15_000;
+/** Modal's own clients beat volumes every 300 s; the time to live is not documented, so more often. */
+const ROUNDS_PER_VOLUME_BEAT = 4;
 
 /**
- * Keeps every volume of the ledger alive, whichever worker made it, also while its job waits for a retry.
- * Several keepers at once do no harm: a heartbeat has no owner.
+ * Keeps alive what live jobs need, whichever worker made it, also while a job waits for a retry: every
+ * volume of the ledger, and every app that a call was started in. Several keepers at once do no harm:
+ * a heartbeat has no owner.
  */
 export function startKeeper(options: {
   ledger: Ledger;
   volumes: Volumes;
-  onError: (error: unknown, volumeId: string | null) => void;
+  apps: Apps;
+  onError: (error: unknown, what: string) => void;
   intervalMs?: number;
 }): { stop: () => Promise<void> } {
   const stopping = new AbortController();
-  let round: Promise<void> = Promise.resolve();
-  const beat = async () => {
-    const volumes = await options.ledger.list();
-    for (const { volumeId } of volumes) {
-      try {
-        await options.volumes.heartbeat({ volumeId, signal: stopping.signal });
-      } catch (error) {
-        // A volume that vanished is found out by its job; here is nothing to do about it.
-        const isGone = error instanceof MirumojiError && error.code === "VOLUME_LOST";
-        if (!isGone && !stopping.signal.aborted) options.onError(error, volumeId);
-      }
+  const { signal } = stopping;
+  let rounds = 0;
+  let current: Promise<void> = Promise.resolve();
+
+  const attempt = async (what: string, beat: () => Promise<void>) => {
+    try {
+      await beat();
+    } catch (error) {
+      // That something vanished is found out by its job; here is nothing to do about it.
+      const isGone = error instanceof MirumojiError && ["VOLUME_LOST", "APP_LOST"].includes(error.code);
+      if (!isGone && !signal.aborted) options.onError(error, `heartbeat of ${what}`);
     }
   };
+  const round = async () => {
+    const entries = await options.ledger.list();
+    for (const appId of new Set(entries.flatMap((entry) => entry.appId ?? []))) {
+      await attempt(appId, async () => await options.apps.heartbeat({ appId, signal }));
+    }
+    if (rounds % ROUNDS_PER_VOLUME_BEAT === 0) {
+      for (const { volumeId } of entries) {
+        await attempt(volumeId, async () => await options.volumes.heartbeat({ volumeId, signal }));
+      }
+    }
+    rounds += 1;
+  };
   const timer = setInterval(() => {
-    round = round.then(beat).catch((error: unknown) => {
-      options.onError(error, null);
+    current = current.then(round).catch((error: unknown) => {
+      options.onError(error, "keeper");
     });
   }, options.intervalMs ?? INTERVAL_MS);
   return {
     async stop() {
       clearInterval(timer);
       stopping.abort();
-      await round;
+      await current;
     },
   };
 }

@@ -12,6 +12,8 @@ export interface ClosableRuntime {
 /** The process's one registration: made when first asked for, shared by all jobs, tried again after a failure. */
 export interface RuntimeHolder {
   get(): Promise<FunctionDirectory>;
+  /** The app is gone: the next `get` registers again. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,9 @@ export function createRuntimeHolder(register: () => Promise<ClosableRuntime>): R
         appId: runtime.appId,
         functionId: (type: JobType) => runtime[type].functionId,
       };
+    },
+    forget() {
+      current = null;
     },
     async close() {
       const runtime = await current?.catch(() => null);

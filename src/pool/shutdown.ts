@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -25,8 +24,12 @@ export async function stopOnSignal(options: {
   waiting.abort();
   for (const signal of SIGNALS) process.once(signal, () => process.exit(130));
   options.onStopping(why);
-  const late = sleep(options.limitMs, undefined, { ref: false }).then(() => process.exit(1));
-  await Promise.race([options.stop(), late]);
+  const late = setTimeout(() => process.exit(1), options.limitMs);
+  try {
+    await options.stop();
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 async function aborted(signal: AbortSignal): Promise<string> {

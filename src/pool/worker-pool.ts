@@ -49,8 +49,8 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const keeper = startKeeper({
     ledger: options.ledger,
     volumes: tools.volumes,
-    onError: (error, volumeId) =>
-      options.onError(error, volumeId === null ? "keeper" : `heartbeat of ${volumeId}`),
+    apps: tools.apps,
+    onError: options.onError,
   });
   return {
     activeCount: () => consumers.reduce((sum, consumer) => sum + consumer.activeCount(), 0),

@@ -14,6 +14,8 @@ export interface LedgerEntry {
   readonly jobId: string;
   readonly createdAt: number;
   readonly callId: string | null;
+  /** The app that the call was started in. */
+  readonly appId: string | null;
 }
 
 /** What one write changes; all of it or nothing. */

@@ -8,6 +8,7 @@ const entrySchema = z.object({
   jobId: z.string(),
   createdAt: z.number(),
   callId: z.string().nullable(),
+  appId: z.string().nullable(),
 });
 
 /** The record of every live volume, so that any process can keep it alive or remove it. */

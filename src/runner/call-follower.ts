@@ -27,7 +27,7 @@ export function followCall(
   tools: StepTools,
   options: {
     identity: JobIdentity;
-    type: "transcribe" | "convert";
+    appId: string;
     callId: string;
     emit: EmitJobEvent;
     report: (progress: StepProgress) => void;
@@ -35,10 +35,8 @@ export function followCall(
 ): { stop: () => Promise<void> } {
   const stopping = new AbortController();
   const follow = async () => {
-    const runtime = await tools.runtime();
     await tools.calls.followLogs({
-      appId: runtime.appId,
-      functionId: runtime.functionId(options.type),
+      appId: options.appId,
       callId: options.callId,
       signal: stopping.signal,
       onLine: ({ text, stream }) => {

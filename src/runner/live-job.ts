@@ -159,6 +159,7 @@ export class LiveJob {
           jobId: this.identity.jobId,
           createdAt: this.#now(),
           callId: facts.callId ?? null,
+          appId: facts.appId ?? null,
         },
       },
     };

@@ -110,7 +110,7 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
       if (state === "call" && facts.callId !== undefined) {
         follower ??= followCall(tools, {
           identity: live.identity,
-          type: live.request.type,
+          appId: facts.appId ?? "",
           callId: facts.callId,
           emit: tools.emit,
           report: feed.report,

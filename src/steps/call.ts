@@ -1,6 +1,7 @@
 import { MirumojiError } from "../job/errors.ts";
 import { callInput, parseHandlerResult } from "./handler-contract.ts";
-import type { Step } from "./context.ts";
+import type { Step, StepJob, StepTools } from "./context.ts";
+import type { CallState } from "./ports.ts";
 
 /** One long poll; well under the 55 s that Modal allows, so that cancels and stops are never late. */
 const POLL_MS = 25_000;
@@ -13,17 +14,24 @@ export const call: Step<"call"> = async (job, tools) => {
   const { calls } = tools;
   const { signal } = job;
   const input = callInput(job.job, job.facts);
-  const functionId = (await tools.runtime()).functionId(job.job.type);
   if (job.facts.callId === undefined) {
+    const runtime = await tools.runtime();
+    const functionId = runtime.functionId(job.job.type);
     const opened = await calls.open({ functionId, input, signal });
-    await job.save({ callId: opened.callId });
+    await job.save({ callId: opened.callId, appId: runtime.appId });
     if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
     return "pending";
   }
-  const { callId } = job.facts;
-  const state = await calls.poll({ callId, waitMs: POLL_MS, signal });
+  const { callId, appId } = job.facts;
+  const state = await pollCall(callId, appId, job, tools);
   if (state.kind === "succeeded") return { callId, result: parseHandlerResult(state.value) };
-  if (state.kind === "empty") await calls.start({ functionId, callId, input, signal });
+  if (state.kind === "empty") {
+    const runtime = await tools.runtime();
+    if (runtime.appId !== appId) {
+      throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
+    }
+    await calls.start({ functionId: runtime.functionId(job.job.type), callId, input, signal });
+  }
   if (tools.now() - job.enteredAt > tools.callDeadlineMs) {
     throw new MirumojiError(
       "CALL_WAIT_TIMED_OUT",
@@ -32,3 +40,26 @@ export const call: Step<"call"> = async (job, tools) => {
   }
   return "pending";
 };
+
+/**
+ * Asks what the call has. A call that was ended together with its app is lost, not cancelled: nobody
+ * meant the job.
+ */
+async function pollCall(
+  callId: string,
+  appId: string | undefined,
+  { signal }: StepJob<"call">,
+  { calls, apps }: StepTools,
+): Promise<CallState> {
+  try {
+    return await calls.poll({ callId, waitMs: POLL_MS, signal });
+  } catch (error) {
+    const ended = error instanceof MirumojiError && error.code === "FUNCTION_TERMINATED";
+    if (!ended || appId === undefined) throw error;
+    await apps.heartbeat({ appId, signal }).catch((gone: unknown) => {
+      if (!(gone instanceof MirumojiError) || gone.code !== "APP_LOST") throw gone;
+      throw new MirumojiError("CALL_LOST", `call ${callId} ended with its app ${appId}`, { cause: error });
+    });
+    throw error;
+  }
+}

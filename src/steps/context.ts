@@ -2,7 +2,7 @@ import type { JobRequest } from "../job/contract.ts";
 import type { FactsAt, Gained, StoredFacts } from "../job/facts.ts";
 import type { WorkingState } from "../job/machine.ts";
 import type { StepProgress } from "../job/summary.ts";
-import type { Calls, FunctionDirectory, MediaFiles, Volumes } from "./ports.ts";
+import type { Apps, Calls, FunctionDirectory, MediaFiles, Volumes } from "./ports.ts";
 
 /** The adapters that steps act through. */
 export interface StepTools {
@@ -11,6 +11,7 @@ export interface StepTools {
   readonly media: MediaFiles;
   /** The registered app; awaited where it is needed, because registering takes a while. */
   readonly runtime: () => Promise<FunctionDirectory>;
+  readonly apps: Apps;
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
   readonly now: () => number;

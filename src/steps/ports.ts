@@ -76,7 +76,6 @@ export interface Calls {
   /** Follows the call's output until `signal` aborts; best effort, never throws, resumes by entry ID. */
   followLogs(options: {
     appId: string;
-    functionId: string;
     callId: string;
     signal: AbortSignal;
     onLine: (line: LogLine) => void;
@@ -113,4 +112,37 @@ export interface MediaFiles {
 export interface FunctionDirectory {
   readonly appId: string;
   functionId(type: JobType): string;
+}
+
+/** The registered functions of an app, as every worker of the pool can use them. */
+export interface SharedApp {
+  readonly appId: string;
+  /** What it was registered from; another fingerprint needs another app. */
+  readonly fingerprint: string;
+  /** Null while somebody is still registering, or died while doing so. */
+  readonly functions: Record<JobType, SharedFunction> | null;
+}
+
+export interface SharedFunction {
+  readonly tag: string;
+  readonly functionId: string;
+  readonly definitionId: string;
+}
+
+/** What the workers of a pool know together about the one app they share. */
+export interface AppShare {
+  read(): Promise<SharedApp | null>;
+  write(app: SharedApp): Promise<void>;
+  /** Runs the action while nobody else registers; waits for its turn. */
+  exclusively<T>(action: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Says that this worker uses the app; to be repeated with every heartbeat. */
+  join(appId: string): Promise<void>;
+  /** Says that it does not any more; true when nobody else does and no call needs the app. */
+  leave(appId: string): Promise<boolean>;
+}
+
+/** Apps by ID, for calls that were started in another worker's app. */
+export interface Apps {
+  /** Keeps the app alive. Throws `APP_LOST` when it is stopped or gone. */
+  heartbeat(options: { appId: string; signal?: AbortSignal }): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +17,7 @@ const undoings: (() => Promise<unknown>)[] = [];
 
 /** For `afterEach`: closes what the test started and removes what it made. */
 export async function undoAll(): Promise<void> {
-  for (const undo of undoings.splice(0).reverse()) await undo();
+  for (const undo of undoings.splice(0).toReversed()) await undo();
 }
 
 export async function temporaryDirectory(): Promise<string> {
@@ -227,4 +228,13 @@ export async function getFile(
     parts.push(Buffer.from(await answer.arrayBuffer()));
   }
   return Buffer.concat(parts);
+}
+
+/** Whether a process runs; one that ended but was not fetched by its parent does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
 }

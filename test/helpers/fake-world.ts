@@ -126,6 +126,11 @@ export class FakeWorld {
           await Promise.resolve();
         },
       },
+      apps: {
+        heartbeat: async () => {
+          await Promise.resolve();
+        },
+      },
       media: {
         openInput: async ({ path }) => await Promise.resolve({ localPath: `/media/${path}` }),
         checkOutputs: async () => {

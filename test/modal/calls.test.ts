@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { modalCalls } from "../../src/modal/calls.ts";
 import { handlerInImage } from "../../src/modal/handler.ts";
-import { type ModalRuntime, setupModal } from "../../src/modal/registration.ts";
+import { type ModalRuntime, setupModal } from "../../src/modal/setup-modal.ts";
 import { modalVolumes } from "../../src/modal/volumes.ts";
 import type { CallInput, Calls, CallState, LogLine } from "../../src/steps/ports.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
@@ -253,10 +253,9 @@ describe("the logs of a call", () => {
     const callId = await start(asking("print", ["one", "日本", "three"]));
     const controller = new AbortController();
     const lines: LogLine[] = [];
-    const { appId, transcribe } = runtime;
+    const { appId } = runtime;
     const following = calls.followLogs({
       appId,
-      functionId: transcribe.functionId,
       callId,
       signal: controller.signal,
       onLine: (line) => lines.push(line),

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MirumojiError } from "../../src/job/errors.ts";
 import { handlerInImage, type Handler, mountedHandler } from "../../src/modal/handler.ts";
-import { type RegistrationOptions, setupModal } from "../../src/modal/registration.ts";
+import { fingerprintOf, type RegistrationOptions } from "../../src/modal/registration.ts";
+import { setupModal } from "../../src/modal/setup-modal.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 import { asOneShape, readRecording, recordingSession, type WireRequest } from "./wire-shape.ts";
 
@@ -185,9 +186,7 @@ describe("setupModal", () => {
   test("has a fingerprint of the settings and the handler's bytes, wherever the file lies", async () => {
     const fingerprint = async (options: Partial<RegistrationOptions>, text = "# 1\n"): Promise<string> => {
       const handler = mountedHandler(await handlerFile("fingerprint.py", text));
-      const runtime = await setupModal(host.session, { ...settings, handler, ...options });
-      await runtime.close();
-      return runtime.fingerprint;
+      return await fingerprintOf({ ...settings, handler, ...options });
     };
     const first = await fingerprint({});
     expect(await fingerprint({})).toBe(first);

@@ -19,7 +19,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-const entry = { queue: "transcribe", jobId: "j1", createdAt: 1, callId: null };
+const entry = { queue: "transcribe", jobId: "j1", createdAt: 1, callId: null, appId: null };
 
 async function setup() {
   const prefix = randomPrefix();

@@ -21,6 +21,19 @@ export async function* corruptFirstByte(
   if (isFirst) yield Buffer.of(0xff);
 }
 
+/** The first bytes of what a sender sends, and then nothing more, as when a line breaks. */
+export async function* breakOff(source: AsyncIterable<Buffer>, afterBytes: number): AsyncGenerator<Buffer> {
+  let left = afterBytes;
+  for await (const chunk of source) {
+    yield chunk.subarray(0, left);
+    left -= chunk.length;
+    if (left <= 0) break;
+  }
+  throw new BrokenOff();
+}
+
+export class BrokenOff extends Error {}
+
 export function firstHalf(block: Buffer): Buffer {
   return block.subarray(0, Math.floor(block.length / 2));
 }

@@ -1,12 +1,13 @@
 import { type FileHandle, open } from "node:fs/promises";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
+import type { BlockBehaviour } from "../faults.ts";
 import type { Services } from "../services.ts";
 import { BLOCK_BYTES } from "../store/blocks.ts";
 import { BlockRefused } from "../store/staging.ts";
 import { isMissing } from "../store/uploads.ts";
-import { corruptFirstByte, failByStatus, firstHalf } from "./block-faults.ts";
+import { breakOff, BrokenOff, corruptFirstByte, failByStatus, firstHalf } from "./block-faults.ts";
 import { HttpError } from "./http-error.ts";
 import { type Exchange, type Route, sendText } from "./server.ts";
 
@@ -50,13 +51,14 @@ export function blockRoutes(services: Services): Route[] {
     if (announced === undefined) throw new HttpError(411, "Content-Length is needed");
     if (Number(announced) > BLOCK_BYTES) throw new HttpError(413, `A block has at most ${BLOCK_BYTES} bytes`);
     requireVolume(volumeId);
-    if (fault === "drop" || fault === "short") return void request.destroy();
-    const source = fault === "wrong-bytes" ? corruptFirstByte(request) : request;
+    if (fault === "drop") return void request.destroy();
+    const source = disturbed(request, fault, Number(announced));
     try {
       await uploads.receive({ volumeId, uploadId, index, digest, source });
     } catch (error) {
       if (error instanceof BlockRefused) throw new HttpError(400, error.message);
       if (isMissing(error)) throw new HttpError(404, "The upload is over, or its volume gone");
+      if (error instanceof BrokenOff) return void request.destroy();
       if (request.destroyed && !request.complete) return;
       throw error;
     }
@@ -110,6 +112,15 @@ export function blockRoutes(services: Services): Route[] {
     { method: "PUT", path: "/block", private: false, handle: put },
     { method: "GET", path: "/block", private: false, handle: get },
   ];
+}
+
+function disturbed(
+  request: IncomingMessage,
+  fault: BlockBehaviour | undefined,
+  length: number,
+): AsyncIterable<Buffer> {
+  if (fault === "wrong-bytes") return corruptFirstByte(request);
+  return fault === "short" ? breakOff(request, Math.floor(length / 2)) : request;
 }
 
 async function readBlock(file: FileHandle, { offset, length }: { offset: number; length: number }) {

@@ -42,7 +42,8 @@ export function createHttpServer(options: { routes: readonly Route[]; httpToken:
     serve(request, response).catch((error: unknown) => {
       const status = error instanceof HttpError ? error.status : 500;
       if (status === 500) options.log.error({ error, method: request.method }, "request failed");
-      if (response.headersSent || request.destroyed) return response.destroy();
+      const isCutOff = request.destroyed && !request.complete;
+      if (response.headersSent || isCutOff) return response.destroy();
       return sendText(response, status, error instanceof HttpError ? error.message : "Internal error");
     });
   });

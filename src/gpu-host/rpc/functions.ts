@@ -10,8 +10,9 @@ import type { Handlers, Request } from "../wire.ts";
 import { isClientMount, requireMount } from "./mounts.ts";
 import { environmentName } from "./session.ts";
 
-/** Modal's own limit for a function that does not say. */
+/** Modal's own limits: for a function that does not say, and the most there is. */
 const DEFAULT_TIMEOUT_SECS = 300;
+const MAX_TIMEOUT_SECS = 24 * 60 * 60;
 
 type Names = "functionPrecreate" | "functionCreate" | "functionGet";
 
@@ -87,6 +88,7 @@ type WantedFunction = NonNullable<Request<"functionCreate">["function"]>;
 function refuseWhatIsNotDone(wanted: WantedFunction): void {
   if (wanted.definitionType !== DefinitionType.FILE) throw notServed("serialized functions");
   if (wanted.functionType !== FunctionType.FUNCTION) throw notServed("generators");
+  if (wanted.timeoutSecs > MAX_TIMEOUT_SECS) throw invalidArgument("timeout_secs is more than a day");
   if (wanted.isClass) throw notServed("classes");
   if (wanted.webhookConfig) throw notServed("web endpoints");
   if (wanted.secretIds.length > 0) throw notServed("secrets");

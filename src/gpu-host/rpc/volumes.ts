@@ -62,7 +62,7 @@ export function volumeRpcs({ volumes }: Services): Handlers<Names> {
       const items = volumes
         .named(environment)
         .filter((volume) => volume.createdAt < before)
-        .sort((a, b) => b.createdAt - a.createdAt)
+        .toSorted((a, b) => b.createdAt - a.createdAt)
         .slice(0, pagination?.maxObjects ? pagination.maxObjects : undefined)
         .map((volume) => {
           const { id: volumeId, name: label, createdAt } = volume;

@@ -25,7 +25,7 @@ export class Calls {
         dataFormat: DataFormat.CBOR,
       });
     }
-    return records.filter(({ state }) => state === "queued").sort((a, b) => a.createdAt - b.createdAt);
+    return records.filter(({ state }) => state === "queued").toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
   open(target: FunctionRecord): CallRecord {

@@ -44,11 +44,9 @@ const PASSED_ON =
   /^(PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|CUDA_.*|NVIDIA_.*|HF_HOME|XDG_CACHE_HOME|MIRUMOJI_.*)$/;
 const SECRET = /TOKEN|SECRET|PASSWORD|_KEY/;
 
-export function runEnvironment(
-  ours: NodeJS.ProcessEnv,
-  paths: { volumesPath: string; workDir: string },
-): NodeJS.ProcessEnv {
-  const passedOn = Object.entries(ours).filter(([name]) => PASSED_ON.test(name) && !SECRET.test(name));
+export function runEnvironment(paths: { volumesPath: string; workDir: string }): NodeJS.ProcessEnv {
+  // oxlint-disable-next-line no-restricted-properties -- it is not read but handed on, in part
+  const passedOn = Object.entries(process.env).filter(([name]) => PASSED_ON.test(name) && !SECRET.test(name));
   return {
     ...Object.fromEntries(passedOn),
     TMPDIR: paths.workDir,

@@ -101,7 +101,7 @@ export class Runner {
     const execution = new Execution({
       python,
       workDir,
-      env: runEnvironment(process.env, { volumesPath: state.paths.volumes, workDir }),
+      env: runEnvironment({ volumesPath: state.paths.volumes, workDir }),
       job: this.#job(definition, args),
       timeoutSecs: definition.timeoutSecs,
       dataFormat: input.dataFormat,

@@ -17,7 +17,9 @@ export class Apps {
     this.#ttlMs = options.ttlMs;
     this.#now = options.now;
     this.#onStop = options.onStop;
-    for (const app of this.#state.apps.all()) this.#lastSeen.set(app.id, this.#now());
+    for (const app of this.#state.apps.all()) {
+      if (app.state !== AppState.STOPPED) this.#lastSeen.set(app.id, this.#now());
+    }
   }
 
   create(options: { name: string; environment: string; state: number }): AppRecord {
@@ -51,8 +53,9 @@ export class Apps {
 
   findDeployed(name: string, environment: string): AppRecord | undefined {
     return [...this.#state.apps.all()]
-      .filter((app) => app.name === name && app.environment === environment && isNamed(app))
-      .sort((a, b) => (a.deployedAt ?? a.createdAt) - (b.deployedAt ?? b.createdAt))
+      .filter((app) => app.state === AppState.DEPLOYED)
+      .filter((app) => app.name === name && app.environment === environment)
+      .toSorted((a, b) => (a.deployedAt ?? a.createdAt) - (b.deployedAt ?? b.createdAt))
       .at(-1);
   }
 
@@ -91,8 +94,4 @@ export class Apps {
       if (needsHeartbeat && seen < deadline) this.stop(id);
     }
   }
-}
-
-function isNamed(app: AppRecord): boolean {
-  return app.state === AppState.DEPLOYED;
 }

@@ -22,7 +22,7 @@ export async function listFiles(
   if (own === undefined) return undefined;
   if (own.type !== FileType.DIRECTORY) return [own];
   const entries: FileEntry[] = [];
-  for (const name of (await readdir(directory.file(path))).sort()) {
+  for (const name of (await readdir(directory.file(path))).toSorted()) {
     const inner = await entryOf(directory, join(path, name));
     if (inner === undefined) continue;
     entries.push(inner);

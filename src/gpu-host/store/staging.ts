@@ -74,11 +74,13 @@ async function copyVerified(
   const hash = createHash("sha256");
   let received = 0;
   for await (const chunk of source) {
-    if (received + chunk.length > limit) throw new BlockRefused(`The block is longer than ${limit} bytes`);
-    hash.update(chunk);
-    await into?.write(chunk, 0, chunk.length, start + received);
     received += chunk.length;
+    // The rest of a block that is too long is read all the same, so that its sender hears why.
+    if (received > limit) continue;
+    hash.update(chunk);
+    await into?.write(chunk, 0, chunk.length, start + received - chunk.length);
   }
+  if (received > limit) throw new BlockRefused(`The block is longer than ${limit} bytes`);
   if (hash.digest("hex") !== digest) throw new BlockRefused("The block's SHA-256 is not the announced one");
   return received;
 }

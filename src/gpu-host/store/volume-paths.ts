@@ -1,11 +1,17 @@
 import { join } from "node:path";
 import { invalidArgument } from "../failures.ts";
 
+/** What file systems allow. */
+const MAX_NAME_BYTES = 255;
+
 /** A path inside a volume: relative, with single slashes; what would leave the volume is refused. */
 export function normalizeVolumePath(path: string): string {
   if (path.includes("\0")) throw invalidArgument("A path holds a NUL");
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) throw invalidArgument(`${path} leaves the volume`);
+  if (parts.some((part) => Buffer.byteLength(part) > MAX_NAME_BYTES)) {
+    throw invalidArgument(`${path} holds a name of more than ${MAX_NAME_BYTES} bytes`);
+  }
   return parts.join("/");
 }
 

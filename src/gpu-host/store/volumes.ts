@@ -56,8 +56,9 @@ export class Volumes {
   }
 
   named(environment: string): VolumeRecord[] {
-    const live = [...this.#lastSeen.keys()].map((id) => this.get(id));
-    return live.filter((volume) => volume.name !== "" && volume.environment === environment);
+    return [...this.#state.volumes.all()].filter((volume) => {
+      return volume.state === "live" && volume.name !== "" && volume.environment === environment;
+    });
   }
 
   heartbeat(id: string): void {

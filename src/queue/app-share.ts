@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import type { AppShare } from "../steps/ports.ts";
+import { ledgerKey } from "./keys.ts";
+
+/** Registering may build an image; a worker that dies while it does holds the others up this long at most. */
+const LOCK_MS = 60_000;
+const LOCK_RETRY_MS = 200;
+/** Three heartbeats: a worker that missed them all is not there any more. */
+const MEMBER_MS = 45_000;
+
+const functionSchema = z.object({ tag: z.string(), functionId: z.string(), definitionId: z.string() });
+const appSchema = z.object({
+  appId: z.string(),
+  fingerprint: z.string(),
+  functions: z.object({ transcribe: functionSchema, convert: functionSchema }).nullable(),
+});
+
+/** Removes or extends a lock only while it is still ours. */
+const RELEASE =
+  'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0';
+const EXTEND =
+  'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) end return 0';
+/** Leaves; says 1 when no other member is there and no volume is in use. */
+const LEAVE = `
+redis.call("ZREM", KEYS[1], ARGV[1])
+redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", ARGV[2])
+if redis.call("ZCARD", KEYS[1]) > 0 or redis.call("HLEN", KEYS[2]) > 0 then return 0 end
+local known = redis.call("GET", KEYS[3])
+if known and cjson.decode(known).appId == ARGV[3] then redis.call("DEL", KEYS[3]) end
+return 1`;
+
+/** The pool's knowledge of its app, in Redis. `now` is in epoch milliseconds. */
+export function createAppShare(redis: Redis, prefix: string, now: () => number): AppShare {
+  const me = randomUUID();
+  const record = `${prefix}:app`;
+  const lock = `${prefix}:app:lock`;
+  const members = (appId: string) => `${prefix}:app:${appId}:members`;
+  return {
+    async read() {
+      const text = await redis.get(record);
+      if (text === null) return null;
+      const parsed = appSchema.safeParse(JSON.parse(text));
+      return parsed.success ? parsed.data : null;
+    },
+    async write(app) {
+      await redis.set(record, JSON.stringify(app));
+    },
+    async exclusively(action, signal) {
+      const token = randomUUID();
+      while ((await redis.set(lock, token, "PX", LOCK_MS, "NX")) === null) {
+        await sleep(LOCK_RETRY_MS, undefined, signal === undefined ? {} : { signal });
+      }
+      const renewal = setInterval(() => {
+        redis.eval(EXTEND, 1, lock, token, LOCK_MS).catch(() => undefined);
+      }, LOCK_MS / 3);
+      try {
+        return await action();
+      } finally {
+        clearInterval(renewal);
+        await redis.eval(RELEASE, 1, lock, token);
+      }
+    },
+    async join(appId) {
+      await redis
+        .multi()
+        .zadd(members(appId), now() + MEMBER_MS, me)
+        .pexpire(members(appId), MEMBER_MS)
+        .exec();
+    },
+    async leave(appId) {
+      const left = await redis.eval(LEAVE, 3, members(appId), ledgerKey(prefix), record, me, now(), appId);
+      return left === 1;
+    },
+  };
+}

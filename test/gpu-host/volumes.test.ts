@@ -1,0 +1,348 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Status } from "nice-grpc";
+import { afterEach, describe, expect, test } from "vitest";
+import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
+import {
+  blocksOf,
+  connect,
+  type ControlPlane,
+  getFile,
+  newVolume,
+  putFile,
+  putRequest,
+  sha256,
+  startHost,
+  temporaryDirectory,
+  undoAll,
+} from "./helpers.ts";
+
+afterEach(undoAll);
+
+/** Bytes without a zero among them, the same for the same size. */
+function content(size: number): Buffer {
+  return Buffer.alloc(size, Buffer.from(Array.from({ length: 251 }, (_, index) => index + 1)));
+}
+
+async function paths(cp: ControlPlane, volumeId: string, path = "/", recursive = false) {
+  const entries = [];
+  for await (const batch of cp.volumeListFiles2({ volumeId, path, recursive }))
+    entries.push(...batch.entries);
+  return entries.map((entry) => `${entry.type === 2 ? "d" : "f"} ${entry.path} ${entry.size}`);
+}
+
+async function start(options: Parameters<typeof startHost>[0] = {}) {
+  const dataDir = await temporaryDirectory();
+  const host = await startHost({ ...options, dataDir });
+  const cp = connect(host);
+  return { host, cp, volumeId: await newVolume(cp), dataDir };
+}
+
+describe("blocks", () => {
+  const contents: Record<string, Buffer> = {
+    "no bytes": Buffer.alloc(0),
+    "one byte": content(1),
+    "one zero": Buffer.alloc(1),
+    "a whole block": content(BLOCK_BYTES),
+    "a block and a byte": content(BLOCK_BYTES + 1),
+    "a block of zeros": Buffer.alloc(BLOCK_BYTES),
+    "trailing zeros": Buffer.concat([content(1000), Buffer.alloc(5000)]),
+    "17 MiB with a block of zeros and a tail of zeros": Buffer.concat([
+      content(BLOCK_BYTES),
+      Buffer.alloc(BLOCK_BYTES),
+      content(500_000),
+      Buffer.alloc(548_576),
+    ]),
+  };
+
+  for (const [name, data] of Object.entries(contents)) {
+    test(`a file of ${name} comes back as it was sent`, async () => {
+      const { cp, volumeId } = await start();
+
+      const sent = await putFile(cp, volumeId, "dir/file", data);
+
+      expect(sent).toBe(Math.ceil(data.length / BLOCK_BYTES));
+      expect((await getFile(cp, volumeId, "dir/file")).equals(data)).toBe(true);
+      expect(await paths(cp, volumeId, "dir")).toEqual([`f dir/file ${data.length}`]);
+    });
+  }
+
+  test("a range starts and ends inside blocks", async () => {
+    const { cp, volumeId } = await start();
+    const data = content(2 * BLOCK_BYTES + 100);
+    await putFile(cp, volumeId, "file", data);
+    const start_ = BLOCK_BYTES - 10;
+
+    const range = await cp.volumeGetFile2({ volumeId, path: "file", start: start_, len: BLOCK_BYTES + 50 });
+
+    expect(range.getUrls).toHaveLength(3);
+    expect(range).toMatchObject({ size: data.length, start: start_, len: BLOCK_BYTES + 50 });
+    const received = await getFile(cp, volumeId, "file", { start: start_, len: BLOCK_BYTES + 50 });
+    expect(received.equals(data.subarray(start_, start_ + BLOCK_BYTES + 50))).toBe(true);
+  });
+
+  test("a client that pads blocks itself is not sent their trailing zeros", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "file", Buffer.concat([content(100), Buffer.alloc(900)]));
+
+    const { getUrls } = await cp.volumeGetFile2({ volumeId, path: "file", clientPadsBlocks: true });
+
+    const answer = await fetch(getUrls[0] ?? "");
+    expect(Buffer.from(await answer.arrayBuffer()).equals(content(100))).toBe(true);
+  });
+
+  test("only what is missing is sent again, and nothing when the file is there", async () => {
+    const { cp, volumeId } = await start();
+    const data = content(3 * BLOCK_BYTES);
+    const first = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+    const middle = first.missingBlocks[1];
+    await fetch(middle?.putUrl ?? "", { method: "PUT", body: blocksOf(data)[1] ?? null });
+
+    const second = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+
+    expect(second.missingBlocks.map(({ blockIndex }) => blockIndex)).toEqual([0, 2]);
+    expect(await paths(cp, volumeId)).toEqual([]);
+    expect(await putFile(cp, volumeId, "file", data)).toBe(2);
+    expect(await putFile(cp, volumeId, "file", data)).toBe(0);
+    expect((await getFile(cp, volumeId, "file")).equals(data)).toBe(true);
+  });
+
+  test("a file that changed in the volume is not taken for the uploaded one", async () => {
+    const { cp, volumeId, dataDir } = await start();
+    await putFile(cp, volumeId, "file", content(10));
+    await writeFile(join(dataDir, "volumes", volumeId, "files", "file"), "otherwise!");
+
+    expect(await putFile(cp, volumeId, "file", content(10))).toBe(1);
+    expect((await getFile(cp, volumeId, "file")).equals(content(10))).toBe(true);
+  });
+
+  test("wrong bytes are refused and leave no trace in the block", async () => {
+    const { cp, volumeId } = await start();
+    const data = Buffer.concat([content(100), Buffer.alloc(100)]);
+    const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+    const putUrl = missingBlocks[0]?.putUrl ?? "";
+
+    const wrong = await fetch(putUrl, { method: "PUT", body: Buffer.alloc(200, 0xff) });
+    const tooLong = await fetch(putUrl, { method: "PUT", body: Buffer.alloc(201, 1) });
+
+    expect([wrong.status, tooLong.status]).toEqual([400, 400]);
+    expect(await putFile(cp, volumeId, "file", data)).toBe(1);
+    expect((await getFile(cp, volumeId, "file")).equals(data)).toBe(true);
+  });
+
+  test("a second, wrong sender cannot spoil a block that has arrived", async () => {
+    const { cp, volumeId } = await start();
+    const data = content(100);
+    const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+    const putUrl = missingBlocks[0]?.putUrl ?? "";
+    await fetch(putUrl, { method: "PUT", body: data });
+
+    const wrong = await fetch(putUrl, { method: "PUT", body: Buffer.alloc(100) });
+
+    expect(wrong.status).toBe(400);
+    expect((await cp.volumePutFiles2(putRequest(volumeId, "file", data))).missingBlocks).toEqual([]);
+    expect((await getFile(cp, volumeId, "file")).equals(data)).toBe(true);
+  });
+
+  test("URLs and put responses that are not ours are refused", async () => {
+    const { cp, volumeId } = await start();
+    const data = content(10);
+    const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+    const putUrl = missingBlocks[0]?.putUrl ?? "";
+
+    const forged = await fetch(`${putUrl.slice(0, -2)}xx`, { method: "PUT", body: data });
+    const asGet = await fetch(putUrl);
+
+    expect([forged.status, asGet.status]).toEqual([403, 403]);
+    const made = putRequest(volumeId, "file", data, [Buffer.from("made up")]);
+    await expect(cp.volumePutFiles2(made)).rejects.toMatchObject({ code: Status.INVALID_ARGUMENT });
+  });
+
+  test("URLs expire", async () => {
+    let time = Date.now();
+    const { cp, volumeId } = await start({ now: () => time, volumeTtlMs: 1e9 });
+    await putFile(cp, volumeId, "file", content(10));
+    const { getUrls } = await cp.volumeGetFile2({ volumeId, path: "file" });
+    time += 61 * 60 * 1000;
+
+    expect((await fetch(getUrls[0] ?? "")).status).toBe(403);
+  });
+
+  test("a reader does not get blocks of a file that took the place of the one it reads", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "file", content(10));
+    const { getUrls } = await cp.volumeGetFile2({ volumeId, path: "file" });
+    await putFile(cp, volumeId, "file", Buffer.from("ten others"));
+
+    expect((await fetch(getUrls[0] ?? "")).status).toBe(410);
+  });
+
+  test("requests that do not add up are refused", async () => {
+    const { cp, volumeId } = await start();
+    const block = { contentsSha256: sha256(Buffer.from("x")) };
+    const refused = (file: object) =>
+      expect(cp.volumePutFiles2({ volumeId, files: [file] })).rejects.toMatchObject({
+        code: Status.INVALID_ARGUMENT,
+      });
+
+    await refused({ path: "file", size: BLOCK_BYTES + 1, blocks: [block] });
+    await refused({ path: "file", size: 1, blocks: [{ contentsSha256: Buffer.from("short") }] });
+    await refused({ path: "dir/", size: 1, blocks: [block] });
+    await refused({ path: "", size: 1, blocks: [block] });
+  });
+});
+
+describe("files", () => {
+  test("are listed with their directories, flat or deep", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "a/b/one", content(1));
+    await putFile(cp, volumeId, "/two", content(2));
+
+    expect(await paths(cp, volumeId)).toEqual(["d a 0", "f two 2"]);
+    expect(await paths(cp, volumeId, "", true)).toEqual(["d a 0", "d a/b 0", "f a/b/one 1", "f two 2"]);
+    await expect(paths(cp, volumeId, "nowhere")).rejects.toMatchObject({ code: Status.NOT_FOUND });
+  });
+
+  test("are removed, directories only when that is meant", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "a/b/one", content(1));
+    await putFile(cp, volumeId, "two", content(2));
+
+    await cp.volumeRemoveFile2({ volumeId, path: "two" });
+    await expect(cp.volumeRemoveFile2({ volumeId, path: "a" })).rejects.toMatchObject({
+      code: Status.INVALID_ARGUMENT,
+    });
+    expect(await paths(cp, volumeId)).toEqual(["d a 0"]);
+    await cp.volumeRemoveFile2({ volumeId, path: "a", recursive: true });
+    expect(await paths(cp, volumeId)).toEqual([]);
+    await expect(cp.volumeRemoveFile2({ volumeId, path: "two" })).rejects.toMatchObject({
+      code: Status.NOT_FOUND,
+    });
+  });
+
+  test("are not overwritten when the client forbids it", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "file", content(10));
+    const request = { ...putRequest(volumeId, "file", content(11)), disallowOverwriteExistingFiles: true };
+
+    await expect(cp.volumePutFiles2(request)).rejects.toMatchObject({ code: Status.ALREADY_EXISTS });
+    expect((await getFile(cp, volumeId, "file")).equals(content(10))).toBe(true);
+  });
+
+  test("cannot be both a file and a directory", async () => {
+    const { cp, volumeId } = await start();
+    await putFile(cp, volumeId, "file", content(10));
+
+    await expect(putFile(cp, volumeId, "file/inner", content(1))).rejects.toMatchObject({
+      code: Status.FAILED_PRECONDITION,
+    });
+  });
+
+  for (const path of ["../outside", "a/../../outside", "nul\0", "x".repeat(256)]) {
+    test(`cannot be called ${JSON.stringify(path.slice(0, 20))}`, async () => {
+      const { cp, volumeId } = await start();
+      const refused = { code: Status.INVALID_ARGUMENT };
+
+      await expect(cp.volumePutFiles2(putRequest(volumeId, path, content(1)))).rejects.toMatchObject(refused);
+      await expect(cp.volumeGetFile2({ volumeId, path })).rejects.toMatchObject(refused);
+      await expect(cp.volumeRemoveFile2({ volumeId, path, recursive: true })).rejects.toMatchObject(refused);
+      await expect(paths(cp, volumeId, path)).rejects.toMatchObject(refused);
+    });
+  }
+
+  test("of version 1 volumes arrive whole, by their content", async () => {
+    const { cp } = await start();
+    const { volumeId, metadata } = await cp.volumeGetOrCreate({ objectCreationType: 5 });
+    const data = content(1000);
+    const sha256Hex = sha256(data).toString("hex");
+    const wrong = cp.mountPutFile({ sha256Hex, data: content(999) });
+    await expect(wrong).rejects.toMatchObject({ code: Status.INVALID_ARGUMENT });
+    expect(await cp.mountPutFile({ sha256Hex })).toMatchObject({ exists: false });
+    await cp.mountPutFile({ sha256Hex, data });
+
+    const files = ["one", "one", "dir/two"].map((filename) => ({ filename, sha256Hex }));
+    await cp.volumePutFiles({ volumeId, files });
+
+    expect(metadata?.version).toBe(0);
+    expect(await paths(cp, volumeId, "", true)).toEqual(["d dir 0", "f dir/two 1000", "f one 1000"]);
+    expect((await getFile(cp, volumeId, "dir/two")).equals(data)).toBe(true);
+    const again = { volumeId, files: files.slice(0, 1), disallowOverwriteExistingFiles: true };
+    await expect(cp.volumePutFiles(again)).rejects.toMatchObject({ code: Status.ALREADY_EXISTS });
+  });
+});
+
+describe("life", () => {
+  test("an ephemeral volume without heartbeats expires, with its files and its half-done uploads", async () => {
+    let time = Date.now();
+    const { host, cp, volumeId, dataDir } = await start({ now: () => time, volumeTtlMs: 60_000 });
+    await putFile(cp, volumeId, "file", content(10));
+    await cp.volumePutFiles2(putRequest(volumeId, "unfinished", content(11)));
+    time += 59_000;
+    await cp.volumeHeartbeat({ volumeId });
+    time += 59_000;
+    expect((await cp.volumeGetById({ volumeId })).metadata).toMatchObject({ version: 2, name: "" });
+    time += 2_000;
+
+    const gone = { code: Status.NOT_FOUND };
+    await expect(cp.volumeHeartbeat({ volumeId })).rejects.toMatchObject(gone);
+    await expect(cp.volumeGetFile2({ volumeId, path: "file" })).rejects.toMatchObject(gone);
+    await expect(cp.volumeDelete({ volumeId })).rejects.toMatchObject(gone);
+    expect(host.stats().volumes).toEqual({ live: 0, created: 1, deleted: 0, expired: 1 });
+    await expect.poll(() => readdir(join(dataDir, "volumes"))).toEqual([]);
+  });
+
+  test("nobody has to ask for an expired volume to disappear", async () => {
+    const { cp, volumeId, dataDir } = await start({ volumeTtlMs: 200 });
+    await putFile(cp, volumeId, "file", content(10));
+
+    await expect.poll(() => existsSync(join(dataDir, "volumes", volumeId))).toBe(false);
+  });
+
+  test("a deleted volume is gone at once, also for URLs handed out before", async () => {
+    const { host, cp, volumeId, dataDir } = await start();
+    await putFile(cp, volumeId, "file", content(10));
+    const { getUrls } = await cp.volumeGetFile2({ volumeId, path: "file" });
+    const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "other", content(11)));
+
+    await cp.volumeDelete({ volumeId });
+
+    expect(await readdir(join(dataDir, "volumes"))).toEqual([]);
+    expect((await fetch(getUrls[0] ?? "")).status).toBe(404);
+    const put = await fetch(missingBlocks[0]?.putUrl ?? "", { method: "PUT", body: content(11) });
+    expect(put.status).toBe(404);
+    await expect(cp.volumeDelete({ volumeId })).rejects.toMatchObject({ code: Status.NOT_FOUND });
+    expect(host.stats().volumes).toEqual({ live: 0, created: 1, deleted: 1, expired: 0 });
+  });
+
+  test("a named volume is found again, listed, and never expires", async () => {
+    let time = Date.now();
+    const { cp } = await start({ now: () => time });
+    const named = { deploymentName: "models", version: 2 };
+    await expect(cp.volumeGetOrCreate(named)).rejects.toMatchObject({ code: Status.NOT_FOUND });
+    const { volumeId } = await cp.volumeGetOrCreate({ ...named, objectCreationType: 1 });
+    time += 59 * 60 * 1000;
+
+    expect((await cp.volumeGetOrCreate(named)).volumeId).toBe(volumeId);
+    const { items } = await cp.volumeList({});
+    expect(items.map(({ label, volumeId: id }) => [label, id])).toEqual([["models", volumeId]]);
+    await expect(cp.volumeGetOrCreate({ ...named, objectCreationType: 2 })).rejects.toMatchObject({
+      code: Status.ALREADY_EXISTS,
+    });
+  });
+
+  test("blocks stand in the file at their place before the commit, which is a rename", async () => {
+    const { cp, volumeId, dataDir } = await start();
+    const data = content(2 * BLOCK_BYTES);
+    const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
+    await fetch(missingBlocks[1]?.putUrl ?? "", { method: "PUT", body: blocksOf(data)[1] ?? null });
+
+    const staging = join(dataDir, "volumes", volumeId, "staging");
+    const [file = ""] = (await readdir(staging)).filter((name) => name.endsWith(".data"));
+    const staged = await readFile(join(staging, file));
+    expect(staged.length).toBe(data.length);
+    expect(staged.subarray(BLOCK_BYTES).equals(data.subarray(BLOCK_BYTES))).toBe(true);
+    await putFile(cp, volumeId, "file", data);
+    expect(await readdir(staging)).toEqual([]);
+  });
+});

@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type GpuHost, startGpuHost } from "../../src/gpu-host/host.ts";
+import { type Client, createClient } from "../../src/index.ts";
+import type { JobView } from "../../src/job/summary.ts";
+import { cleanEnvironment, LAUNCHER, SAMPLE } from "./dev.ts";
+import { testFolder } from "./folder.ts";
+import { testRedis } from "./redis.ts";
+
+/** A worker process that a test may kill. */
+export interface WorkerProcess {
+  readonly child: ChildProcess;
+  readonly log: () => string;
+  /** Ends it with a signal and waits until it is gone; gives its exit code. */
+  kill(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Redis and GPU host that outlive any worker, and workers as processes. */
+export interface Stack extends AsyncDisposable {
+  readonly host: GpuHost;
+  readonly client: Client;
+  readonly redisUrl: string;
+  readonly mediaRoot: string;
+  startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
+  /** Waits until the job is seen in a state, or fails after a while. */
+  seen(id: string, matches: (job: JobView) => boolean): Promise<JobView>;
+}
+
+const SEEN_TIMEOUT_MS = 45_000;
+
+export async function startStack(): Promise<Stack> {
+  const folder = await testFolder();
+  const mediaRoot = join(folder.path, "media");
+  await mkdir(mediaRoot);
+  await copyFile(SAMPLE, join(mediaRoot, "film.mp4"));
+  const redis = await testRedis();
+  const host = await startGpuHost({ dataDir: join(folder.path, "gpu-host"), adminFaults: true });
+  const client = await createClient({ redisUrl: redis.url });
+  const workers: WorkerProcess[] = [];
+  const seen: Stack["seen"] = async (id, matches) => {
+    const deadline = Date.now() + SEEN_TIMEOUT_MS;
+    for (;;) {
+      const job = await client.get(id);
+      if (matches(job)) return job;
+      if (Date.now() > deadline) throw new Error(`never seen; the job is ${JSON.stringify(job)}`);
+      await sleep(20);
+    }
+  };
+  return {
+    host,
+    client,
+    redisUrl: redis.url,
+    mediaRoot,
+    seen,
+    async startWorker(env = {}) {
+      const worker = await startWorkerProcess(folder.path, {
+        REDIS_URL: redis.url,
+        HOST_MEDIA_PATH: mediaRoot,
+        MODAL_SERVER_URL: host.serverUrl,
+        MODAL_TOKEN_ID: host.tokenId,
+        MODAL_TOKEN_SECRET: host.tokenSecret,
+        MIRUMOJI_HTTP_PORT: "0",
+        ...env,
+      });
+      workers.push(worker);
+      return worker;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(workers.map(async (worker) => await worker.kill("SIGKILL")));
+      await client.close();
+      await host.close();
+      await redis[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function startWorkerProcess(cwd: string, env: Record<string, string>): Promise<WorkerProcess> {
+  const child = spawn(process.execPath, [LAUNCHER, "worker", "--json"], {
+    cwd,
+    env: cleanEnvironment(env),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    log += chunk.toString();
+  });
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  await Promise.race([
+    once(createInterface({ input: child.stdout }), "line"),
+    exited.then(() => {
+      throw new Error(`the worker ended before it was ready:\n${log}`);
+    }),
+  ]);
+  return {
+    child,
+    log: () => log,
+    async kill(signal) {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      const [code] = await exited;
+      return code;
+    },
+  };
+}
