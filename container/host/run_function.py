@@ -5,11 +5,9 @@ that pipe open: its end means that the host is gone, and then the whole group is
 JSON lines on descriptor 3; standard output and error belong to the function.
 """
 
-import asyncio
 import base64
 import ctypes
 import importlib
-import inspect
 import json
 import os
 import pickle
@@ -86,8 +84,8 @@ def run(job):
         return
     try:
         result = function(*args, **kwargs)
-        if inspect.isawaitable(result):
-            result = asyncio.run(wait_for(result))
+        if hasattr(result, "__await__"):
+            result = wait_for(result)
         done = succeeded(result, pickled)
     except InputCancellation:
         return
@@ -98,8 +96,13 @@ def run(job):
     report(done)
 
 
-async def wait_for(awaitable):
-    return await awaitable
+def wait_for(awaitable):
+    import asyncio  # Rarely needed, and slow to load.
+
+    async def waiting():
+        return await awaitable
+
+    return asyncio.run(waiting())
 
 
 def find(job):

@@ -26,9 +26,7 @@ export function blobRoutes({ blobs, signer }: Services): Route[] {
       response.setHeader("ETag", `"${md5}"`);
       sendText(response, 200, "");
     } catch (error) {
-      if (error instanceof BlobRefused) throw new HttpError(400, error.message);
-      if (request.destroyed && !request.complete) return;
-      throw error;
+      throw error instanceof BlobRefused ? new HttpError(400, error.message) : error;
     }
   }
 

@@ -51,24 +51,23 @@ export function blockRoutes(services: Services): Route[] {
     if (announced === undefined) throw new HttpError(411, "Content-Length is needed");
     if (Number(announced) > BLOCK_BYTES) throw new HttpError(413, `A block has at most ${BLOCK_BYTES} bytes`);
     requireVolume(volumeId);
-    if (fault === "drop") return void request.destroy();
+    if (fault === "drop") return void request.socket.destroy();
     const source = disturbed(request, fault, Number(announced));
     try {
       await uploads.receive({ volumeId, uploadId, index, digest, source });
     } catch (error) {
       if (error instanceof BlockRefused) throw new HttpError(400, error.message);
       if (isMissing(error)) throw new HttpError(404, "The upload is over, or its volume gone");
-      if (error instanceof BrokenOff) return void request.destroy();
-      if (request.destroyed && !request.complete) return;
+      if (error instanceof BrokenOff) return void request.socket.destroy();
       throw error;
     }
     sendText(response, 200, signer.sign({ kind: "put-response", volumeId, digest }, PUT_RESPONSE_TTL_MS));
   }
 
-  async function get({ response, token }: Exchange): Promise<void> {
+  async function get({ request, response, token }: Exchange): Promise<void> {
     const fault = faults.block("GET");
     failByStatus(fault);
-    if (fault === "drop") return void response.destroy();
+    if (fault === "drop") return void request.socket.destroy();
     const claims = claimsOf(getClaims, token);
     const file = await openUnchanged(claims);
     try {

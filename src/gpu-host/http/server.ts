@@ -40,11 +40,15 @@ export function createHttpServer(options: { routes: readonly Route[]; httpToken:
 
   const server = createServer((request, response) => {
     serve(request, response).catch((error: unknown) => {
-      const status = error instanceof HttpError ? error.status : 500;
-      if (status === 500) options.log.error({ error, method: request.method }, "request failed");
-      const isCutOff = request.destroyed && !request.complete;
-      if (response.headersSent || isCutOff) return response.destroy();
-      return sendText(response, status, error instanceof HttpError ? error.message : "Internal error");
+      // The other side went away, or part of the answer is out: there is nobody to explain anything to.
+      if (response.headersSent || (request.destroyed && !request.complete)) {
+        options.log.debug({ error, method: request.method }, "request broken off");
+        response.destroy();
+        return;
+      }
+      if (error instanceof HttpError) return sendText(response, error.status, error.message);
+      options.log.error({ error, method: request.method }, "request failed");
+      return sendText(response, 500, "Internal error");
     });
   });
   server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterEach, describe, expect, test } from "vitest";
+import { startHost, undoAll } from "./helpers.ts";
+
+const VERSION = "1.5.4";
+const run = promisify(execFile);
+
+afterEach(undoAll);
+
+/** A Python that has the official SDK, made once per machine; or why there is none. */
+async function pythonWithSdk(): Promise<{ python: string } | { missing: string }> {
+  const environment = join(tmpdir(), `gpu-host-python-sdk-${VERSION}`);
+  const python = join(environment, "bin", "python");
+  const isReady = () =>
+    run(python, ["-c", "import modal"]).then(
+      () => true,
+      () => false,
+    );
+  if (existsSync(python) && (await isReady())) return { python };
+  try {
+    await run("python3", ["-m", "venv", "--clear", environment]);
+    const quiet = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
+    await run(python, ["-m", "pip", "install", ...quiet, `modal==${VERSION}`], { timeout: 180_000 });
+    return { python };
+  } catch (error) {
+    await rm(environment, { recursive: true, force: true });
+    return { missing: `modal==${VERSION} cannot be installed from PyPI: ${String(error).slice(0, 200)}` };
+  }
+}
+
+const sdk = await pythonWithSdk();
+if ("missing" in sdk) console.warn(`The official Python SDK is not checked. ${sdk.missing}`);
+
+/** Runs one of the script's checks against a host and gives what it found. */
+async function check(name: string): Promise<unknown> {
+  const host = await startHost();
+  const script = fileURLToPath(new URL("./fixtures/python_sdk/check.py", import.meta.url));
+  const { stdout } = await run("python" in sdk ? sdk.python : "python3", ["-B", script, name], {
+    env: {
+      PATH: process.env["PATH"],
+      MODAL_SERVER_URL: host.serverUrl,
+      MODAL_TOKEN_ID: host.tokenId,
+      MODAL_TOKEN_SECRET: host.tokenSecret,
+      MODAL_CONFIG_PATH: "/nonexistent",
+    },
+  });
+  expect(host.stats()).toMatchObject({ calls: { running: 0 }, apps: { live: 0 } });
+  return JSON.parse(stdout);
+}
+
+describe.skipIf("missing" in sdk)("the official Python SDK", { timeout: 120_000 }, () => {
+  const MIB = 1024 * 1024;
+
+  for (const name of ["volume-2", "volume-default"]) {
+    test(`moves files with ${name}`, async () => {
+      expect(await check(name)).toEqual({
+        listed: [
+          ["dir/block", 8 * MIB],
+          ["dir/block-and-one", 8 * MIB + 1],
+          ["dir/empty", 0],
+          ["dir/one", 14],
+          ["dir/replaced", 8],
+          ["dir/zeros", 10 * MIB + 1010],
+        ],
+        everywhere: [
+          "dir",
+          "dir/block",
+          "dir/block-and-one",
+          "dir/empty",
+          "dir/replaced",
+          "dir/zeros",
+          "local",
+        ],
+        readBack: true,
+        local: true,
+        refused: "FileExistsError",
+        missing: "FileNotFoundError",
+      });
+    });
+  }
+
+  test("runs, spawns, finds again and cancels functions", async () => {
+    const found = (await check("calls")) as { cancelSeconds: number };
+
+    expect(found).toMatchObject({
+      remote: { value: 3, suffix: "", kind: "int" },
+      bigArgument: 3 * MIB,
+      spawned: { value: { a: [1, 2] }, suffix: "é", kind: "dict" },
+      sizeOf: 9 * MIB,
+      failure: "RemoteError: ValueError('no such luck')",
+      fromElsewhere: "awake",
+      waiting: "TimeoutError",
+      cancelled: "RemoteError",
+    });
+    expect(found.cancelSeconds).toBeLessThan(3);
+  });
+});
