@@ -16,7 +16,7 @@ export function note(text: string): void {
 }
 
 /** Shows why a command failed and sets the exit code; with `--json` the error is the one document. */
-export function fail(thrown: unknown, json: boolean): void {
+function fail(thrown: unknown, json: boolean): void {
   const error = toMirumojiError(thrown);
   note(`${error.code}: ${error.message}`);
   if (!(thrown instanceof MirumojiError) && thrown instanceof Error && thrown.stack !== undefined)

@@ -99,7 +99,7 @@ export interface Position {
 }
 
 /** Pause of the queue when a quota is hit and the server names no time. */
-export const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
+const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
 
 /** Pure: every transition in the system is decided here, and nowhere else. */
 export function decide(position: Position, outcome: Outcome): Decision {

@@ -34,7 +34,7 @@ function pathProblem(path: string): string | null {
 }
 
 /** The last part of a path, never empty. */
-export function baseName(path: string): string {
+function baseName(path: string): string {
   return (
     path
       .split("/")

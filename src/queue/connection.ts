@@ -49,7 +49,7 @@ export async function ensureRedis(redis: Redis, url: string): Promise<void> {
 }
 
 /** A Redis URL that may be shown and logged. */
-export function withoutCredentials(url: string): string {
+function withoutCredentials(url: string): string {
   try {
     const parsed = new URL(url);
     parsed.username = "";
