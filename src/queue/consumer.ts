@@ -11,6 +11,7 @@ import type { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { createLease, type Lease } from "./lease.ts";
+import { repairData } from "./repair-data.ts";
 
 /** BullMQ handing a job to this worker. */
 export interface Delivery {
@@ -145,6 +146,9 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   worker.on("failed", (job) => settle(job));
   worker.on("lockRenewalFailed", (jobIds) => {
     for (const id of jobIds) active.get(id)?.abort(leaseLost());
+  });
+  worker.on("stalled", (jobId) => {
+    repairData(redis, prefix, queue.name, jobId).catch(options.onError);
   });
   worker.on("error", options.onError);
 

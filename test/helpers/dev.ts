@@ -98,10 +98,11 @@ async function runCommand(
 }
 
 /** Starts `dev --json` and waits until it is ready. */
-export async function startDev(env: Record<string, string> = {}): Promise<DevServices> {
-  const folder = await testFolder();
+export async function startDev(env: Record<string, string> = {}, home?: string): Promise<DevServices> {
+  const folder =
+    home === undefined ? await testFolder() : { path: home, [Symbol.asyncDispose]: async () => {} };
   const mediaRoot = join(folder.path, "media");
-  await mkdir(mediaRoot);
+  await mkdir(mediaRoot, { recursive: true });
   const child = spawn(process.execPath, [LAUNCHER, "dev", "--json"], {
     cwd: folder.path,
     env: cleanEnvironment({ HOST_MEDIA_PATH: mediaRoot, MIRUMOJI_HTTP_PORT: "0", ...env }),
