@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { appendFile, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
@@ -106,6 +106,23 @@ describe("uploading in rounds", () => {
     expect(store.requests.map(({ path }) => path)).toEqual(expect.arrayContaining(["/1?2", "/2?2"]));
   });
 
+  test("sends nothing more in a round once a URL has expired", async () => {
+    await using store = await startHttpStore(({ path }, response) => {
+      response.writeHead(path.endsWith("?1") ? 403 : 200).end("proof");
+    });
+    const localPath = join(folder, "zeros");
+    await writeFile(localPath, "");
+    await truncate(localPath, 30 * BLOCK_BYTES);
+    let round = 0;
+    const session = scriptedSession({
+      volumePutFiles2: async (request: PutFiles2) => missingOf(request, store.url, ++round),
+    });
+    await upload(session, localPath);
+    // What was in flight already could not know.
+    expect(store.requests.filter(({ path }) => path.endsWith("?1")).length).toBeLessThanOrEqual(8);
+    expect(store.requests.filter(({ path }) => path.endsWith("?2"))).toHaveLength(30);
+  });
+
   test("gives up on a volume that keeps missing what it was sent", async () => {
     await using store = await startHttpStore((_, response) => response.end("proof"));
     const session = scriptedSession({
@@ -118,17 +135,24 @@ describe("uploading in rounds", () => {
   });
 
   test("counts blocks that the volume has already as done and does not send them", async () => {
-    const session = scriptedSession({ volumePutFiles2: async () => ({ missingBlocks: [] }) });
-    const localPath = await inputOf(THREE_BLOCKS);
+    await using store = await startHttpStore((_, response) => response.end("proof"));
+    let round = 0;
+    const session = scriptedSession({
+      volumePutFiles2: async () => ({
+        missingBlocks: ++round === 1 ? [{ fileIndex: 0, blockIndex: 2, putUrl: store.url }] : [],
+      }),
+    });
     const reports: number[] = [];
     const sent = await uploadFile(session, {
       volumeId: "vo-1",
       remotePath: "in.mkv",
-      localPath,
+      localPath: await inputOf(THREE_BLOCKS),
       signal: new AbortController().signal,
       onProgress: ({ doneBytes }) => reports.push(doneBytes),
     });
-    expect(sent.sentBytes).toBe(0);
+    expect(sent.sentBytes).toBe(7);
+    expect(store.requests).toHaveLength(1);
+    expect(reports[0]).toBe(BLOCK_BYTES);
     expect(reports.at(-1)).toBe(THREE_BLOCKS.length);
   });
 
@@ -171,9 +195,9 @@ describe("an input that changes under the upload is INPUT_CHANGED", () => {
   });
 
   test("when it becomes shorter", async () => {
-    await expect(uploadWhile(async (path) => await writeFile(path, "a"))).rejects.toMatchObject({
-      code: "INPUT_CHANGED",
-    });
+    const changing = uploadWhile(async (path) => await writeFile(path, "a"));
+    await expect(changing).rejects.toMatchObject({ code: "INPUT_CHANGED" });
+    await expect(changing).rejects.toThrow(/ends before byte 1000/);
   });
 
   test("when it was written again, though with the same bytes", async () => {
