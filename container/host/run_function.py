@@ -73,9 +73,8 @@ def run(job):
     signal.signal(signal.SIGTERM, cancel)
     try:
         function = find(job)
-        pickled = job["args"]["format"] == "pickle"
         args, kwargs = read_arguments(job["args"])
-        if pickled:
+        if job["args"]["format"] == "pickle":
             report(describe(args, kwargs))
     except InputCancellation:
         return
@@ -86,7 +85,7 @@ def run(job):
         result = function(*args, **kwargs)
         if hasattr(result, "__await__"):
             result = wait_for(result)
-        done = succeeded(result, pickled)
+        done = succeeded(result, job["resultFormat"])
     except InputCancellation:
         return
     except BaseException as error:
@@ -125,9 +124,9 @@ def describe(args, kwargs):
     return {"kind": "arguments", "target": {key: value for key, value in target.items() if isinstance(value, str)}}
 
 
-def succeeded(result, pickled):
+def succeeded(result, result_format):
     try:
-        if pickled:
+        if result_format == "pickle":
             return {"kind": "success", "data": base64.b64encode(pickle.dumps(result)).decode()}
         return {"kind": "success", "value": tagged.dump(result)}
     except Exception as error:

@@ -17,7 +17,7 @@ import { Logs } from "./run/logs.ts";
 import { Runner } from "./run/runner.ts";
 import type { Services } from "./services.ts";
 import { Signer } from "./signer.ts";
-import { countStats, type Stats } from "./stats.ts";
+import { currentStats, type Stats } from "./stats.ts";
 import { Apps } from "./store/apps.ts";
 import { Blobs } from "./store/blobs.ts";
 import { Contents } from "./store/contents.ts";
@@ -95,7 +95,6 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
       logs.wake(app.id);
     },
   });
-  const closing = new AbortController();
   const services: Services = {
     state,
     apps,
@@ -110,11 +109,8 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
     faults: new Faults(),
     log,
     now,
-    closing: closing.signal,
     httpUrl: (context) => `http://${reachableHost(host, context)}:${httpPort}`,
   };
-  for (const call of calls.recover()) runner.submit(call);
-
   const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
   if (options.adminFaults === true) routes.push(...faultRoutes(services));
   const httpToken = signer.derive("http");
@@ -123,7 +119,13 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
   await once(http, "listening");
   const httpPort = (http.address() as AddressInfo).port;
   const grpc = createGrpcServer(services, { tokenId, tokenSecret, onRequest: options.onRequest });
-  const grpcPort = await grpc.listen(`${bracketed(host)}:${options.grpcPort ?? 0}`);
+  const grpcPort = await grpc
+    .listen(`${bracketed(host)}:${options.grpcPort ?? 0}`)
+    .catch((error: unknown) => {
+      http.close();
+      throw error;
+    });
+  for (const call of calls.recover()) runner.submit(call);
   const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
   const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
 
@@ -135,14 +137,9 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
     tokenSecret,
     statsUrl: `http://${name}:${httpPort}/stats?token=${httpToken}`,
     adminUrl: `http://${name}:${httpPort}/admin/faults?token=${httpToken}`,
-    stats: () => {
-      services.volumes.sweep();
-      apps.sweep();
-      return countStats(state);
-    },
+    stats: () => currentStats(services),
     close: async () => {
       housekeeping.stop();
-      closing.abort();
       await runner.close();
       grpc.forceShutdown();
       const closed = once(http, "close");

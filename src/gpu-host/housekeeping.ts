@@ -28,7 +28,7 @@ export function startHousekeeping(services: Kept, sweepEveryMs: number): { stop:
   };
 }
 
-async function cleanUp({ state, logs, now }: Kept): Promise<void> {
+async function cleanUp({ state, volumes, logs, now }: Kept): Promise<void> {
   const isOld = (endedAt: number | undefined) => endedAt !== undefined && now() - endedAt > KEPT_MS;
   for (const { id, endedAt } of state.calls.all()) if (isOld(endedAt)) state.calls.remove(id);
   for (const { id, endedAt } of state.volumes.all()) if (isOld(endedAt)) state.volumes.remove(id);
@@ -39,6 +39,7 @@ async function cleanUp({ state, logs, now }: Kept): Promise<void> {
     logs.forget(app.id);
     state.apps.remove(app.id);
   }
+  volumes.removeOrphans();
   const definitions = new Set([...state.functions.all()].map(({ definition }) => definition?.id));
   await removeFiles(state.paths.functions, (name) => !definitions.has(name), HOUR_MS, now);
   await removeFiles(state.paths.contents, () => true, HOUR_MS, now);

@@ -27,8 +27,6 @@ export interface Services {
   readonly faults: Faults;
   readonly log: Log;
   readonly now: () => number;
-  /** Aborts when the host closes. */
-  readonly closing: AbortSignal;
   /** Where this caller reaches the HTTP side, such as `http://127.0.0.1:4000`. */
   readonly httpUrl: (context: CallContext) => string;
 }

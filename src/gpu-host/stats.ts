@@ -1,6 +1,6 @@
 import { AppState } from "./enums.ts";
+import type { Services } from "./services.ts";
 import type { CallRecord } from "./store/records.ts";
-import type { State } from "./store/state.ts";
 
 /** What the host did, counted from its records (kept for a week). */
 export interface Stats {
@@ -26,7 +26,9 @@ export interface CallStats {
   status: CallRecord["state"];
 }
 
-export function countStats(state: State): Stats {
+export function currentStats({ state, ...lives }: Pick<Services, "state" | "volumes" | "apps">): Stats {
+  lives.volumes.sweep();
+  lives.apps.sweep();
   const volumes = [...state.volumes.all()];
   const calls = [...state.calls.all()].toSorted((a, b) => a.createdAt - b.createdAt);
   const apps = [...state.apps.all()];

@@ -11,12 +11,5 @@ export type Rpc = keyof Implementation;
 /** A decoded request. Absent sub-messages are null or undefined, absent bytes undefined. */
 export type Request<Name extends Rpc> = Parameters<Implementation[Name]>[0];
 
-/** What an answer may hold; what is left out has its default on the wire. */
-export type Answer<Name extends Rpc> = Awaited<ReturnType<Implementation[Name]>>;
-
 /** A group of RPC implementations. */
 export type Handlers<Names extends Rpc> = Pick<Implementation, Names>;
-
-/** One element of a server stream. */
-export type StreamItem<Name extends Rpc> =
-  ReturnType<Implementation[Name]> extends AsyncIterable<infer Item> ? Item : never;

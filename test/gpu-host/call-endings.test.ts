@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
@@ -63,6 +64,26 @@ describe("a function that fails", () => {
     expect(host.stats().calls.failed).toBe(2);
   });
 
+  test("because its arguments are lost is the platform's", async () => {
+    const { cp, id, dataDir, directory } = await start({ maxConcurrentCalls: 1 });
+    const blocker = await call(cp, id("slow"), [join(directory, "pids"), 60]);
+    const { args } = input([]).input;
+    const { blobId, uploadUrl = "" } = await cp.blobCreate({ contentLength: args.length });
+    await fetch(uploadUrl, { method: "PUT", body: new Uint8Array(args) });
+    const item = { idx: 0, input: { argsBlobId: blobId, dataFormat: 4 as const } };
+    const { functionCallId } = await cp.functionMap({
+      functionId: id("echo"),
+      functionCallType: 1,
+      pipelinedInputs: [item],
+    });
+    await rm(join(dataDir, "blobs", blobId));
+
+    await cp.functionCallCancel({ functionCallId: blocker, terminateContainers: true });
+
+    const { result } = await output(cp, functionCallId);
+    expect(result).toMatchObject({ status: ResultStatus.INTERNAL_FAILURE });
+  });
+
   test("because there is no Python is told apart, too", async () => {
     const { cp, id } = await start({ python: "/nonexistent/python" });
 
@@ -121,6 +142,17 @@ describe("cancelling", () => {
 
     expect(await stop("asked", false)).toBeGreaterThan(900);
     expect(await stop("killed", true)).toBeLessThan(900);
+  });
+
+  test("counts also for a function that makes a result of it", async () => {
+    const { cp, id, directory } = await start();
+    const file = join(directory, "pids");
+    const functionCallId = await call(cp, id("swallow"), [file]);
+    await pids(file);
+
+    await cp.functionCallCancel({ functionCallId });
+
+    expect((await output(cp, functionCallId)).result).toMatchObject({ status: ResultStatus.TERMINATED });
   });
 
   test("a call that waits, or has no input yet, never runs", async () => {

@@ -33,6 +33,18 @@ def stubborn(path):
         json.dump([os.getpid()], file)
     time.sleep(60)
 
+def swallow(path):
+    with open(path, "w") as file:
+        json.dump([os.getpid()], file)
+    try:
+        time.sleep(60)
+    except BaseException:
+        return "never mind"
+
+def meddle():
+    os.write(3, b"not a report\\n")
+    return "done"
+
 def background():
     return subprocess.Popen(["sleep", "60"]).pid
 

@@ -21,6 +21,12 @@ describe("running", () => {
     expect(host.stats().calls).toMatchObject({ succeeded: 3, running: 0 });
   });
 
+  test("a function that writes where the reports go does no harm", async () => {
+    const { cp, id } = await start();
+
+    expect(await value(cp, await call(cp, id("meddle")))).toBe("done");
+  });
+
   test("coroutines are awaited", async () => {
     const { cp, id } = await start();
 

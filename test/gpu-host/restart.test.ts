@@ -143,6 +143,27 @@ test("a host that was closed in the middle of a call ends it as lost", async () 
   expect((await output(second, functionCallId)).result).toMatchObject({ status: 6 });
 });
 
+test("a host that was closed has nothing left that keeps its process", async () => {
+  const directory = await temporaryDirectory();
+  const { host, child } = await serve({ dataDir: await temporaryDirectory() });
+  const cp = connect(host);
+  const { functions, appId } = await register(cp, HANDLER, ["slow"]);
+  const functionCallId = await call(cp, functions["slow"] ?? "", [join(directory, "pids")]);
+  await expect.poll(() => existsSync(join(directory, "pids")), { timeout: 10_000 }).toBe(true);
+  const poll = cp.functionGetOutputs({ functionCallId, timeout: 55, lastEntryId: "0-0" }, { retries: 0 });
+  const logs = cp.appGetLogs({ appId, timeout: 55 })[Symbol.asyncIterator]();
+  const follow = (async () => {
+    while ((await logs.next()).done !== true);
+  })();
+  const ended = Promise.allSettled([poll, follow]);
+
+  child.kill("SIGTERM");
+
+  const [code] = (await once(child, "exit")) as [number | null];
+  expect(code).toBe(0);
+  expect((await ended).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+}, 15_000);
+
 test("volumes have their whole time again after a restart, and leftovers of dead ones go", async () => {
   let time = Date.now();
   const options = { dataDir: await temporaryDirectory(), now: () => time, volumeTtlMs: 60_000 };

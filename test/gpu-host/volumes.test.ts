@@ -272,6 +272,15 @@ describe("files", () => {
   });
 });
 
+test("a volume of one version refuses uploads of the other", async () => {
+  const { cp, volumeId } = await start();
+  const { volumeId: first } = await cp.volumeGetOrCreate({ objectCreationType: 5, version: 1 });
+  const refused = { code: Status.FAILED_PRECONDITION };
+
+  await expect(cp.volumePutFiles2(putRequest(first, "file", content(1)))).rejects.toMatchObject(refused);
+  await expect(cp.volumePutFiles({ volumeId, files: [] })).rejects.toMatchObject(refused);
+});
+
 describe("life", () => {
   test("an ephemeral volume without heartbeats expires, with its files and its half-done uploads", async () => {
     let time = Date.now();

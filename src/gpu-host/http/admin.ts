@@ -2,21 +2,17 @@ import { text } from "node:stream/consumers";
 import { ServerError } from "nice-grpc";
 import { type Faults, faultSchema, type VanishFault } from "../faults.ts";
 import type { Services } from "../services.ts";
-import { countStats } from "../stats.ts";
+import { currentStats } from "../stats.ts";
 import { HttpError } from "./http-error.ts";
 import { type Route, sendJson } from "./server.ts";
 
-export function statsRoutes({ state, volumes, apps }: Services): Route[] {
+export function statsRoutes(services: Services): Route[] {
   return [
     {
       method: "GET",
       path: "/stats",
       private: true,
-      handle: ({ response }) => {
-        volumes.sweep();
-        apps.sweep();
-        sendJson(response, 200, countStats(state));
-      },
+      handle: ({ response }) => sendJson(response, 200, currentStats(services)),
     },
   ];
 }

@@ -15,15 +15,19 @@ type Names =
   | "functionCallGetInfo";
 
 export function callRpcs(services: Services): Handlers<Names> {
-  const { calls, runner, signer, closing, faults } = services;
+  const { calls, runner, signer, blobs, faults } = services;
 
-  async function put(call: CallRecord, item: Request<"functionPutInputs">["inputs"][number]) {
-    const input = readInput(item, callable(services, call.functionId));
-    const target = await callTarget(input, services.blobs);
-    const given = calls.put(call.id, input, target);
-    if (given.isNew) runner.submit(given.call);
-    const inputId = given.call.input?.id ?? "";
-    return { idx: item.idx, inputId, inputJwt: signer.sign({ inputId }, JWT_TTL_MS) };
+  /** Everything about an input that can be wrong, before anything is made of it. */
+  async function prepare(target: FunctionRecord, item: InputItem) {
+    const input = readInput(item, target);
+    return { input, target: await callTarget(input, blobs) };
+  }
+
+  function give(callId: string, { input, target }: Awaited<ReturnType<typeof prepare>>) {
+    const { call, isNew } = calls.put(callId, input, target);
+    if (isNew) runner.submit(call);
+    const inputId = call.input?.id ?? "";
+    return { idx: input.idx, inputId, inputJwt: signer.sign({ inputId }, JWT_TTL_MS) };
   }
 
   return {
@@ -33,12 +37,11 @@ export function callRpcs(services: Services): Handlers<Names> {
       if (pipelinedInputs.length > 1) throw invalidArgument("A unary call has one input");
       const [item] = pipelinedInputs;
       if (item === undefined && faults.refusesEmptyMap()) throw invalidArgument("The call has no input");
-      // An input that cannot be read must not leave an open call behind.
-      if (item !== undefined) await callTarget(readInput(item, target), services.blobs);
+      const prepared = item && (await prepare(target, item));
       const call = calls.open(target);
       return {
         functionCallId: call.id,
-        pipelinedInputs: item === undefined ? [] : [await put(call, item)],
+        pipelinedInputs: prepared === undefined ? [] : [give(call.id, prepared)],
         retryPolicy: {},
         functionCallJwt: signer.sign({ callId: call.id }, JWT_TTL_MS),
         maxInputsOutstanding: 1,
@@ -48,13 +51,14 @@ export function callRpcs(services: Services): Handlers<Names> {
     async functionPutInputs({ functionCallId, inputs }) {
       const [item, ...more] = inputs;
       if (item === undefined || more.length > 0) throw invalidArgument("A unary call has one input");
-      return { inputs: [await put(calls.get(functionCallId), item)] };
+      const { id, functionId } = calls.get(functionCallId);
+      return { inputs: [give(id, await prepare(callable(services, functionId), item))] };
     },
 
     async functionGetOutputs(request, { signal }) {
       const { functionCallId: id, timeout, lastEntryId, clearOnSuccess } = request;
       if (lastEntryId === "") throw invalidArgument("No last_entry_id provided.");
-      await calls.ended(id, timeout * 1000, AbortSignal.any([signal, closing]));
+      await calls.ended(id, timeout * 1000, signal);
       const call = calls.get(id);
       const entryId = `${call.endedAt ?? 0}-0`;
       const { input, result } = call;
@@ -86,6 +90,8 @@ export function callRpcs(services: Services): Handlers<Names> {
   };
 }
 
+type InputItem = Request<"functionPutInputs">["inputs"][number];
+
 /** Input and call tokens are only ever handed back for things that this host does not serve. */
 const JWT_TTL_MS = 24 * 60 * 60 * 1000;
 
@@ -98,10 +104,7 @@ function callable({ state, apps }: Services, functionId: string): FunctionRecord
   return record;
 }
 
-function readInput(
-  { idx, input }: Request<"functionPutInputs">["inputs"][number],
-  target: FunctionRecord,
-): Omit<CallInput, "id"> {
+function readInput({ idx, input }: InputItem, target: FunctionRecord): Omit<CallInput, "id"> {
   if (!input) throw invalidArgument("The item has no input");
   if ((input.methodName ?? "") !== "") throw notServed("methods of classes");
   // Older clients leave the format out and mean pickle.

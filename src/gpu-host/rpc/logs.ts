@@ -3,12 +3,11 @@ import type { LogEntry } from "../run/logs.ts";
 import type { Services } from "../services.ts";
 import type { Handlers, Request } from "../wire.ts";
 
-export function logRpcs({ logs, apps, closing }: Services): Handlers<"appGetLogs"> {
+export function logRpcs({ logs, apps }: Services): Handlers<"appGetLogs"> {
   return {
-    async *appGetLogs(request, context) {
+    async *appGetLogs(request, { signal }) {
       const { appId, timeout } = request;
       apps.get(appId);
-      const signal = AbortSignal.any([context.signal, closing]);
       const deadline = performance.now() + timeout * 1000;
       let { lastEntryId } = request;
       for (;;) {

@@ -1,6 +1,6 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { alreadyExists, invalidArgument } from "../failures.ts";
+import { alreadyExists, failedPrecondition, invalidArgument } from "../failures.ts";
 import type { Services } from "../services.ts";
 import { blockCount } from "../store/blocks.ts";
 import { newId } from "../store/state.ts";
@@ -17,6 +17,18 @@ type WantedFile = Request<"volumePutFiles2">["files"][number];
 
 export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" | "volumePutFiles2"> {
   const { volumes, uploads, contents, signer, httpUrl } = services;
+
+  /** Changes a volume's files, one change at a time; that the volume goes meanwhile is NOT_FOUND. */
+  async function change<T>(volumeId: string, version: 1 | 2, action: () => Promise<T>): Promise<T> {
+    const isVersion2 = volumes.get(volumeId).version === 2;
+    if (isVersion2 !== (version === 2)) {
+      throw failedPrecondition(`Volume ${volumeId} is not of version ${version}, as this upload needs`);
+    }
+    return await uploads.exclusively(volumeId, action).catch((error: unknown) => {
+      volumes.get(volumeId);
+      throw error;
+    });
+  }
 
   async function refuseExisting(volumeId: string, path: string): Promise<void> {
     const found = await stat(volumes.directory(volumeId).file(path)).catch(() => undefined);
@@ -42,8 +54,7 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
 
   return {
     async volumePutFiles2({ volumeId, files, disallowOverwriteExistingFiles: keep }, context) {
-      volumes.get(volumeId);
-      return await uploads.exclusively(volumeId, async () => {
+      return await change(volumeId, 2, async () => {
         const planned: { upload: Upload; mode: number }[] = [];
         for (const file of files) {
           const plan = plannedFile(file);
@@ -64,8 +75,8 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
     },
 
     async volumePutFiles({ volumeId, files, disallowOverwriteExistingFiles: keep }) {
-      const directory = volumes.directory(volumes.get(volumeId).id);
-      return await uploads.exclusively(volumeId, async () => {
+      return await change(volumeId, 1, async () => {
+        const directory = volumes.directory(volumeId);
         const paths = files.map(({ filename }) => normalizeFilePath(filename));
         for (const path of keep ? paths : []) await refuseExisting(volumeId, path);
         for (const [index, { sha256Hex }] of files.entries()) {

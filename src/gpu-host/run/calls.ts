@@ -93,11 +93,6 @@ export class Calls {
   async ended(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (isUnfinished(this.get(id))) await this.#waiters.wait(id, timeoutMs, signal);
   }
-
-  /** Lets every waiter go, for a host that closes. */
-  releaseAll(): void {
-    this.#waiters.wakeAll();
-  }
 }
 
 /** Whether the call has an input that is waiting or running. */

@@ -6,7 +6,7 @@ import { LineSplitter } from "./line-splitter.ts";
 const RUNNER_FILE = fileURLToPath(new URL("../../../container/host/run_function.py", import.meta.url));
 
 /** A function that prints without ever ending a line must not fill our memory. */
-const MAX_LOG_LINE_CHARS = 64 * 1024;
+const MAX_LOG_LINE_CHARS = 16 * 1024;
 
 /** What the child is told on its standard input. */
 export interface ChildJob {
@@ -17,6 +17,7 @@ export interface ChildJob {
   readonly args:
     | { readonly format: "json"; readonly value: unknown }
     | { readonly format: "pickle"; readonly data: string };
+  readonly resultFormat: "json" | "pickle";
 }
 
 /** What the child says on descriptor 3, one JSON document per line. */
@@ -78,7 +79,8 @@ export class Child {
       follow(child.stdout, MAX_LOG_LINE_CHARS, (line) => handlers.onLine("stdout", line)),
       follow(child.stderr, MAX_LOG_LINE_CHARS, (line) => handlers.onLine("stderr", line)),
       follow(child.stdio[3] as Readable, Infinity, (line) => {
-        handlers.onReport(JSON.parse(line) as ChildReport);
+        const report = parseReport(line);
+        if (report !== undefined) handlers.onReport(report);
       }),
     ];
     // What the function left running in the background would keep the pipes open.
@@ -98,6 +100,15 @@ export class Child {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
+  }
+}
+
+/** A report; undefined for what the function itself wrote to our descriptor. */
+function parseReport(line: string): ChildReport | undefined {
+  try {
+    return JSON.parse(line) as ChildReport;
+  } catch {
+    return undefined;
   }
 }
 

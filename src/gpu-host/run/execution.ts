@@ -2,7 +2,6 @@ import type { Blobs } from "../store/blobs.ts";
 import type { CallResult } from "../store/records.ts";
 import { Child, type ChildEnd, type ChildJob, type ChildReport } from "./child.ts";
 import { reportedResult, silentResult, timedOut } from "./result.ts";
-import { ResultStatus } from "../enums.ts";
 
 /** How long a function may clean up after it was asked to stop. */
 const GRACE_MS = 1000;
@@ -41,7 +40,8 @@ export class Execution {
       onLine: options.onLine,
       onReport: (report) => {
         if (report.kind === "arguments") options.onArguments(report.target);
-        else this.#report = report;
+        // What a function still says after it was stopped comes too late.
+        else if (this.#stopped === undefined) this.#report = report;
       },
       onEnd: resolve,
     });
@@ -68,15 +68,11 @@ export class Execution {
 
   async #ending(end: ChildEnd): Promise<Ending> {
     for (const timer of this.#timers) clearTimeout(timer);
-    // A function that had finished before it was stopped has finished.
-    if (this.#stopped !== undefined && this.#report?.kind !== "success") return this.#stopped;
-    const result = await this.#result(end);
-    return { state: result.status === ResultStatus.SUCCESS ? "succeeded" : "failed", result };
-  }
-
-  async #result(end: ChildEnd): Promise<CallResult> {
-    if (this.#report === undefined) return silentResult(end, this.#dataFormat);
-    return await reportedResult(this.#report, this.#dataFormat, this.#blobs);
+    if (this.#report === undefined) {
+      return this.#stopped ?? { state: "failed", result: silentResult(end, this.#dataFormat) };
+    }
+    const result = await reportedResult(this.#report, this.#dataFormat, this.#blobs);
+    return { state: this.#report.kind === "success" ? "succeeded" : "failed", result };
   }
 
   #after(delayMs: number, action: () => void): void {

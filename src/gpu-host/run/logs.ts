@@ -15,7 +15,7 @@ export interface LogEntry {
 }
 
 /** How many entries of an app are kept; the oldest go first. */
-const KEPT_ENTRIES = 10_000;
+const KEPT_ENTRIES = 5_000;
 
 /** What functions print, kept in memory per app for whoever follows it. */
 export class Logs {
@@ -50,7 +50,7 @@ export class Logs {
   after(appId: string, lastEntryId: string): LogEntry[] {
     const entries = this.#entries.get(appId) ?? [];
     if (lastEntryId === "") return entries;
-    return entries.filter((entry) => isLater(entry.id, lastEntryId));
+    return entries.slice(entries.findLastIndex((entry) => !isLater(entry.id, lastEntryId)) + 1);
   }
 
   /** Resolves when the app has something new, at the deadline, or when `signal` aborts. */
@@ -61,11 +61,6 @@ export class Logs {
   /** Lets the app's followers look again. */
   wake(appId: string): void {
     this.#waiters.wake(appId);
-  }
-
-  /** Lets every follower go, for a host that closes. */
-  releaseAll(): void {
-    this.#waiters.wakeAll();
   }
 
   forget(appId: string): void {

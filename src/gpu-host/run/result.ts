@@ -65,6 +65,13 @@ export function silentResult(end: ChildEnd, dataFormat: number): CallResult {
   };
 }
 
+/** The result of a call that this host itself could not bring to an end. */
+export const hostFailure = (error: unknown): CallResult => ({
+  status: ResultStatus.INTERNAL_FAILURE,
+  exception: `The GPU host failed: ${error instanceof Error ? error.message : String(error)}`,
+  dataFormat: DataFormat.CBOR,
+});
+
 export const terminated = (): CallResult => ({
   status: ResultStatus.TERMINATED,
   dataFormat: DataFormat.CBOR,

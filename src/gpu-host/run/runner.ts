@@ -1,16 +1,16 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { TaskState } from "../enums.ts";
+import { DataFormat, TaskState } from "../enums.ts";
 import type { Log } from "../log.ts";
 import type { Blobs } from "../store/blobs.ts";
-import type { CallInput, CallRecord, FunctionDefinition } from "../store/records.ts";
+import type { CallInput, CallRecord } from "../store/records.ts";
 import type { State } from "../store/state.ts";
 import { childArguments } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import { type ChildJob, runEnvironment } from "./child.ts";
+import { runEnvironment } from "./child.ts";
 import { type Ending, Execution } from "./execution.ts";
 import type { Logs } from "./logs.ts";
-import { terminated } from "./result.ts";
+import { hostFailure, terminated } from "./result.ts";
 
 interface Services {
   readonly state: State;
@@ -81,9 +81,12 @@ export class Runner {
       const ending = await this.#execute(id, workDir);
       if (ending !== undefined && !this.#isClosed) calls.end(id, ending.state, ending.result);
     } catch (error) {
-      log.error({ callId: id, error }, "call lost");
+      log.error({ callId: id, error }, "call failed inside the host");
+      calls.end(id, "failed", hostFailure(error));
     } finally {
-      await rm(workDir, { recursive: true, force: true, maxRetries: 3 });
+      await rm(workDir, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) => {
+        log.warn({ callId: id, error }, "working directory not removed");
+      });
     }
   }
 
@@ -94,17 +97,25 @@ export class Runner {
     if (input === undefined) return undefined;
     const args = await childArguments(input, blobs);
     const call = state.calls.get(id);
-    const definition = state.functions.get(call?.functionId ?? "")?.definition;
-    if (call?.state !== "queued" || definition === undefined || this.#isClosed) return undefined;
+    const registered = state.functions.get(call?.functionId ?? "");
+    if (call?.state !== "queued" || registered?.definition === undefined || this.#isClosed) return undefined;
+    const { definition, outputFormats } = registered;
+    const dataFormat = resultFormat(input.dataFormat, outputFormats);
     calls.markRunning(id);
     this.#tell(call, TaskState.ACTIVE, "runs");
     const execution = new Execution({
       python,
       workDir,
       env: runEnvironment({ volumesPath: state.paths.volumes, workDir }),
-      job: this.#job(definition, args),
+      job: {
+        importRoot: join(state.paths.functions, definition.id, "root"),
+        module: definition.moduleName,
+        attribute: definition.attribute,
+        args,
+        resultFormat: dataFormat === DataFormat.PICKLE ? "pickle" : "json",
+      },
       timeoutSecs: definition.timeoutSecs,
-      dataFormat: input.dataFormat,
+      dataFormat,
       blobs,
       onLine: (stream, text) => this.#print(call, input, stream, text),
       onArguments: (target) => calls.describe(id, target),
@@ -113,15 +124,6 @@ export class Runner {
     const ending = await execution.ended.finally(() => this.#executions.delete(id));
     this.#tell(call, TaskState.COMPLETED, ending.state);
     return ending;
-  }
-
-  #job(definition: FunctionDefinition, args: ChildJob["args"]): ChildJob {
-    return {
-      importRoot: join(this.#services.state.paths.functions, definition.id, "root"),
-      module: definition.moduleName,
-      attribute: definition.attribute,
-      args,
-    };
   }
 
   #print(call: CallRecord, input: CallInput, stream: "stdout" | "stderr", text: string): void {
@@ -135,4 +137,9 @@ export class Runner {
     this.#services.log.info({ callId, function: tag, volumeId: call.volumeId }, `call ${what}`);
     this.#services.logs.append(appId, { functionId, callId, inputId, stream: "system", text: "", taskState });
   }
+}
+
+/** Modal's rule: the answer is in the caller's format where the function offers that. */
+function resultFormat(inputFormat: number, offered: readonly number[]): number {
+  return offered.includes(inputFormat) ? inputFormat : (offered[0] ?? DataFormat.CBOR);
 }

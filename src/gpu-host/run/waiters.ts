@@ -24,8 +24,4 @@ export class Waiters {
   wake(key: string): void {
     for (const done of this.#waiting.get(key) ?? []) done();
   }
-
-  wakeAll(): void {
-    for (const key of this.#waiting.keys()) this.wake(key);
-  }
 }

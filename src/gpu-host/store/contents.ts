@@ -47,7 +47,6 @@ export class Contents {
   /** Gives the content a second name, at no cost whatever its size. */
   async linkTo(sha256: string, target: string): Promise<void> {
     await this.#require(sha256);
-    await mkdir(dirname(target), { recursive: true });
     await link(this.#file(sha256), target);
   }
 

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BLOCK_BYTES, blockCount, blockLength } from "./blocks.ts";
 
 /** The bytes that arrived for a block are not the ones that were announced. */
 export class BlockRefused extends Error {}
+
+/** Sockets give small pieces; written one by one they would cost more time than their bytes. */
+const BATCH_BYTES = 1024 * 1024;
 
 /** What happened to a block so far; the value is its byte in the marks file. */
 const Mark = { UNTOUCHED: 0, DIRTY: 1, DONE: 2 } as const;
@@ -38,8 +41,7 @@ export class Staging {
   }
 
   /** Makes the files where needed and gives the indices of the blocks that have not arrived. */
-  async missing(file: PlannedFile, directory: string): Promise<number[]> {
-    await mkdir(directory, { recursive: true });
+  async missing(file: PlannedFile): Promise<number[]> {
     const count = blockCount(file.sizeBytes);
     await resize(this.dataFile, file.sizeBytes);
     await resize(this.marksFile, count);
@@ -73,14 +75,24 @@ async function copyVerified(
 ): Promise<number> {
   const hash = createHash("sha256");
   let received = 0;
+  let batch: Uint8Array[] = [];
+  let batchBytes = 0;
+  const flush = async () => {
+    if (batch.length > 0) await into?.writev(batch, start + received - batchBytes);
+    batch = [];
+    batchBytes = 0;
+  };
   for await (const chunk of source) {
     received += chunk.length;
     // The rest of a block that is too long is read all the same, so that its sender hears why.
     if (received > limit) continue;
     hash.update(chunk);
-    await into?.write(chunk, 0, chunk.length, start + received - chunk.length);
+    batch.push(chunk);
+    batchBytes += chunk.length;
+    if (batchBytes >= BATCH_BYTES) await flush();
   }
   if (received > limit) throw new BlockRefused(`The block is longer than ${limit} bytes`);
+  await flush();
   if (hash.digest("hex") !== digest) throw new BlockRefused("The block's SHA-256 is not the announced one");
   return received;
 }

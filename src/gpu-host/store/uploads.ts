@@ -40,7 +40,7 @@ export class Uploads {
     const directory = new VolumeDirectory(this.#volumesPath, volumeId);
     const id = Staging.uploadId(file);
     if (await this.#isUnchanged(directory, file)) return { id, file, missing: [], unchanged: true };
-    const missing = await new Staging(directory.staging, id).missing(file, directory.staging);
+    const missing = await new Staging(directory.staging, id).missing(file);
     return { id, file, missing, unchanged: false };
   }
 
@@ -85,7 +85,6 @@ export class Uploads {
 
   async #remember(directory: VolumeDirectory, file: PlannedFile, mtimeMs: number): Promise<void> {
     const manifest: Manifest = { sizeBytes: file.sizeBytes, mtimeMs, digests: file.digests };
-    await mkdir(directory.manifests, { recursive: true });
     await writeFile(manifestFile(directory, file.path), JSON.stringify(manifest));
   }
 }

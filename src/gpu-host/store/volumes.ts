@@ -24,14 +24,13 @@ export class Volumes {
     for (const { id, state } of this.#state.volumes.all()) {
       if (state === "live") this.#lastSeen.set(id, this.#now());
     }
-    for (const id of readdirSync(this.#state.paths.volumes)) {
-      if (!this.#lastSeen.has(id)) this.#remove(id);
-    }
+    this.removeOrphans();
   }
 
   create(options: { version: number; name?: string; environment: string }): VolumeRecord {
     const id = newId("vo");
-    mkdirSync(this.directory(id).files, { recursive: true });
+    const { files, staging, manifests } = this.directory(id);
+    for (const path of [files, staging, manifests]) mkdirSync(path, { recursive: true });
     this.#lastSeen.set(id, this.#now());
     return this.#state.volumes.put({
       id,
@@ -66,18 +65,24 @@ export class Volumes {
   }
 
   async delete(id: string): Promise<void> {
-    this.#end(this.get(id), "deleted");
-    await Promise.all(this.#removals);
+    await this.#end(this.get(id), "deleted");
   }
 
   /** Makes a volume disappear as if its time had run out. */
   vanish(id: string): void {
-    this.#end(this.get(id), "expired");
+    void this.#end(this.get(id), "expired");
   }
 
   /** Ends the ephemeral volumes that nobody kept alive. */
   sweep(): void {
     for (const id of this.#lastSeen.keys()) this.#expireIfDue(id);
+  }
+
+  /** Removes directories without a live volume, such as those of a host that died while it deleted. */
+  removeOrphans(): void {
+    for (const id of readdirSync(this.#state.paths.volumes)) {
+      if (!this.#lastSeen.has(id)) void this.#remove(id);
+    }
   }
 
   directory(id: string): VolumeDirectory {
@@ -93,20 +98,21 @@ export class Volumes {
     const seen = this.#lastSeen.get(id);
     const volume = this.#state.volumes.get(id);
     if (seen === undefined || volume === undefined || volume.name !== "") return;
-    if (this.#now() - seen > this.#ttlMs) this.#end(volume, "expired");
+    if (this.#now() - seen > this.#ttlMs) void this.#end(volume, "expired");
   }
 
-  #end(volume: VolumeRecord, state: "deleted" | "expired"): void {
+  async #end(volume: VolumeRecord, state: "deleted" | "expired"): Promise<void> {
     this.#state.volumes.patch(volume.id, { state, endedAt: this.#now() });
     this.#lastSeen.delete(volume.id);
     this.#log.info({ volumeId: volume.id, state }, "volume ended");
-    this.#remove(volume.id);
+    await this.#remove(volume.id);
   }
 
-  #remove(id: string): void {
+  async #remove(id: string): Promise<void> {
     const removal = rm(this.directory(id).root, { recursive: true, force: true, maxRetries: 3 })
       .catch((error: unknown) => this.#log.warn({ volumeId: id, error }, "volume not removed from disk"))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
+    await removal;
   }
 }
