@@ -362,8 +362,9 @@ def _leash() -> tuple[str, ...]:
     prefix = ("setpriv", "--pdeathsig", "KILL")
     if not shutil.which(prefix[0]):
         return ()
-    check = subprocess.run([*prefix, prefix[0], "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return prefix if check.returncode == 0 else ()
+    check = [*prefix, prefix[0], "--version"]
+    works = subprocess.run(check, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    return prefix if works else ()
 
 
 def _run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = None) -> int:

@@ -46,7 +46,7 @@ test("H.264 in yuv420p and AAC in an MP4 that starts playing before it is loaded
 test.each([
   ["landscape into the box", "1920x1080", [], {}, 1280, 720],
   ["portrait into the box", "1080x1920", [], {}, 404, 720],
-  ["odd sides, not larger than the source", "641x361", ["-pix_fmt", "yuv444p"], {}, 640, 360],
+  ["odd sides, not larger than the source", "644x364", ["-vf", "format=yuv444p,scale=643:363"], {}, 642, 362],
   ["tiny is not enlarged", "160x90", [], {}, 160, 90],
   ["a smaller box", "640x360", [], { resolution: "320x320" }, 320, 180],
   ["pixels that are not square", "720x576", ["-vf", "setsar=64/45"], {}, 1024, 576],
@@ -70,18 +70,15 @@ test("a film held upright comes out upright, without a rotation that players mig
   expect([video?.width, video?.height, video?.side_data_list]).toEqual([180, 320, undefined]);
 });
 
-test("video without audio is fine, cover pictures and further streams stay out", async () => {
+test("video without audio is fine, and further streams stay out", async () => {
   const mute = await box.clip("mute.mp4", ...picture("64x64"), ...FAST);
   const answer = await box.convert(await box.put(mute));
   expect(streamsOf(box.inVolume(answer.path)).map((stream) => stream.codec_type)).toEqual(["video"]);
 
-  const cover = await box.clip("cover.png", ...picture("32x32"), "-frames:v", "1");
   const tones = ["-f", "lavfi", "-i", "sine=d=0.4", "-f", "lavfi", "-i", "sine=f=900:d=0.4"];
-  const order = ["-map", "0", "-map", "1", "-map", "2", "-map", "3", "-disposition:v:0", "attached_pic"];
-  const codecs = ["-c:v:0", "png", "-c:v:1", "copy", "-c:a", "aac"];
-  const many = await box.clip("many.mp4", "-i", cover, "-i", mute, ...tones, ...order, ...codecs);
-  const second = await box.convert(await box.put(many, "many.mp4"));
-  expect(second.width).toBe(64);
+  const order = ["-map", "1", "-map", "0", "-map", "0", "-map", "2", "-c:v", "copy"];
+  const many = await box.clip("many.mkv", "-i", mute, ...tones, ...order);
+  const second = await box.convert(await box.put(many, "many.mkv"));
   expect(streamsOf(box.inVolume(second.path)).map((stream) => stream.codec_type)).toEqual(["video", "audio"]);
 });
 
@@ -107,9 +104,13 @@ test("a damaged file is converted as far as it goes, with a warning", async () =
 test("what is no media, or has no video", async () => {
   const text = await box.put(await writeText(box.root, "a.txt", "no film\n".repeat(99)), "a.mp4");
   const sound = await box.put(await box.clip("a.mp3", "-f", "lavfi", "-i", "sine=d=0.5"), "a.mp3");
+  const cover = await box.clip("cover.png", ...picture("32x32"), "-frames:v", "1");
+  const track = ["-f", "lavfi", "-i", "sine=d=0.5", "-i", cover, "-map", "0", "-map", "1"];
+  const song = await box.put(await box.clip("song.mp3", ...track), "song.mp3");
   for (const [path, says] of [
     [text, /'a\.mp4' is no audio or video/],
     [sound, /'a\.mp3' has no video stream/],
+    [song, /'song\.mp3' has no video stream/],
   ] as const) {
     const error = await box.refusal({ function: "convert", args: [path, "vo-test"] });
     expect(error).toEqual({ code: "INPUT_NOT_MEDIA", message: expect.stringMatching(says) });

@@ -85,6 +85,7 @@ test.each([
   "new\nline.mp4",
   "no-extension",
   "odd.mp4;x",
+  `${"long".repeat(62)}.mp4`,
 ])("a file named %j", async (name) => {
   const box = await sandbox();
   const clip = await box.clip("a.mp4", ...picture("64x64", 0.2));
@@ -100,6 +101,27 @@ test("a name never breaks the lines of the log", async () => {
   const call: Call = { function: "convert", args: [await box.put(sound, name), "vo-test"] };
   expect((await box.refusal(call)).code).toBe("INPUT_NOT_MEDIA");
   expect(box.progress().map((line) => line.stage)).not.toContain("upload");
+});
+
+test("progress never goes back and comes a few times a second, however often it is set", () => {
+  const script = `
+import time, mirumoji_gpu
+progress = mirumoji_gpu.Progress("convert")
+for step in range(200):
+    progress.set(step / 400)
+    time.sleep(0.005)
+time.sleep(0.3)
+progress.set(0.1)
+progress.done()`;
+  const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1", PYTHONPATH: "container" };
+  const started = performance.now();
+  const lines = execFileSync("python3", ["-c", script], { encoding: "utf8", env }).trim().split("\n");
+  const seconds = (performance.now() - started) / 1000;
+  const fractions = lines.map((line) => JSON.parse(line.replace("MIRUMOJI ", "")).fraction as number);
+  expect(fractions).toEqual(fractions.toSorted((a, b) => a - b));
+  expect([fractions.at(0), fractions.at(-1)]).toEqual([0, 1]);
+  expect(lines.length).toBeGreaterThan(3);
+  expect(lines.length).toBeLessThan(4 * seconds + 3);
 });
 
 test("an SDK that only streams chunks serves as well", async () => {
