@@ -9,6 +9,8 @@ export function instantTools(): RunnerTools {
     random: Math.random,
     emit: () => undefined,
     callDeadlineMs: 60_000,
+    queueWaitMs: 60_000,
+    jobDeadlineMs: 60_000,
     runtime: async () => await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}` }),
     volumes: {
       create: async () => await Promise.resolve({ volumeId: next("vo") }),
@@ -32,8 +34,10 @@ export function instantTools(): RunnerTools {
     media: {
       openInput: async () => await Promise.resolve({ localPath: "/dev/null" }),
       checkOutputs: async () => await Promise.resolve(),
-      writeOutput: async ({ output }) =>
-        await Promise.resolve({ path: output.path, format: output.format, bytes: 1, sha256: "0".repeat(64) }),
+      writeOutputs: async ({ outputs }) =>
+        await Promise.resolve(
+          outputs.map(({ output: { path, format } }) => ({ path, format, bytes: 1, sha256: "0".repeat(64) })),
+        ),
       removePartialOutputs: async () => await Promise.resolve(),
     },
   };

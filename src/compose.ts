@@ -123,6 +123,8 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       media: createMediaFiles(root),
       runtime: async () => await runtime.get(),
       callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
+      queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
+      jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
       now: Date.now,
       random: Math.random,
       emit: createEventBus([logSubscriber(logger), metrics.subscriber], (error) =>

@@ -52,6 +52,15 @@ export const environmentSchema = z.object({
   MIRUMOJI_CALL_WAIT: seconds(1, 604_800)
     .default(14_400)
     .describe("Longest wait for a call's result, queueing and cold start included, in seconds."),
+  MIRUMOJI_QUEUE_WAIT: seconds(1, 31_536_000)
+    .default(604_800)
+    .describe("Longest wait in the queue before a job is first taken, in seconds; then it fails."),
+  MIRUMOJI_JOB_DEADLINE: seconds(1, 31_536_000)
+    .default(172_800)
+    .describe("Longest life of a job from its first activation, retries and waiting included, in seconds."),
+  MIRUMOJI_HEARTBEAT: seconds(0.5, 120)
+    .default(60)
+    .describe("How often live volumes are kept alive, in seconds."),
   MIRUMOJI_TRANSCRIBE_CONCURRENCY: count(1, 1000)
     .default(4)
     .describe("Transcribe jobs that one worker runs at a time."),

@@ -22,6 +22,8 @@ export const checkpointSchema = z.object({
   attempt: count.min(1),
   /** How often a remote resource vanished. */
   lost: count,
+  /** Crashes that BullMQ had counted before this life of the job began (a retried job keeps its count). */
+  crashesBefore: count,
   /** Epoch milliseconds: first activation of the job, and when it entered its state. */
   startedAt: count,
   enteredAt: count,
@@ -36,12 +38,13 @@ export const checkpointSchema = z.object({
 export type Checkpoint = z.output<typeof checkpointSchema>;
 
 /** The checkpoint of a job that nobody has worked on yet. */
-export function firstCheckpoint(now: number): Checkpoint {
+export function firstCheckpoint(now: number, crashesBefore: number): Checkpoint {
   return {
     v: 1,
     state: PATH[0],
     attempt: 1,
     lost: 0,
+    crashesBefore,
     startedAt: now,
     enteredAt: now,
     visits: [],

@@ -1,7 +1,7 @@
 import type { MediaFiles } from "../steps/ports.ts";
 import { openInput } from "./input.ts";
 import type { MediaRoot } from "./media-root.ts";
-import { checkOutput, removePartialOutput, writeOutput } from "./output.ts";
+import { checkOutput, removePartialOutput, writeOutputs } from "./output.ts";
 
 /** The files of jobs, all inside one media root. */
 export function createMediaFiles(root: MediaRoot): MediaFiles {
@@ -10,7 +10,7 @@ export function createMediaFiles(root: MediaRoot): MediaFiles {
     checkOutputs: async (outputs) => {
       for (const output of outputs) await checkOutput(root, output);
     },
-    writeOutput: async (options) => await writeOutput(root, options),
+    writeOutputs: async (options) => await writeOutputs(root, options),
     removePartialOutputs: async ({ jobId, outputs }) => {
       for (const output of outputs) await removePartialOutput(root, jobId, output);
     },

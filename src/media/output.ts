@@ -1,9 +1,10 @@
 import { constants } from "node:fs";
-import { access, type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { access, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import type { PlannedOutput } from "../job/paths.ts";
+import type { OutputToWrite } from "../steps/ports.ts";
 import { hashFile } from "./hash-file.ts";
 import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
 
@@ -29,21 +30,55 @@ export async function checkOutput(root: MediaRoot, output: PlannedOutput): Promi
 }
 
 /**
- * Writes one output whole or not at all: into a temporary file beside the target, flushed to disk, then
- * renamed. The temporary name is the job's own, so that a second try takes the place of the first.
+ * Writes outputs, all or none: each into a temporary file beside its target, flushed to disk; when all of
+ * them are complete they are renamed. The temporary name is the job's own, so that a second try takes the
+ * place of the first.
  *
- * @throws MirumojiError `OUTPUT_UNWRITABLE`, `DISK_FULL`, and whatever `fill` throws
+ * @throws MirumojiError `OUTPUT_WRITE_FAILED`, `DISK_FULL`, and whatever `fill` throws
  */
-export async function writeOutput(
+export async function writeOutputs(
   root: MediaRoot,
-  {
-    jobId,
-    output,
-    fill,
-  }: { jobId: string; output: PlannedOutput; fill: (handle: FileHandle) => Promise<void> },
-): Promise<OutputFile> {
-  const target = await resolveOutput(root, output);
-  const partial = partialPath(target, jobId);
+  { jobId, outputs }: { jobId: string; outputs: readonly OutputToWrite[] },
+): Promise<OutputFile[]> {
+  const staged: StagedOutput[] = [];
+  try {
+    for (const { output, fill } of outputs) {
+      const target = await resolveOutput(root, output);
+      const partial = partialPath(target, jobId);
+      staged.push({ output, target, partial, ...(await stage(output, target, partial, fill)) });
+    }
+    for (const { output, target, partial } of staged) await publish(output, target, partial);
+    return staged.map(({ output, bytes, sha256 }) => ({
+      path: output.path,
+      format: output.format,
+      bytes,
+      sha256,
+    }));
+  } catch (error) {
+    // What cannot be removed now is removed by the undo step or overwritten by the next try.
+    await Promise.all(
+      outputs.map(
+        async ({ output }) => await removePartialOutput(root, jobId, output).catch(() => undefined),
+      ),
+    );
+    throw error;
+  }
+}
+
+interface StagedOutput {
+  readonly output: PlannedOutput;
+  readonly target: string;
+  readonly partial: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+async function stage(
+  output: PlannedOutput,
+  target: string,
+  partial: string,
+  fill: OutputToWrite["fill"],
+): Promise<{ bytes: number; sha256: string }> {
   try {
     await mkdir(dirname(target), { recursive: true });
     const handle = await open(partial, "w", 0o644);
@@ -53,15 +88,18 @@ export async function writeOutput(
     } finally {
       await handle.close();
     }
-    const { bytes, sha256 } = await hashFile(partial);
+    return await hashFile(partial);
+  } catch (error) {
+    throw translateWriteError(error, output.path, "OUTPUT_WRITE_FAILED");
+  }
+}
+
+async function publish(output: PlannedOutput, target: string, partial: string): Promise<void> {
+  try {
     await rename(partial, target);
     await syncFolder(dirname(target));
-    return { path: output.path, format: output.format, bytes, sha256 };
   } catch (error) {
-    await rm(partial, { force: true }).catch(() => {
-      // The undo step and the next try remove it as well.
-    });
-    throw translateWriteError(error, output.path);
+    throw translateWriteError(error, output.path, "OUTPUT_WRITE_FAILED");
   }
 }
 
@@ -111,20 +149,27 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function translateWriteError(error: unknown, path: string): unknown {
+/** `code`: before the job has cost anything its output is wrong; later it is worth trying again. */
+function translateWriteError(
+  error: unknown,
+  path: string,
+  code: "OUTPUT_UNWRITABLE" | "OUTPUT_WRITE_FAILED" = "OUTPUT_UNWRITABLE",
+): unknown {
   if (hasErrno(error, "ENOSPC", "EDQUOT")) {
     return new MirumojiError("DISK_FULL", `no space left for output ${JSON.stringify(path)}; free some`, {
       cause: error,
     });
   }
-  if (
-    isMissing(error) ||
-    hasErrno(error, "EACCES", "EPERM", "EROFS", "EISDIR", "ENAMETOOLONG", "EEXIST", "ELOOP")
-  ) {
-    return unwritable(path, error instanceof Error ? error.message : String(error), error);
+  if (isMissing(error) || hasErrno(error, ...WRITE_ERRNOS)) {
+    const why = error instanceof Error ? error.message : String(error);
+    return new MirumojiError(code, `output ${JSON.stringify(path)} cannot be written: ${why}`, {
+      cause: error,
+    });
   }
   return error;
 }
+
+const WRITE_ERRNOS = ["EACCES", "EPERM", "EROFS", "EISDIR", "ENAMETOOLONG", "EEXIST", "ELOOP", "ENOTEMPTY"];
 
 function unwritable(path: string, why: string, cause?: unknown): MirumojiError {
   return new MirumojiError("OUTPUT_UNWRITABLE", `output ${JSON.stringify(path)} cannot be written: ${why}`, {

@@ -4,6 +4,8 @@ import { type Consumer, startConsumer } from "../queue/consumer.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
 import { runJob, type RunnerTools } from "../runner/run-job.ts";
+import { openCancelFeed } from "../queue/cancel-feed.ts";
+import { startCancelWatcher } from "./cancel-watcher.ts";
 import { startKeeper } from "./keeper.ts";
 
 /**
@@ -33,7 +35,7 @@ export interface WorkerPool {
 /** Takes jobs of both types until stopped. */
 export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const { redis, prefix, tools } = options;
-  const consumers: Consumer[] = JOB_TYPES.map((type) =>
+  const consume = (type: JobType): Consumer =>
     startConsumer({
       queue: options.queues[type],
       redis,
@@ -44,8 +46,14 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       handle: async (delivery) => await runJob(delivery, tools),
       onError: (error) => options.onError(error, `${type} consumer`),
       now: tools.now,
-    }),
-  );
+    });
+  const consumers = { transcribe: consume("transcribe"), convert: consume("convert") };
+  const everyone = JOB_TYPES.map((type) => consumers[type]);
+  const watcher = startCancelWatcher({
+    feed: openCancelFeed(redis, prefix, (error) => options.onError(error, "cancel channel")),
+    consumers,
+    onError: options.onError,
+  });
   const keeper = startKeeper({
     ledger: options.ledger,
     volumes: tools.volumes,
@@ -53,9 +61,10 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     onError: options.onError,
   });
   return {
-    activeCount: () => consumers.reduce((sum, consumer) => sum + consumer.activeCount(), 0),
+    activeCount: () => everyone.reduce((sum, consumer) => sum + consumer.activeIds().length, 0),
     async stop() {
-      await Promise.all(consumers.map(async (consumer) => await consumer.stop()));
+      await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
+      await watcher.stop();
       await keeper.stop();
     },
   };

@@ -9,6 +9,7 @@ declare module "ioredis" {
   interface RedisCommander<Context> {
     mirumojiCommit(...keysAndArgs: string[]): Result<number, Context>;
     mirumojiSettle(...keysAndArgs: string[]): Result<number, Context>;
+    mirumojiCancel(...keysAndArgs: string[]): Result<string, Context>;
   }
 }
 
@@ -27,6 +28,7 @@ export function connectRedis(url: string, options: { failFast?: boolean } = {}):
   });
   redis.defineCommand("mirumojiCommit", { numberOfKeys: 6, lua: script("commit") });
   redis.defineCommand("mirumojiSettle", { numberOfKeys: 5, lua: script("settle") });
+  redis.defineCommand("mirumojiCancel", { numberOfKeys: 9, lua: script("cancel") });
   return redis;
 }
 

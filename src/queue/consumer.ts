@@ -28,6 +28,8 @@ export interface Delivery {
   readonly lease: Lease;
   /** Aborts with a `MirumojiError`: the worker stops or the lease is lost. */
   readonly signal: AbortSignal;
+  /** Aborts with `CANCELLED`: somebody wants the job to stop. What is undone then must not be aborted. */
+  readonly cancelled: AbortController;
 }
 
 /** How a delivery ended. */
@@ -62,7 +64,10 @@ export interface ConsumerOptions {
 export interface Consumer {
   /** Stops taking jobs, aborts the running ones with `INTERRUPTED` and waits until all are handed back. */
   stop(): Promise<void>;
-  readonly activeCount: () => number;
+  /** The jobs that run here now. */
+  activeIds(): string[];
+  /** Tells a job that runs here that somebody wants it to stop; others are not known here. */
+  cancel(jobId: string): void;
 }
 
 /**
@@ -72,7 +77,7 @@ export interface Consumer {
  */
 export function startConsumer(options: ConsumerOptions): Consumer {
   const { queue, redis, prefix } = options;
-  const active = new Map<string, AbortController>();
+  const active = new Map<string, { lease: AbortController; cancelled: AbortController }>();
   const stopping = new AbortController();
 
   const worker = new Worker(
@@ -80,8 +85,9 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     // Three parameters on purpose: BullMQ passes a signal only to processors that declare it.
     async (job: Job, token: string | undefined, bullSignal: AbortSignal | undefined) => {
       const controller = new AbortController();
+      const cancelled = new AbortController();
       const jobId = job.id ?? "";
-      active.set(jobId, controller);
+      active.set(jobId, { lease: controller, cancelled });
       bullSignal?.addEventListener("abort", () => controller.abort(leaseLost()), { once: true });
       const signal = AbortSignal.any([controller.signal, stopping.signal]);
       try {
@@ -96,6 +102,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
           submittedAt: job.timestamp,
           lease,
           signal,
+          cancelled,
         });
         return await hand(job, token, result);
       } finally {
@@ -145,7 +152,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   worker.on("completed", (job) => settle(job));
   worker.on("failed", (job) => settle(job));
   worker.on("lockRenewalFailed", (jobIds) => {
-    for (const id of jobIds) active.get(id)?.abort(leaseLost());
+    for (const id of jobIds) active.get(id)?.lease.abort(leaseLost());
   });
   worker.on("stalled", (jobId) => {
     repairData(redis, prefix, queue.name, jobId).catch(options.onError);
@@ -153,7 +160,10 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   worker.on("error", options.onError);
 
   return {
-    activeCount: () => active.size,
+    activeIds: () => [...active.keys()],
+    cancel: (jobId) => {
+      active.get(jobId)?.cancelled.abort(new MirumojiError("CANCELLED", "cancelled on request"));
+    },
     async stop() {
       const closing = worker.close();
       stopping.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));

@@ -28,15 +28,26 @@ export interface Commit {
   readonly log?: string;
 }
 
+/** What became of a write. */
+export type Committed =
+  | "written"
+  /** Written, and somebody wants the job to stop. */
+  | "cancelRequested"
+  /** Not written: another worker owns the job: leave, touch nothing. */
+  | "refused";
+
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
-  /** The stored checkpoint as text, or null. */
-  load(): Promise<string | null>;
-  /** Writes while the lease holds; false means another worker owns the job: leave, touch nothing. */
-  commit(commit: Commit): Promise<boolean>;
+  /** The stored checkpoint as text, or null, and whether somebody wants the job to stop. */
+  load(): Promise<{ record: string | null; cancelRequested: boolean }>;
+  /** Writes while the lease holds. */
+  commit(commit: Commit): Promise<Committed>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
   settle(end: { volumeId: string | null; summary: JobSummary; log: string }): Promise<void>;
 }
+
+/** What `commit.lua` gives. */
+const COMMITTED: Record<number, Committed> = { 0: "refused", 1: "written", 2: "cancelRequested" };
 
 /** The lease that BullMQ gave with `token`. */
 export function createLease(
@@ -45,7 +56,13 @@ export function createLease(
 ): Lease {
   const keys = jobKeys(options.prefix, options.queue, options.jobId);
   return {
-    load: async () => await redis.hget(keys.checkpoint, "record"),
+    async load() {
+      const [record, flag] = await Promise.all([
+        redis.hget(keys.checkpoint, "record"),
+        redis.hexists(keys.job, "cancelRequestedAt"),
+      ]);
+      return { record, cancelRequested: flag === 1 };
+    },
     async commit({ checkpoint, ledger, strike, summary, log }) {
       const written = await redis.mirumojiCommit(
         keys.lock,
@@ -66,7 +83,7 @@ export function createLease(
         String(LOG_LINES_KEPT),
         String(EVENTS_KEPT),
       );
-      return written === 1;
+      return COMMITTED[written] ?? "refused";
     },
     async settle({ volumeId, summary, log }) {
       await redis.mirumojiSettle(

@@ -12,6 +12,7 @@ end
 -- With retention 0 the job is gone already; nothing may bring a part of it back.
 if redis.call("EXISTS", KEYS[4]) == 1 then
   redis.call("HSET", KEYS[4], "progress", ARGV[2])
+  redis.call("HDEL", KEYS[4], "cancelRequestedAt")
   redis.call("RPUSH", KEYS[5], ARGV[3])
   redis.call("LTRIM", KEYS[5], -tonumber(ARGV[4]), -1)
 end

@@ -13,7 +13,7 @@ import type { StoredFacts } from "../job/facts.ts";
 import type { MirumojiError } from "../job/errors.ts";
 import type { Decision, FinalState, WorkingState } from "../job/machine.ts";
 import type { JobStatus, JobSummary, StepProgress } from "../job/summary.ts";
-import type { Commit, Lease } from "../queue/lease.ts";
+import type { Commit, Committed, Lease } from "../queue/lease.ts";
 
 /** Thrown inside the runner when a write is refused; it never leaves it. */
 export class Fenced extends Error {
@@ -32,6 +32,7 @@ export class LiveJob {
   readonly #queue: string;
   readonly #now: () => number;
   readonly #emit: EmitJobEvent;
+  readonly #onCancel: () => void;
 
   constructor(options: {
     identity: JobIdentity;
@@ -41,6 +42,8 @@ export class LiveJob {
     queue: string;
     now: () => number;
     emit: EmitJobEvent;
+    /** Called when a write tells that somebody wants the job to stop. */
+    onCancel: () => void;
   }) {
     this.identity = options.identity;
     this.request = options.request;
@@ -49,6 +52,7 @@ export class LiveJob {
     this.#queue = options.queue;
     this.#now = options.now;
     this.#emit = options.emit;
+    this.#onCancel = options.onCancel;
   }
 
   /** Writes facts down without leaving the state. */
@@ -89,7 +93,7 @@ export class LiveJob {
 
   /** Shows where the running step is; false when the lease is gone. */
   async show(step: StepProgress): Promise<boolean> {
-    return await this.#lease.commit({ summary: this.summary("running", step) });
+    return this.#notice(await this.#lease.commit({ summary: this.summary("running", step) }));
   }
 
   /** What is shown of the job now. */
@@ -135,7 +139,7 @@ export class LiveJob {
       ...(changedState ? { log: `${before.state} -> ${next.state}` } : {}),
       ...extra,
     });
-    if (!written) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
+    if (!this.#notice(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
     if (!changedState) return;
     this.#emit("job.moved", {
       ...this.identity,
@@ -145,6 +149,12 @@ export class LiveJob {
       volumeId: next.facts.volumeId ?? null,
       callId: next.facts.callId ?? null,
     });
+  }
+
+  /** Passes a cancel on; false when the lease is gone. */
+  #notice(committed: Committed): boolean {
+    if (committed === "cancelRequested") this.#onCancel();
+    return committed !== "refused";
   }
 
   #ledger(facts: StoredFacts): Pick<Commit, "ledger"> {

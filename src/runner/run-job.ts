@@ -16,6 +16,7 @@ import { QUEUED_SUMMARY } from "../job/summary.ts";
 import type { Delivery, DeliveryResult } from "../queue/consumer.ts";
 import type { StepTools } from "../steps/context.ts";
 import { followCall } from "./call-follower.ts";
+import { expiredClock } from "./clocks.ts";
 import { Fenced, LiveJob } from "./live-job.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 import { type Attempt, runStep } from "./run-step.ts";
@@ -51,6 +52,9 @@ export async function runJob(delivery: Delivery, tools: RunnerTools): Promise<De
   }
 }
 
+/** What the first worker of a job would find; not asked for. */
+const NOTHING_STORED = { record: null, cancelRequested: false };
+
 async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTools): Promise<LiveJob> {
   const { emit, now } = tools;
   if (delivery.name !== delivery.queue) {
@@ -60,8 +64,9 @@ async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTo
     );
   }
   const request = parseRequest(delivery.name, delivery.data);
-  const stored = delivery.isFirst ? null : await delivery.lease.load();
-  const checkpoint = stored === null ? firstCheckpoint(now()) : decodeCheckpoint(stored);
+  const { record: stored, cancelRequested } = delivery.isFirst ? NOTHING_STORED : await delivery.lease.load();
+  if (cancelRequested) delivery.cancelled.abort(new MirumojiError("CANCELLED", "cancelled on request"));
+  const checkpoint = stored === null ? firstCheckpoint(now(), delivery.crashes) : decodeCheckpoint(stored);
   emit("job.started", {
     ...identity,
     waitedMs: Math.max(0, now() - delivery.submittedAt),
@@ -75,6 +80,7 @@ async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTo
     queue: delivery.queue,
     now,
     emit,
+    onCancel: () => delivery.cancelled.abort(new MirumojiError("CANCELLED", "cancelled on request")),
   });
 }
 
@@ -102,7 +108,12 @@ function refuse(
 }
 
 async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Promise<DeliveryResult> {
-  const feed = new ProgressFeed(async (progress) => await live.show(progress));
+  const fence = new AbortController();
+  const feed = new ProgressFeed(async (progress) => {
+    if (!(await live.show(progress)))
+      fence.abort(new MirumojiError("LEASE_LOST", "another worker owns the job now"));
+  });
+  const signal = AbortSignal.any([delivery.signal, fence.signal]);
   let follower: ReturnType<typeof followCall> | null = null;
   try {
     for (;;) {
@@ -116,7 +127,7 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
           report: feed.report,
         });
       }
-      const attempt = await tryStep(live, delivery, tools, feed);
+      const attempt = await tryStep(live, { ...delivery, signal }, tools, feed);
       const decision = decide(positionOf(live), attempt.outcome);
       if (decision.kind === "again") continue;
       await follower?.stop();
@@ -140,15 +151,22 @@ async function tryStep(
   const { state, attempt } = live.checkpoint;
   const started = tools.now();
   const base = { ...live.identity, state, attempt };
-  if (delivery.crashes > CRASH_BUDGET && state !== "undo") {
+  const crashes = delivery.crashes - live.checkpoint.crashesBefore;
+  if (crashes > CRASH_BUDGET && state !== "undo") {
     const error = new MirumojiError(
       "CRASH_BUDGET_SPENT",
-      `workers died or stalled on this job ${delivery.crashes} times`,
+      `workers died or stalled on this job ${crashes} times`,
     );
     return { outcome: { kind: "permanent", error }, gained: {} };
   }
+  const expired = expiredClock(live.checkpoint, delivery.submittedAt, tools);
+  if (expired !== null) return { outcome: { kind: "permanent", error: expired }, gained: {} };
   tools.emit("step.started", base);
-  const result = await runStep(live, tools, { signal: delivery.signal, report: feed.report });
+  const result = await runStep(live, tools, {
+    signal: delivery.signal,
+    cancelled: delivery.cancelled.signal,
+    report: feed.report,
+  });
   if (result.outcome.kind === "pending") return result;
   const error = errorOf(result.outcome);
   tools.emit("step.finished", {

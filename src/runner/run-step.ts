@@ -10,6 +10,7 @@ import { deleteVolume } from "../steps/delete-volume.ts";
 import { download } from "../steps/download.ts";
 import { undo } from "../steps/undo.ts";
 import { upload } from "../steps/upload.ts";
+import { deadlineExceeded } from "./clocks.ts";
 import { Fenced, type LiveJob } from "./live-job.ts";
 
 /** Every state of the path has its step; the compiler checks what each must give. */
@@ -31,11 +32,17 @@ export interface Attempt {
 export async function runStep(
   live: LiveJob,
   tools: StepTools,
-  options: { signal: AbortSignal; report: (progress: StepProgress) => void },
+  options: { signal: AbortSignal; cancelled: AbortSignal; report: (progress: StepProgress) => void },
 ): Promise<Attempt> {
   const { state } = live.checkpoint;
-  using deadline = attemptDeadline(state);
-  const signal = AbortSignal.any([options.signal, deadline.signal]);
+  using deadline = attemptDeadline(live, tools);
+  // What ends a job, well or not, is not stopped half-way by a cancel.
+  const mayCancel = state !== "undo" && state !== "deleteVolume";
+  const signal = AbortSignal.any([
+    options.signal,
+    deadline.signal,
+    ...(mayCancel ? [options.cancelled] : []),
+  ]);
   try {
     signal.throwIfAborted();
     const gained = await perform(state, live, tools, { ...options, signal });
@@ -85,21 +92,31 @@ async function runTyped<S extends Exclude<WorkingState, "undo">>(
   return await step({ ...job, facts: facts as FactsAt[S] }, tools);
 }
 
-/** Aborts an attempt that takes too long; disposed when the attempt is over. */
-function attemptDeadline(state: WorkingState): Disposable & { signal: AbortSignal } {
+/** Aborts an attempt that takes too long, by its own clock or the job's; disposed when the attempt is over. */
+function attemptDeadline(live: LiveJob, tools: StepTools): Disposable & { signal: AbortSignal } {
+  const { state, startedAt } = live.checkpoint;
   const controller = new AbortController();
+  const timers: NodeJS.Timeout[] = [];
   const { attemptDeadlineMs } = MACHINE[state];
-  const timer =
-    attemptDeadlineMs === null
-      ? undefined
-      : setTimeout(() => {
-          const seconds = Math.round(attemptDeadlineMs / 1000);
-          controller.abort(new MirumojiError("STEP_TIMED_OUT", `${state} took longer than ${seconds} s`));
-        }, attemptDeadlineMs);
+  if (attemptDeadlineMs !== null) {
+    const late = new MirumojiError(
+      "STEP_TIMED_OUT",
+      `${state} took longer than ${attemptDeadlineMs / 1000} s`,
+    );
+    timers.push(setTimeout(() => controller.abort(late), attemptDeadlineMs));
+  }
+  if (state !== "undo" && state !== "deleteVolume") {
+    const leftMs = startedAt + tools.jobDeadlineMs - tools.now();
+    const over = deadlineExceeded(tools.jobDeadlineMs);
+    timers.push(setTimeout(() => controller.abort(over), Math.min(Math.max(0, leftMs), LONGEST_TIMER_MS)));
+  }
   return {
     signal: controller.signal,
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      for (const timer of timers) clearTimeout(timer);
     },
   };
 }
+
+/** Node's timers fire at once beyond this. An attempt is never that long. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;

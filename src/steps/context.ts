@@ -14,6 +14,10 @@ export interface StepTools {
   readonly apps: Apps;
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
+  /** How long a job may wait before its first activation. */
+  readonly queueWaitMs: number;
+  /** How long a job may take from its first activation to the end of its download. */
+  readonly jobDeadlineMs: number;
   readonly now: () => number;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OutputFile } from "../job/facts.ts";
@@ -16,44 +16,30 @@ export const download: Step<"download"> = async (job, tools) => {
 };
 
 async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
-  const outputs: OutputFile[] = [];
-  for (const output of planOutputs(job.job)) {
-    outputs.push(
-      await tools.media.writeOutput({
-        jobId: job.id,
-        output,
-        fill: async (into) => {
-          await tools.volumes.getFile({
-            volumeId: job.facts.volumeId,
-            remotePath: job.facts.result.path,
-            into,
-            signal: job.signal,
-            onProgress: transferReporter(job.report, tools.now),
-          });
-        },
-      }),
-    );
-  }
-  return outputs;
+  const outputs = planOutputs(job.job).map((output) => ({
+    output,
+    fill: async (into: FileHandle) => {
+      await tools.volumes.getFile({
+        volumeId: job.facts.volumeId,
+        remotePath: job.facts.result.path,
+        into,
+        signal: job.signal,
+        onProgress: transferReporter(job.report, tools.now),
+      });
+    },
+  }));
+  return await tools.media.writeOutputs({ jobId: job.id, outputs });
 }
 
 async function saveSubtitles(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
   const transcript = await fetchTranscript(job, tools);
-  const outputs: OutputFile[] = [];
-  for (const output of planOutputs(job.job)) {
-    if (output.format === "mp4") continue;
-    const text = renderTranscript(output.format, transcript, job.facts.result.engine);
-    outputs.push(
-      await tools.media.writeOutput({
-        jobId: job.id,
-        output,
-        fill: async (into) => {
-          await into.writeFile(text);
-        },
-      }),
-    );
-  }
-  return outputs;
+  const outputs = planOutputs(job.job).flatMap((output) => {
+    const { format } = output;
+    if (format === "mp4") return [];
+    const text = renderTranscript(format, transcript, job.facts.result.engine);
+    return [{ output, fill: async (into: FileHandle) => await into.writeFile(text) }];
+  });
+  return await tools.media.writeOutputs({ jobId: job.id, outputs });
 }
 
 async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {

@@ -88,6 +88,12 @@ export interface CallInput {
   readonly kwargs: Readonly<Record<string, unknown>>;
 }
 
+/** An output and what writes its bytes into an open, empty file. */
+export interface OutputToWrite {
+  readonly output: PlannedOutput;
+  readonly fill: (handle: FileHandle) => Promise<void>;
+}
+
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
   /** Checks that the input can be used and gives its place on this machine. */
@@ -98,12 +104,11 @@ export interface MediaFiles {
   }): Promise<{ localPath: string }>;
   /** Checks that every output could be written now. Leaves nothing behind. */
   checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
-  /** Writes one output: into a temporary file beside it, checked, flushed, then renamed. */
-  writeOutput(options: {
-    jobId: string;
-    output: PlannedOutput;
-    fill: (handle: FileHandle) => Promise<void>;
-  }): Promise<OutputFile>;
+  /**
+   * Writes outputs, all or none: each into a temporary file beside it, checked and flushed; when all are
+   * there they are renamed.
+   */
+  writeOutputs(options: { jobId: string; outputs: readonly OutputToWrite[] }): Promise<OutputFile[]>;
   /** Removes what a crash or a failure left of outputs that were never finished. */
   removePartialOutputs(options: { jobId: string; outputs: readonly PlannedOutput[] }): Promise<void>;
 }

@@ -1,10 +1,34 @@
 import { planOutputs } from "../job/paths.ts";
 import { undoActions, type UndoAction, type WorkingState } from "../job/machine.ts";
+import { toMirumojiError } from "../job/errors.ts";
 import type { StepJob, StepTools } from "./context.ts";
+import type { Calls } from "./ports.ts";
 
 /** Undoes what the job did, newest first. Every action may be repeated. */
 export async function undo(job: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {
   for (const action of undoActions(from)) await UNDO[action](job, tools);
+}
+
+/** How long a container may take to stop by itself before it is terminated. */
+const SOFT_STOP_MS = 3000;
+
+/** Asks the call to stop; a container that does not listen is terminated. */
+async function stopCall(callId: string, calls: Calls, signal: AbortSignal): Promise<void> {
+  await calls.cancel({ callId, terminateContainers: false, signal });
+  if (await isOver(callId, calls, signal)) return;
+  await calls.cancel({ callId, terminateContainers: true, signal });
+}
+
+async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promise<boolean> {
+  try {
+    const state = await calls.poll({ callId, waitMs: SOFT_STOP_MS, signal });
+    return state.kind !== "running";
+  } catch (error) {
+    signal.throwIfAborted();
+    // Every final result of a cancelled call is an error of its own; what cannot be asked is not over.
+    const { kind } = toMirumojiError(error);
+    return kind === "remote" || kind === "lost" || kind === "input";
+  }
 }
 
 const UNDO: Record<UndoAction, (job: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
@@ -13,7 +37,7 @@ const UNDO: Record<UndoAction, (job: StepJob<"undo">, tools: StepTools) => Promi
   },
   cancelCall: async ({ facts, signal }, { calls }) => {
     if (facts.callId === undefined || facts.result !== undefined) return;
-    await calls.cancel({ callId: facts.callId, terminateContainers: true, signal });
+    await stopCall(facts.callId, calls, signal);
   },
   deleteVolume: async ({ facts, signal }, { volumes }) => {
     if (facts.volumeId === undefined) return;

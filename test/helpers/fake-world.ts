@@ -26,6 +26,7 @@ export class FakeWorld {
   owner = "w1";
   clock = 1000;
   commits = 0;
+  cancelRequested = false;
   /** Called before each effect; throwing makes it fail. */
   before: (effect: Effect) => void = () => undefined;
   #serial = 0;
@@ -58,6 +59,8 @@ export class FakeWorld {
       random: () => 0.5,
       emit: this.emit,
       callDeadlineMs: 60_000,
+      queueWaitMs: 60_000,
+      jobDeadlineMs: 60_000,
       runtime: async () => await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}` }),
       volumes: {
         create: async () => {
@@ -136,16 +139,19 @@ export class FakeWorld {
         checkOutputs: async () => {
           await Promise.resolve();
         },
-        writeOutput: async ({ output }) => {
+        writeOutputs: async ({ outputs }) => {
           this.#act("get");
+          this.#volume(this.stored()?.facts.volumeId ?? "");
           this.#act("write");
-          this.outputs.set(output.path, "video");
-          return await Promise.resolve({
-            path: output.path,
-            format: output.format,
-            bytes: 5,
-            sha256: "0".repeat(64),
-          });
+          for (const { output } of outputs) this.outputs.set(output.path, "video");
+          return await Promise.resolve(
+            outputs.map(({ output: { path, format } }) => ({
+              path,
+              format,
+              bytes: 5,
+              sha256: "0".repeat(64),
+            })),
+          );
         },
         removePartialOutputs: async () => {
           await Promise.resolve();
@@ -162,16 +168,17 @@ export class FakeWorld {
 
   lease(token: string): Lease {
     return {
-      load: async () => await Promise.resolve(this.checkpoint),
+      load: async () =>
+        await Promise.resolve({ record: this.checkpoint, cancelRequested: this.cancelRequested }),
       commit: async (commit: Commit) => {
         await Promise.resolve();
-        if (this.owner !== token) return false;
+        if (this.owner !== token) return "refused";
         this.commits += 1;
         if (commit.checkpoint !== undefined) this.checkpoint = encodeCheckpoint(commit.checkpoint);
         if (commit.ledger !== undefined) this.ledger.set(commit.ledger.volumeId, commit.ledger.entry.callId);
         if (commit.strike !== undefined) this.ledger.delete(commit.strike);
         if (commit.summary !== undefined) this.summary = commit.summary;
-        return true;
+        return this.cancelRequested ? "cancelRequested" : "written";
       },
       settle: async ({ volumeId, summary }) => {
         await Promise.resolve();
@@ -193,6 +200,7 @@ export class FakeWorld {
       submittedAt: 0,
       lease: this.lease("w1"),
       signal: new AbortController().signal,
+      cancelled: new AbortController(),
       ...changes,
     };
   }

@@ -94,37 +94,53 @@ describe("outputs", () => {
 
   it("writes whole files with their size and digest, making folders", async () => {
     await using test = await setup();
-    const written = await test.media.writeOutput({
+    const written = await test.media.writeOutputs({
       jobId: "job-1",
-      output: srt("a/b/out.srt"),
-      fill: async (handle) => {
-        await handle.writeFile("hello\n");
+      outputs: [{ output: srt("a/b/out.srt"), fill: async (handle) => await handle.writeFile("hello\n") }],
+    });
+    expect(written).toEqual([
+      {
+        path: "a/b/out.srt",
+        format: "srt",
+        bytes: 6,
+        sha256: createHash("sha256").update("hello\n").digest("hex"),
       },
-    });
-    expect(written).toEqual({
-      path: "a/b/out.srt",
-      format: "srt",
-      bytes: 6,
-      sha256: createHash("sha256").update("hello\n").digest("hex"),
-    });
+    ]);
     expect(await readFile(join(test.root, "a/b/out.srt"), "utf8")).toBe("hello\n");
     expect(await readdir(join(test.root, "a/b"))).toEqual(["out.srt"]);
   });
 
-  it("leaves the old file and no litter when writing fails", async () => {
+  it("leaves the old files and no litter when writing one of them fails", async () => {
     await using test = await setup();
-    await test.put("out.srt", "old");
-    const failing = test.media.writeOutput({
+    await test.put("one.srt", "old");
+    await test.put("two.srt", "old");
+    const failing = test.media.writeOutputs({
       jobId: "job-1",
-      output: srt("out.srt"),
-      fill: async (handle) => {
-        await handle.writeFile("half");
-        throw new Error("cut");
-      },
+      outputs: [
+        { output: srt("one.srt"), fill: async (handle) => await handle.writeFile("new") },
+        {
+          output: srt("two.srt"),
+          fill: async (handle) => {
+            await handle.writeFile("half");
+            throw new Error("cut");
+          },
+        },
+      ],
     });
     await expect(failing).rejects.toThrow("cut");
-    expect(await readFile(join(test.root, "out.srt"), "utf8")).toBe("old");
-    expect(await readdir(test.root)).toEqual(["out.srt"]);
+    expect(await readFile(join(test.root, "one.srt"), "utf8")).toBe("old");
+    expect(await readFile(join(test.root, "two.srt"), "utf8")).toBe("old");
+    expect(await readdir(test.root)).toEqual(["one.srt", "two.srt"]);
+  });
+
+  it("says that a try is worth another one when the folder changed under the job", async () => {
+    await using test = await setup();
+    await test.put("file", "x");
+    const writing = test.media.writeOutputs({
+      jobId: "job-1",
+      outputs: [{ output: srt("file/out.srt"), fill: async () => await Promise.resolve() }],
+    });
+    expect(await codeOf(writing)).toBe("OUTPUT_WRITE_FAILED");
   });
 
   it("refuses targets that cannot be written", async () => {
@@ -145,13 +161,10 @@ describe("outputs", () => {
     await using test = await setup();
     const output = srt("out.srt");
     let partial = "";
-    await test.media.writeOutput({
-      jobId: "job-1",
-      output,
-      fill: async () => {
-        partial = (await readdir(test.root)).find((name) => name.endsWith(".part")) ?? "";
-      },
-    });
+    const fill = async () => {
+      partial = (await readdir(test.root)).find((name) => name.endsWith(".part")) ?? "";
+    };
+    await test.media.writeOutputs({ jobId: "job-1", outputs: [{ output, fill }] });
     await test.put(partial, "left by a crash");
     await test.put(".other.part", "of another job");
     await test.media.removePartialOutputs({ jobId: "job-1", outputs: [output] });

@@ -33,15 +33,15 @@ async function setup() {
 describe("commit", () => {
   it("writes checkpoint, ledger, summary and log in one go", async () => {
     const { keys, leaseOf, ledger } = await setup();
-    const checkpoint = firstCheckpoint(5);
+    const checkpoint = firstCheckpoint(5, 0);
     const written = await leaseOf("mine").commit({
       checkpoint,
       ledger: { volumeId: "vo-1", entry },
       summary: QUEUED_SUMMARY,
       log: "a line",
     });
-    expect(written).toBe(true);
-    expect(JSON.parse((await leaseOf("mine").load()) ?? "")).toEqual(checkpoint);
+    expect(written).toBe("written");
+    expect(JSON.parse((await leaseOf("mine").load()).record ?? "")).toEqual(checkpoint);
     expect(await ledger.list()).toEqual([{ volumeId: "vo-1", ...entry }]);
     expect(JSON.parse((await redis.hget(keys.job, "progress")) ?? "")).toEqual(QUEUED_SUMMARY);
     expect(await redis.lrange(keys.logs, 0, -1)).toEqual(["a line"]);
@@ -51,20 +51,30 @@ describe("commit", () => {
 
   it("is refused whole for a worker that does not hold the lease", async () => {
     const { prefix, leaseOf } = await setup();
-    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5) });
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5, 0) });
     const before = await snapshot(prefix);
     const stale = {
-      checkpoint: firstCheckpoint(9),
+      checkpoint: firstCheckpoint(9, 0),
       ledger: { volumeId: "vo-2", entry },
       summary: QUEUED_SUMMARY,
       log: "x",
     };
-    expect(await leaseOf("stale").commit(stale)).toBe(false);
+    expect(await leaseOf("stale").commit(stale)).toBe("refused");
     await redis.del(jobKeys(prefix, "transcribe", "j1").lock);
-    expect(await leaseOf("mine").commit(stale)).toBe(false);
+    expect(await leaseOf("mine").commit(stale)).toBe("refused");
     const after = await snapshot(prefix);
     delete before[jobKeys(prefix, "transcribe", "j1").lock];
     expect(after).toEqual(before);
+  });
+
+  it("tells that somebody wants the job to stop", async () => {
+    const { keys, leaseOf } = await setup();
+    await redis.hset(keys.job, "cancelRequestedAt", "1");
+    expect(await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5, 0) })).toBe("cancelRequested");
+    expect(await leaseOf("mine").load()).toMatchObject({ cancelRequested: true });
+    await redis.del(keys.lock);
+    await leaseOf("mine").settle({ volumeId: null, summary: QUEUED_SUMMARY, log: "done" });
+    expect(await redis.hexists(keys.job, "cancelRequestedAt")).toBe(0);
   });
 
   it("never brings a removed job back to life", async () => {
@@ -78,7 +88,7 @@ describe("commit", () => {
 describe("settle", () => {
   it("clears the books and leaves the summary", async () => {
     const { keys, leaseOf, ledger } = await setup();
-    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5), ledger: { volumeId: "vo-1", entry } });
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5, 0), ledger: { volumeId: "vo-1", entry } });
     await redis.del(keys.lock);
     await leaseOf("mine").settle({ volumeId: "vo-1", summary: QUEUED_SUMMARY, log: "done" });
     expect(await redis.exists(keys.checkpoint)).toBe(0);
@@ -87,7 +97,7 @@ describe("settle", () => {
 
   it("touches nothing when somebody has taken the job again", async () => {
     const { keys, leaseOf, ledger } = await setup();
-    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5), ledger: { volumeId: "vo-1", entry } });
+    await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5, 0), ledger: { volumeId: "vo-1", entry } });
     await leaseOf("mine").settle({ volumeId: "vo-1", summary: QUEUED_SUMMARY, log: "done" });
     expect(await redis.exists(keys.checkpoint)).toBe(1);
     expect(await ledger.list()).toHaveLength(1);

@@ -1,0 +1,34 @@
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import { cancelChannel, cancelRequested } from "./cancellation.ts";
+
+const messageSchema = z.tuple([z.string(), z.string()]);
+
+/** How a worker hears of cancels. */
+export interface CancelFeed {
+  /** Hears what is pushed, until closed. */
+  listen(onCancel: (queue: string, jobId: string) => void): Promise<void>;
+  /** Which of these jobs carry the durable flag. */
+  requested(queue: string, jobIds: readonly string[]): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+/** Listens on a connection of its own: a subscribed one can do nothing else. */
+export function openCancelFeed(redis: Redis, prefix: string, onError: (error: unknown) => void): CancelFeed {
+  const subscriber = redis.duplicate({ lazyConnect: true });
+  subscriber.on("error", onError);
+  return {
+    async listen(onCancel) {
+      subscriber.on("message", (_channel, text) => {
+        const message = messageSchema.safeParse(JSON.parse(text));
+        if (message.success) onCancel(...message.data);
+      });
+      await subscriber.subscribe(cancelChannel(prefix));
+    },
+    requested: async (queue, jobIds) => await cancelRequested(redis, { prefix, queue, jobIds }),
+    async close() {
+      subscriber.disconnect();
+      await Promise.resolve();
+    },
+  };
+}

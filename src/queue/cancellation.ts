@@ -1,0 +1,80 @@
+import { randomUUID } from "node:crypto";
+import { type Queue, UnrecoverableError } from "bullmq";
+import type { Redis } from "ioredis";
+import { jobKeys } from "./keys.ts";
+
+/** Long enough to tell BullMQ; should we die in between, the job comes back flagged. */
+const TAKE_MS = 15_000;
+
+/** What a request to cancel met: see `cancel.lua`. */
+export type CancelAnswer = "missing" | "finished" | "taken" | "held" | "active";
+
+const CANCELLED_MESSAGE = "cancelled on request";
+
+/** The channel on which workers hear of cancels at once; the flag in Redis is what counts. */
+export function cancelChannel(prefix: string): string {
+  return `${prefix}:cancel`;
+}
+
+/** What is said on the channel. */
+export function cancelMessage(queue: string, jobId: string): string {
+  return JSON.stringify([queue, jobId]);
+}
+
+/** Asks for a job of one queue to stop; see `JobStore.cancel`. */
+export async function requestCancel(
+  redis: Redis,
+  queue: Queue,
+  options: { prefix: string; jobId: string; now: number },
+): Promise<CancelAnswer> {
+  const { prefix, jobId } = options;
+  const keys = jobKeys(prefix, queue.name, jobId);
+  const token = `cancel-${randomUUID()}`;
+  const answer = (await redis.mirumojiCancel(
+    keys.job,
+    keys.lock,
+    keys.checkpoint,
+    queue.toKey("wait"),
+    queue.toKey("delayed"),
+    queue.toKey("prioritized"),
+    queue.toKey("active"),
+    queue.toKey("completed"),
+    queue.toKey("failed"),
+    jobId,
+    String(options.now),
+    token,
+    String(TAKE_MS),
+  )) as CancelAnswer;
+  if (answer === "taken") {
+    const job = await queue.getJob(jobId);
+    await job?.moveToFailed(new UnrecoverableError(`CANCELLED: ${CANCELLED_MESSAGE}`), token, false);
+  }
+  if (answer === "held") await bringForward(queue, jobId);
+  if (answer === "held" || answer === "active") {
+    await redis.publish(cancelChannel(prefix), cancelMessage(queue.name, jobId));
+  }
+  return answer;
+}
+
+/** A job that waits with a checkpoint has something to undo: the next free worker should do it. */
+async function bringForward(queue: Queue, jobId: string): Promise<void> {
+  const job = await queue.getJob(jobId);
+  if (job === undefined) return;
+  // Another worker may have taken it in the meantime; it sees the flag.
+  if (await job.isDelayed()) await job.promote().catch(() => undefined);
+  await job.changePriority({ lifo: true }).catch(() => undefined);
+}
+
+/** Which of these active jobs somebody wants to stop. */
+export async function cancelRequested(
+  redis: Redis,
+  options: { prefix: string; queue: string; jobIds: readonly string[] },
+): Promise<string[]> {
+  const flags = await Promise.all(
+    options.jobIds.map(async (jobId) => {
+      const { job } = jobKeys(options.prefix, options.queue, jobId);
+      return (await redis.hexists(job, "cancelRequestedAt")) === 1;
+    }),
+  );
+  return options.jobIds.filter((_id, index) => flags[index] === true);
+}
