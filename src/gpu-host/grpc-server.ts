@@ -11,6 +11,7 @@ import { functionRpcs } from "./rpc/functions.ts";
 import { imageRpcs } from "./rpc/images.ts";
 import { logRpcs } from "./rpc/logs.ts";
 import { mountRpcs } from "./rpc/mounts.ts";
+import { secretRpcs } from "./rpc/secrets.ts";
 import { sessionRpcs } from "./rpc/session.ts";
 import { volumeFileRpcs } from "./rpc/volume-files.ts";
 import { volumeUploadRpcs } from "./rpc/volume-uploads.ts";
@@ -38,6 +39,7 @@ export function createGrpcServer(
     ...appRpcs(services),
     ...logRpcs(services),
     ...mountRpcs(services),
+    ...secretRpcs(services),
     ...imageRpcs(services),
     ...functionRpcs(services),
     ...callRpcs(services),

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import type { CallContext } from "nice-grpc";
-import { Faults } from "./faults.ts";
+import { assembleServices } from "./assemble.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { faultRoutes, statsRoutes } from "./http/admin.ts";
@@ -12,18 +12,8 @@ import { blockRoutes } from "./http/blocks.ts";
 import { createHttpServer } from "./http/server.ts";
 import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
-import { Calls } from "./run/calls.ts";
-import { Logs } from "./run/logs.ts";
-import { Runner } from "./run/runner.ts";
-import type { Services } from "./services.ts";
-import { Signer } from "./signer.ts";
 import { currentStats, type Stats } from "./stats.ts";
-import { Apps } from "./store/apps.ts";
-import { Blobs } from "./store/blobs.ts";
-import { Contents } from "./store/contents.ts";
 import { openState } from "./store/state.ts";
-import { Uploads } from "./store/uploads.ts";
-import { Volumes } from "./store/volumes.ts";
 
 export interface GpuHostOptions {
   /** Everything the host keeps; a host started with the same one goes on where the last one ended. */
@@ -43,6 +33,8 @@ export interface GpuHostOptions {
   maxConcurrentCalls?: number;
   python?: string;
   logger?: Log;
+  /** Named secrets that clients may refer to, with the keys they hold; values are of no use here. */
+  secrets?: Readonly<Record<string, readonly string[]>>;
   /** Lets tests order faults over HTTP. */
   adminFaults?: boolean;
   now?: () => number;
@@ -79,41 +71,19 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
   const state = openState(options.dataDir);
   await rm(state.paths.scratch, { recursive: true, force: true });
   await mkdir(state.paths.scratch);
-  const signer = new Signer(state.key, now);
-  const calls = new Calls(state, now);
-  const logs = new Logs(now);
-  const blobs = new Blobs(state.paths.blobs);
-  const maxConcurrentCalls = options.maxConcurrentCalls ?? 2;
-  const python = options.python ?? "python3";
-  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
-  const apps = new Apps({
+  const services = assembleServices({
     state,
-    ttlMs: appTtlMs,
+    volumeTtlMs,
+    appTtlMs,
+    maxConcurrentCalls: options.maxConcurrentCalls ?? 2,
+    python: options.python ?? "python3",
     now,
-    onStop: (app) => {
-      for (const call of calls.unfinishedOf(app.id)) runner.cancel(call, { atOnce: false });
-      logs.wake(app.id);
-    },
-  });
-  const services: Services = {
-    state,
-    apps,
-    volumes: new Volumes({ state, ttlMs: volumeTtlMs, now, log }),
-    uploads: new Uploads(state.paths.volumes),
-    contents: new Contents(state.paths.contents),
-    blobs,
-    calls,
-    runner,
-    logs,
-    signer,
-    faults: new Faults(),
     log,
-    now,
     httpUrl: (context) => `http://${reachableHost(host, context)}:${httpPort}`,
-  };
+  });
   const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
   if (options.adminFaults === true) routes.push(...faultRoutes(services));
-  const httpToken = signer.derive("http");
+  const httpToken = services.signer.derive("http");
   const http = createHttpServer({ routes, httpToken, log });
   http.listen(options.httpPort ?? 0, host);
   await once(http, "listening");
@@ -125,7 +95,7 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
       http.close();
       throw error;
     });
-  for (const call of calls.recover()) runner.submit(call);
+  for (const call of services.calls.recover()) services.runner.submit(call);
   const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
   const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
 
@@ -140,7 +110,7 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
     stats: () => currentStats(services),
     close: async () => {
       housekeeping.stop();
-      await runner.close();
+      await services.runner.close();
       grpc.forceShutdown();
       const closed = once(http, "close");
       http.close();

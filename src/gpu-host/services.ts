@@ -27,6 +27,8 @@ export interface Services {
   readonly faults: Faults;
   readonly log: Log;
   readonly now: () => number;
+  /** The keys that each named secret holds. */
+  readonly secrets: Readonly<Record<string, readonly string[]>>;
   /** Where this caller reaches the HTTP side, such as `http://127.0.0.1:4000`. */
   readonly httpUrl: (context: CallContext) => string;
 }

@@ -1,7 +1,7 @@
 import { type MirumojiError, toMirumojiError } from "../job/errors.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { APP_DISCONNECT_REASON, APP_STATE_EPHEMERAL } from "./wire.ts";
+import { APP_DISCONNECT_REASON, APP_STATE } from "./wire.ts";
 
 /** Modal's own interval (`modal-wire` 2.1); an ephemeral app that misses too many is stopped. */
 const HEARTBEAT_MS = 15_000;
@@ -9,19 +9,31 @@ const HEARTBEAT_MS = 15_000;
 /** A stopped or unknown app; functions and calls in it are gone too. */
 const APP_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
 
+/** `initializing` becomes a deployed app when it is published. */
+export type NewAppState = "ephemeral" | "initializing";
+
 /**
- * Creates an ephemeral app. It lives as long as somebody heartbeats it, whichever process that is.
+ * Creates an app. An ephemeral one lives as long as somebody heartbeats it, whichever process that is; an
+ * initializing one needs that until it is published.
  *
  * @throws MirumojiError `MODAL_*`
  */
 export async function createApp(
   session: ModalSession,
-  { appName, signal }: { readonly appName: string; readonly signal?: AbortSignal | undefined },
+  {
+    appName,
+    state,
+    signal,
+  }: {
+    readonly appName: string;
+    readonly state: NewAppState;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<{ appId: string }> {
   const { appId } = await unary(
     session,
     "appCreate",
-    { description: appName, appState: APP_STATE_EPHEMERAL, environmentName: session.environment },
+    { description: appName, appState: APP_STATE[state], environmentName: session.environment },
     { signal },
   );
   return { appId };
@@ -34,16 +46,19 @@ export interface PublishedFunction {
   readonly definitionId: string;
 }
 
-/** Makes the registered functions callable. Repeating it is harmless. */
+/** Makes the registered functions callable; with a deployment name, for good. Repeating it is harmless. */
 export async function publishApp(
   session: ModalSession,
   {
     appId,
     functions,
+    deployAs,
     signal,
   }: {
     readonly appId: string;
     readonly functions: readonly PublishedFunction[];
+    /** The name to be found by; without it the app stays ephemeral. */
+    readonly deployAs?: string;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<void> {
@@ -52,7 +67,9 @@ export async function publishApp(
     "appPublish",
     {
       appId,
-      appState: APP_STATE_EPHEMERAL,
+      ...(deployAs === undefined
+        ? { appState: APP_STATE.ephemeral }
+        : { appState: APP_STATE.deployed, name: deployAs }),
       functionIds: Object.fromEntries(functions.map(({ tag, functionId }) => [tag, functionId])),
       definitionIds: Object.fromEntries(
         functions.map(({ functionId, definitionId }) => [functionId, definitionId]),
@@ -113,7 +130,10 @@ export function keepAppAlive(
   return { stop };
 }
 
-/** Ends an ephemeral app and every call in it. That it is gone already is success. */
+/**
+ * Ends an ephemeral app and every call in it, or one that was never published; a deployed app is not
+ * touched by it. That it is gone already is success.
+ */
 export async function disconnectApp(
   session: ModalSession,
   {

@@ -24,14 +24,22 @@ export interface FunctionSpec {
 export interface FunctionResources {
   /** Modal's name of the GPU, upper case, for example `A10G`. */
   readonly gpu: string;
-  /** How long one call may run, and how long a container may take to start, in seconds each. */
+  /** How long one call may run, in seconds. */
   readonly timeoutSeconds: number;
+  /**
+   * How long a container may take to start, image pull included, in seconds.
+   *
+   * @defaultValue `timeoutSeconds`
+   */
+  readonly startupTimeoutSeconds?: number;
   /** How long an idle container stays, in seconds. */
   readonly scaledownWindowSeconds: number;
   /** Containers that stay warm. None when left out. */
   readonly minContainers?: number;
   /** Containers at the same time. Modal's limit when left out. */
   readonly maxContainers?: number;
+  /** Where containers may run, such as `eu` or `us-east-1`. Anywhere when left out or empty. */
+  readonly regions?: readonly string[];
 }
 
 /** A registered function. */
@@ -44,14 +52,23 @@ export interface FunctionHandle {
 /** Both are declared, as the Python SDK does; we only ever send CBOR and get CBOR back for it. */
 const DATA_FORMATS = [DATA_FORMAT.pickle, DATA_FORMAT.cbor];
 
-/** Reserves a function's ID in the app. `FunctionCreate` in file mode is only accepted for a reserved one. */
+/**
+ * Reserves a function's ID in the app, or takes up the one that it has there already. `FunctionCreate` in
+ * file mode is only accepted for a reserved one.
+ */
 export async function precreateFunction(
   session: ModalSession,
   {
     appId,
     spec,
+    existingFunctionId = "",
     signal,
-  }: { readonly appId: string; readonly spec: FunctionSpec; readonly signal?: AbortSignal | undefined },
+  }: {
+    readonly appId: string;
+    readonly spec: FunctionSpec;
+    readonly existingFunctionId?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<{ functionId: string }> {
   const { functionId } = await unary(
     session,
@@ -60,6 +77,7 @@ export async function precreateFunction(
       appId,
       functionName: spec.tag,
       functionType: FUNCTION_TYPE_FUNCTION,
+      existingFunctionId,
       functionSchema: schemaOf(spec),
       supportedInputFormats: DATA_FORMATS,
       supportedOutputFormats: DATA_FORMATS,
@@ -118,8 +136,9 @@ export async function createFunction(
         mountClientDependencies: true,
         resources: { gpuConfig: { count: 1, gpuType: resources.gpu } },
         timeoutSecs: resources.timeoutSeconds,
-        startupTimeoutSecs: resources.timeoutSeconds,
+        startupTimeoutSecs: resources.startupTimeoutSeconds ?? resources.timeoutSeconds,
         ...scaling(resources),
+        ...placement(resources),
         ExperimentalConcurrentCancellations: true,
         supportedInputFormats: DATA_FORMATS,
         supportedOutputFormats: DATA_FORMATS,
@@ -150,6 +169,12 @@ function scaling({
       ...(maxContainers === undefined ? {} : { maxContainers }),
     },
   };
+}
+
+function placement({
+  regions = [],
+}: FunctionResources): NonNullable<RequestOf<"functionCreate">["function"]> {
+  return regions.length === 0 ? {} : { schedulerPlacement: { regions: [...regions] } };
 }
 
 function schemaOf({

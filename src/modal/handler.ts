@@ -1,4 +1,5 @@
 import { basename, extname } from "node:path";
+import { MirumojiError } from "../job/errors.ts";
 import type { FunctionSpec } from "./functions.ts";
 import type { SourceFile } from "./mounts.ts";
 
@@ -6,9 +7,25 @@ import type { SourceFile } from "./mounts.ts";
 export interface Handler {
   readonly transcribe: FunctionSpec;
   readonly convert: FunctionSpec;
-  /** Files to mount; none when the image has the module already. */
+  /** Files to mount; none when the image has the functions already. */
   readonly sources: readonly SourceFile[];
 }
+
+/** Mirumoji's signatures, which every handler has. */
+const PARAMETERS = {
+  transcribe: [
+    { name: "vol_fp", hasDefault: false },
+    { name: "vol_id", hasDefault: false },
+    { name: "output_format", hasDefault: true },
+    { name: "w_model_args", hasDefault: true },
+    { name: "w_transcribe_args", hasDefault: true },
+  ],
+  convert: [
+    { name: "vol_fp", hasDefault: false },
+    { name: "vol_id", hasDefault: false },
+    { name: "to_mp4_kwargs", hasDefault: true },
+  ],
+} as const;
 
 /** The handler as one local Python file, mounted at `/root/<its name>`. */
 export function mountedHandler(handlerPath: string): Handler {
@@ -22,28 +39,41 @@ export function mountedHandler(handlerPath: string): Handler {
 /** The handler as a module that the image brings along. */
 export function handlerInImage(module: string): Handler {
   return {
-    transcribe: {
-      tag: "transcribe",
-      module,
-      implementation: "transcribe",
-      parameters: [
-        { name: "vol_fp", hasDefault: false },
-        { name: "vol_id", hasDefault: false },
-        { name: "output_format", hasDefault: true },
-        { name: "w_model_args", hasDefault: true },
-        { name: "w_transcribe_args", hasDefault: true },
-      ],
-    },
-    convert: {
-      tag: "convert",
-      module,
-      implementation: "convert",
-      parameters: [
-        { name: "vol_fp", hasDefault: false },
-        { name: "vol_id", hasDefault: false },
-        { name: "to_mp4_kwargs", hasDefault: true },
-      ],
-    },
+    transcribe: specOf("transcribe", module, "transcribe"),
+    convert: specOf("convert", module, "convert"),
     sources: [],
   };
+}
+
+/**
+ * The mounted handler, with functions of the image in place of its own where they are named
+ * (`module:function`). Nothing is mounted when both are.
+ *
+ * @throws MirumojiError `CONFIG_INVALID` when both would have the same name in the app
+ */
+export function chosenHandler(options: {
+  readonly handlerPath: string;
+  readonly transcribe?: string | undefined;
+  readonly convert?: string | undefined;
+}): Handler {
+  const mounted = mountedHandler(options.handlerPath);
+  const choose = (type: "transcribe" | "convert"): FunctionSpec => {
+    const [module, name] = options[type]?.split(":") ?? [];
+    return module === undefined || name === undefined ? mounted[type] : specOf(type, module, name);
+  };
+  const [transcribe, convert] = [choose("transcribe"), choose("convert")];
+  if (transcribe.tag === convert.tag) {
+    throw new MirumojiError(
+      "CONFIG_INVALID",
+      `both functions are named ${JSON.stringify(convert.tag)}, but an app has each name once; rename one of ` +
+        "MIRUMOJI_TRANSCRIBE_FUNCTION and MIRUMOJI_CONVERT_FUNCTION",
+    );
+  }
+  const nothingOfOurs = options.transcribe !== undefined && options.convert !== undefined;
+  return { transcribe, convert, sources: nothingOfOurs ? [] : mounted.sources };
+}
+
+/** A function under its own name, as `app.function()` of the Python SDK registers it. */
+function specOf(type: "transcribe" | "convert", module: string, name: string): FunctionSpec {
+  return { tag: name, module, implementation: name, parameters: PARAMETERS[type] };
 }

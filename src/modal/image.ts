@@ -2,7 +2,14 @@ import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import { backoffMs, sleep } from "./abort.ts";
 import { type ItemOf, serverStream, unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, NAMESPACE, RESULT, STREAM_PAUSE_MS } from "./wire.ts";
+import {
+  LONG_POLL_GRACE_MS,
+  LONG_POLL_SECONDS,
+  NAMESPACE,
+  REGISTRY_AUTH_STATIC_CREDS,
+  RESULT,
+  STREAM_PAUSE_MS,
+} from "./wire.ts";
 
 /** How many broken streams in a row are survived; one that brought something starts the count again. */
 const MAX_STREAM_ERRORS = 4;
@@ -20,6 +27,8 @@ export interface ImageOptions {
   /** Registry reference, for example `docker.io/svdc1/mirumoji-modal-gpu:3.2.0`. */
   readonly image: string;
   readonly builderVersion: string;
+  /** Secret with the user name and password of a private registry. */
+  readonly registrySecretId?: string | undefined;
   /** Lines of the build, as they come. */
   readonly onLog?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -38,13 +47,20 @@ export async function ensureImage(
   session: ModalSession,
   options: ImageOptions,
 ): Promise<{ imageId: string }> {
-  const { appId, image, builderVersion, signal } = options;
+  const { appId, image, builderVersion, registrySecretId, signal } = options;
   const { imageId, result } = await unary(
     session,
     "imageGetOrCreate",
     {
       appId,
-      image: { dockerfileCommands: [`FROM ${image}`], gpuConfig: {}, imageRegistryConfig: {} },
+      image: {
+        dockerfileCommands: [`FROM ${image}`],
+        gpuConfig: {},
+        imageRegistryConfig:
+          registrySecretId === undefined
+            ? {}
+            : { registryAuthType: REGISTRY_AUTH_STATIC_CREDS, secretId: registrySecretId },
+      },
       namespace: NAMESPACE.workspace,
       builderVersion,
     },

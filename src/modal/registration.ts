@@ -3,11 +3,13 @@ import {
   createFunction,
   type FunctionHandle,
   type FunctionResources,
+  type FunctionSpec,
   precreateFunction,
 } from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import { ensureImage } from "./image.ts";
 import { createSourceMount, findClientMount, loadSources } from "./mounts.ts";
+import { findSecret } from "./secrets.ts";
 import type { ModalSession } from "./session.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 
@@ -15,6 +17,8 @@ import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 export interface RegistrationOptions extends FunctionResources {
   /** Registry reference of the container image. */
   readonly image: string;
+  /** Name of the secret with the user name and password of the image's private registry. */
+  readonly registrySecret?: string;
   readonly handler: Handler;
   /** @defaultValue `mirumoji-gpu` */
   readonly appName?: string;
@@ -36,28 +40,41 @@ export interface RegisteredFunctions {
 export const DEFAULT_APP_NAME = "mirumoji-gpu";
 
 /**
- * Registers the two functions in an app that exists. Publishing them is the caller's next step.
+ * Registers the two functions in an app that exists, over the ones of the same names that it may have.
+ * Publishing them is the caller's next step.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
 export async function registerFunctions(
   session: ModalSession,
-  options: RegistrationOptions & { readonly appId: string; readonly signal?: AbortSignal },
+  options: RegistrationOptions & {
+    readonly appId: string;
+    /** IDs of functions that the app has, by tag. */
+    readonly existing?: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<RegisteredFunctions> {
-  const { appId, handler, signal, appName = DEFAULT_APP_NAME } = options;
+  const { appId, handler, signal, appName = DEFAULT_APP_NAME, existing = {} } = options;
   const sources = await loadSources(handler.sources);
+  const reserve = async (spec: FunctionSpec) =>
+    await precreateFunction(session, { appId, spec, existingFunctionId: existing[spec.tag], signal });
   const reserved = {
-    transcribe: await precreateFunction(session, { appId, spec: handler.transcribe, signal }),
-    convert: await precreateFunction(session, { appId, spec: handler.convert, signal }),
+    transcribe: await reserve(handler.transcribe),
+    convert: await reserve(handler.convert),
   };
   const clientMount = await findClientMount(session, {
     version: options.clientMountVersion ?? CLIENT_MOUNT_VERSION,
     signal,
   });
+  const registrySecretId =
+    options.registrySecret === undefined
+      ? undefined
+      : (await findSecret(session, { name: options.registrySecret, signal })).secretId;
   const { imageId } = await ensureImage(session, {
     appId,
     image: options.image,
     builderVersion: options.builderVersion ?? IMAGE_BUILDER_VERSION,
+    registrySecretId,
     onLog: options.onLog,
     signal,
   });
@@ -81,16 +98,27 @@ export async function registerFunctions(
   };
 }
 
-/** Equal for equal settings and handler bytes: whether an app that somebody else made can be shared. */
-export async function fingerprintOf(options: RegistrationOptions): Promise<string> {
+/**
+ * Equal for equal settings, handler bytes and places: whether an app that somebody else made can be shared,
+ * and whether one that is deployed is out of date.
+ */
+export async function fingerprintOf(
+  options: RegistrationOptions,
+  place: { readonly environment?: string; readonly deployed?: boolean } = {},
+): Promise<string> {
   const sources = await loadSources(options.handler.sources);
   const decisive = {
+    environment: place.environment ?? "",
+    deployed: place.deployed ?? false,
     image: options.image,
+    registrySecret: options.registrySecret,
     gpu: options.gpu,
     timeoutSeconds: options.timeoutSeconds,
+    startupTimeoutSeconds: options.startupTimeoutSeconds,
     scaledownWindowSeconds: options.scaledownWindowSeconds,
     minContainers: options.minContainers,
     maxContainers: options.maxContainers,
+    regions: options.regions,
     appName: options.appName ?? DEFAULT_APP_NAME,
     builderVersion: options.builderVersion ?? IMAGE_BUILDER_VERSION,
     clientMountVersion: options.clientMountVersion ?? CLIENT_MOUNT_VERSION,

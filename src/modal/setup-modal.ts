@@ -1,6 +1,7 @@
-import { type MirumojiError, toMirumojiError } from "../job/errors.ts";
+import type { MirumojiError } from "../job/errors.ts";
 import type { AppShare, SharedApp } from "../steps/ports.ts";
-import { createApp, disconnectApp, heartbeatApp, keepAppAlive, publishApp } from "./app.ts";
+import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
+import { isAlive, unfinishedApp } from "./known-app.ts";
 import {
   DEFAULT_APP_NAME,
   fingerprintOf,
@@ -45,7 +46,7 @@ interface LiveApp {
  */
 export async function setupModal(session: ModalSession, options: SetupOptions): Promise<ModalRuntime> {
   const { share = unshared() } = options;
-  const fingerprint = await fingerprintOf(options);
+  const fingerprint = await fingerprintOf(options, { environment: session.environment });
   const join = async () => await joinApp(session, share, fingerprint, options);
   const { app, heartbeat } =
     (await join()) ??
@@ -89,7 +90,7 @@ async function registerApp(
   const { appName = DEFAULT_APP_NAME, signal } = options;
   const appId =
     (await unfinishedApp(session, share, fingerprint, signal)) ??
-    (await createApp(session, { appName, signal })).appId;
+    (await createApp(session, { appName, state: "ephemeral", signal })).appId;
   // Written down before anything is registered in it, so that a crash here leaves no second app.
   await share.write({ appId, fingerprint, functions: null });
   await share.join(appId);
@@ -106,32 +107,6 @@ async function registerApp(
     // Not with the caller's signal: it may be the reason that we are here.
     await disconnectApp(session, { appId, failure }).catch(() => {});
     throw failure;
-  }
-}
-
-/** The app of a worker that died while it registered. */
-async function unfinishedApp(
-  session: ModalSession,
-  share: AppShare,
-  fingerprint: string,
-  signal: AbortSignal | undefined,
-): Promise<string | null> {
-  const known = await share.read();
-  if (known === null || known.functions !== null || known.fingerprint !== fingerprint) return null;
-  return (await isAlive(session, known.appId, signal)) ? known.appId : null;
-}
-
-async function isAlive(
-  session: ModalSession,
-  appId: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  try {
-    await heartbeatApp(session, { appId, signal });
-    return true;
-  } catch (error) {
-    if (toMirumojiError(error).code === "APP_LOST") return false;
-    throw error;
   }
 }
 

@@ -3,7 +3,7 @@
  * wire format and cannot change (`modal-wire` appendix B).
  */
 
-export const APP_STATE_EPHEMERAL = 1;
+export const APP_STATE = { ephemeral: 1, deployed: 3, stopped: 5, initializing: 6 } as const;
 
 export const APP_DISCONNECT_REASON = { completed: 3, registrationFailed: 4 } as const;
 
@@ -12,6 +12,9 @@ export const OBJECT_CREATION = { anonymousOwnedByApp: 4, ephemeral: 5 } as const
 export const NAMESPACE = { workspace: 1, global: 3 } as const;
 
 export const VOLUME_VERSION_2 = 2;
+
+/** `RegistryAuthType`: a secret with `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`. */
+export const REGISTRY_AUTH_STATIC_CREDS = 4;
 
 export const DATA_FORMAT = { pickle: 1, cbor: 4 } as const;
 

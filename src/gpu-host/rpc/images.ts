@@ -4,19 +4,18 @@ import { notFound, notServed } from "../failures.ts";
 import type { Services } from "../services.ts";
 import type { ImageRecord } from "../store/records.ts";
 import type { Handlers } from "../wire.ts";
+import { requireSecret } from "./secrets.ts";
 import { IMAGE_BUILDER_VERSION } from "./session.ts";
 
 /** Images are accepted and remembered, not built: functions run in this machine's own environment. */
-export function imageRpcs({
-  state,
-  apps,
-  faults,
-  now,
-}: Services): Handlers<"imageGetOrCreate" | "imageJoinStreaming"> {
+export function imageRpcs(services: Services): Handlers<"imageGetOrCreate" | "imageJoinStreaming"> {
+  const { state, apps, faults, now } = services;
   return {
     async imageGetOrCreate({ image, appId, forceBuild, builderVersion }) {
       apps.running(appId);
       const from = registryImage(image?.dockerfileCommands ?? [], image?.baseImages.length ?? 0);
+      const secretId = image?.imageRegistryConfig?.secretId ?? "";
+      if (secretId !== "") requireSecret(services, secretId);
       const version = builderVersion === "" ? IMAGE_BUILDER_VERSION : builderVersion;
       const id = `im-${createHash("sha256")
         .update(JSON.stringify([from, version]))

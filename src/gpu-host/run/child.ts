@@ -40,9 +40,12 @@ interface ChildHandlers {
   readonly onEnd: (end: ChildEnd) => void;
 }
 
-/** What a function may see of our environment: what programs and GPU libraries need, and no secret. */
+/**
+ * What a function may see of our environment: what programs and GPU libraries need, and no secret. What an
+ * image would have inside is found over `PYTHONPATH` here.
+ */
 const PASSED_ON =
-  /^(PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|CUDA_.*|NVIDIA_.*|HF_HOME|XDG_CACHE_HOME|MIRUMOJI_.*)$/;
+  /^(PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|CUDA_.*|NVIDIA_.*|PYTHONPATH|HF_HOME|XDG_CACHE_HOME|MIRUMOJI_.*)$/;
 const SECRET = /TOKEN|SECRET|PASSWORD|_KEY/;
 
 export function runEnvironment(paths: { volumesPath: string; workDir: string }): NodeJS.ProcessEnv {
