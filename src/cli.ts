@@ -1,11 +1,14 @@
 import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { addCancel } from "./cli/cancel.ts";
 import { addDemo } from "./cli/demo.ts";
 import { addDev } from "./cli/dev.ts";
 import { addDoctor } from "./cli/doctor.ts";
 import { addGpuHost } from "./cli/gpu-host.ts";
 import { addList } from "./cli/list.ts";
+import { addReap } from "./cli/reap.ts";
+import { addRetry } from "./cli/retry.ts";
 import { addStatus } from "./cli/status.ts";
 import { addSubmit } from "./cli/submit.ts";
 import { addWorker } from "./cli/worker.ts";
@@ -19,7 +22,19 @@ const program = new Command("mirumoji-worker")
   .version(manifest.version)
   .showHelpAfterError();
 
-for (const add of [addDemo, addDev, addWorker, addGpuHost, addSubmit, addStatus, addList, addDoctor])
+for (const add of [
+  addDemo,
+  addDev,
+  addWorker,
+  addGpuHost,
+  addSubmit,
+  addStatus,
+  addList,
+  addDoctor,
+  addCancel,
+  addRetry,
+  addReap,
+])
   add(program);
 
 await program.parseAsync();

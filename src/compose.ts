@@ -11,12 +11,14 @@ import { sayHello } from "./modal/hello.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
 import { modalVolumes } from "./modal/volumes.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
+import { findLeftovers, type Leftover, reap } from "./pool/reaper.ts";
 import { startWorkerPool } from "./pool/worker-pool.ts";
 import { connectRedis, ensureRedis, type RedisConnection } from "./queue/connection.ts";
 import { createAppShare } from "./queue/app-share.ts";
 import { queueDepths } from "./queue/depth.ts";
 import { createJobStore, type JobStore } from "./queue/job-store.ts";
-import { openLedger } from "./queue/ledger.ts";
+import { createLeadership } from "./queue/leadership.ts";
+import { type Ledger, openLedger } from "./queue/ledger.ts";
 import { closeQueues, openQueues, type Queues } from "./queue/queues.ts";
 import { createEventBus } from "./telemetry/event-bus.ts";
 import { logSubscriber } from "./telemetry/log-subscriber.ts";
@@ -30,6 +32,7 @@ const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", impor
 export interface Producer extends AsyncDisposable {
   readonly queues: Queues;
   readonly store: JobStore;
+  readonly ledger: Ledger;
 }
 
 /** @throws MirumojiError `REDIS_UNAVAILABLE` */
@@ -48,7 +51,8 @@ export async function openProducer(
   const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
   return {
     queues,
-    store: createJobStore(queues),
+    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
     [Symbol.asyncDispose]: async () => {
       await closeQueues(queues);
       redis.disconnect();
@@ -110,11 +114,18 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     redis,
     prefix,
     queues,
-    ledger: openLedger(redis, prefix),
+    ledger: openLedger(redis, queues, prefix),
     concurrency: {
       transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
       convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
     },
+    leadership: createLeadership(redis, prefix, "caretaker"),
+    heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
+    onReaped: ({ volume, reason, problem }) =>
+      logger.warn(
+        { volumeId: volume.volumeId, jobId: volume.jobId, callId: volume.callId, reason },
+        problem === null ? "removed a leftover volume" : `a leftover volume stays: ${problem}`,
+      ),
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
       volumes: modalVolumes(session),
@@ -135,7 +146,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   metrics.collectDepth(async () => await queueDepths(queues));
   return {
     queues,
-    store: createJobStore(queues),
+    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
     metrics,
     health: {
       redis: async () => ((await redis.ping()) === "PONG" ? null : "gave a wrong answer"),
@@ -153,6 +164,32 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       session.close();
     },
   };
+}
+
+/**
+ * Finds what nobody owns any more, and removes it unless it is a dry run.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
+ */
+export async function reapLeftovers(
+  environment: Environment,
+  options: { dryRun: boolean },
+): Promise<Leftover[]> {
+  const session = openSession(environment, {});
+  await using producer = await openProducer(environment);
+  try {
+    const leftovers = await findLeftovers(producer.ledger);
+    if (options.dryRun) return leftovers;
+    const tools = {
+      ledger: producer.ledger,
+      volumes: modalVolumes(session),
+      calls: modalCalls(session),
+      signal: new AbortController().signal,
+    };
+    return await reap(tools, leftovers);
+  } finally {
+    session.close();
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Queues } from "../queue/queues.ts";
 import { runJob, type RunnerTools } from "../runner/run-job.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
-import { startKeeper } from "./keeper.ts";
+import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 
 /**
  * A dead worker's job is taken over when its lease has run out and two sweeps have seen it:
@@ -15,7 +15,7 @@ import { startKeeper } from "./keeper.ts";
 const LEASE_MS = 15_000;
 const STALLED_INTERVAL_MS = 5000;
 
-export interface WorkerPoolOptions {
+export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" | "heartbeatMs" | "onReaped"> {
   readonly redis: RedisConnection;
   readonly prefix: string;
   readonly queues: Queues;
@@ -54,18 +54,13 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     consumers,
     onError: options.onError,
   });
-  const keeper = startKeeper({
-    ledger: options.ledger,
-    volumes: tools.volumes,
-    apps: tools.apps,
-    onError: options.onError,
-  });
+  const caretaker = startCaretaker({ ...options, ...tools });
   return {
     activeCount: () => everyone.reduce((sum, consumer) => sum + consumer.activeIds().length, 0),
     async stop() {
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();
-      await keeper.stop();
+      await caretaker.stop();
     },
   };
 }

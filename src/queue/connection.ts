@@ -10,6 +10,7 @@ declare module "ioredis" {
     mirumojiCommit(...keysAndArgs: string[]): Result<number, Context>;
     mirumojiSettle(...keysAndArgs: string[]): Result<number, Context>;
     mirumojiCancel(...keysAndArgs: string[]): Result<string, Context>;
+    mirumojiRetry(...keysAndArgs: string[]): Result<string, Context>;
   }
 }
 
@@ -29,6 +30,7 @@ export function connectRedis(url: string, options: { failFast?: boolean } = {}):
   redis.defineCommand("mirumojiCommit", { numberOfKeys: 6, lua: script("commit") });
   redis.defineCommand("mirumojiSettle", { numberOfKeys: 5, lua: script("settle") });
   redis.defineCommand("mirumojiCancel", { numberOfKeys: 9, lua: script("cancel") });
+  redis.defineCommand("mirumojiRetry", { numberOfKeys: 3, lua: script("retry") });
   return redis;
 }
 

@@ -1,21 +1,30 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType, type RequestOptions } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { parseRequest } from "../job/parse-request.ts";
 import { planOutputs } from "../job/paths.ts";
 import { isFinal, type JobView } from "../job/summary.ts";
+import { requestCancel } from "./cancellation.ts";
+import { jobKeys } from "./keys.ts";
 import { viewOf } from "./job-view.ts";
 import type { Queues } from "./queues.ts";
+import { addJob } from "./submit.ts";
 
 /** The jobs in Redis, as producers and operators see them. */
 export interface JobStore {
   /**
-   * Puts a job into its queue.
+   * Puts a job into its queue. With an `idempotencyKey` the same request gives the same job, as long as that
+   * one is kept (completed jobs 7 days, failed ones 30).
    *
-   * @throws MirumojiError the same codes as `parseRequest`; nothing is queued then
+   * @throws MirumojiError the same codes as `parseRequest`, and `IDEMPOTENCY_CONFLICT` when the key belongs to
+   * another request; nothing is queued then
    */
-  submit<T extends JobType>(type: T, options: RequestOptions[T]): Promise<{ id: string; type: T }>;
+  submit<T extends JobType>(
+    type: T,
+    options: RequestOptions[T],
+    extra?: { idempotencyKey?: string },
+  ): Promise<{ id: string; type: T }>;
   /** @throws MirumojiError `JOB_NOT_FOUND` */
   get(id: string): Promise<JobView>;
   /** The newest jobs of both types, newest first. */
@@ -29,12 +38,26 @@ export interface JobStore {
     id: string,
     options?: { pollMs?: number; signal?: AbortSignal; onChange?: (job: JobView) => void },
   ): Promise<JobView>;
+  /**
+   * Asks for a job to stop, from any process. It ends as `cancelled`: at once when nobody worked on it yet,
+   * else as soon as its call is stopped and its volume deleted. Cancelling twice, or a finished job, is
+   * harmless: `accepted` is false only when the job was over already.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`
+   */
+  cancel(id: string): Promise<{ id: string; accepted: boolean }>;
+  /**
+   * Gives a failed or cancelled job another life, from its checkpoint where there is one, else from the start.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_RETRYABLE`
+   */
+  retry(id: string): Promise<void>;
 }
 
 const DEFAULT_POLL_MS = 500;
 const EVERY_STATE = ["active", "wait", "delayed", "prioritized", "completed", "failed"] as const;
 
-export function createJobStore(queues: Queues): JobStore {
+export function createJobStore(redis: Redis, queues: Queues, prefix: string): JobStore {
   const find = async (id: string): Promise<JobView | null> => {
     const found = await Promise.all(
       JOB_TYPES.map(async (type) => {
@@ -48,20 +71,15 @@ export function createJobStore(queues: Queues): JobStore {
   };
   const get = async (id: string): Promise<JobView> => {
     const view = await find(id);
-    if (view !== null) return view;
-    throw new MirumojiError(
-      "JOB_NOT_FOUND",
-      `there is no job ${JSON.stringify(id)}; \`list\` shows the ones there are`,
-    );
+    if (view === null) throw notFound(id);
+    return view;
   };
   return {
     get,
-    async submit(type, options) {
+    async submit(type, options, { idempotencyKey } = {}) {
       const request = parseRequest(type, { v: 1, ...options });
       planOutputs(request);
-      const id = randomUUID();
-      await queues[type].add(type, request.request, { jobId: id });
-      return { id, type };
+      return { id: await addJob(queues, request, idempotencyKey), type };
     },
     async list({ limit }) {
       const views = await Promise.all(
@@ -89,5 +107,36 @@ export function createJobStore(queues: Queues): JobStore {
         await sleep(pollMs, undefined, signal === undefined ? {} : { signal });
       }
     },
+    async cancel(id) {
+      for (const type of JOB_TYPES) {
+        const answer = await requestCancel(redis, queues[type], { prefix, jobId: id, now: Date.now() });
+        if (answer !== "missing") return { id, accepted: answer !== "finished" };
+      }
+      throw notFound(id);
+    },
+    async retry(id) {
+      for (const type of JOB_TYPES) {
+        const keys = jobKeys(prefix, type, id);
+        const answer = await redis.mirumojiRetry(keys.job, keys.checkpoint, queues[type].toKey("failed"), id);
+        if (answer === "missing") continue;
+        if (answer === "wrong") {
+          throw new MirumojiError(
+            "JOB_NOT_RETRYABLE",
+            `job ${id} did not fail; only failed and cancelled jobs are retried`,
+          );
+        }
+        const job = await queues[type].getJob(id);
+        await job?.retry("failed");
+        return;
+      }
+      throw notFound(id);
+    },
   };
+}
+
+function notFound(id: string): MirumojiError {
+  return new MirumojiError(
+    "JOB_NOT_FOUND",
+    `there is no job ${JSON.stringify(id)}; \`list\` shows the ones there are`,
+  );
 }

@@ -1,7 +1,11 @@
+import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { ledgerKey } from "./keys.ts";
+import { decodeCheckpoint } from "../job/checkpoint.ts";
+import { isJobType } from "../job/parse-request.ts";
+import { jobKeys, ledgerKey } from "./keys.ts";
 import type { LedgerEntry } from "./lease.ts";
+import type { Queues } from "./queues.ts";
 
 const entrySchema = z.object({
   queue: z.string(),
@@ -11,12 +15,20 @@ const entrySchema = z.object({
   appId: z.string().nullable(),
 });
 
+export type LiveVolume = LedgerEntry & { readonly volumeId: string };
+
+/** Whether a volume of the ledger is still its job's: `null`, or why it is a leftover. */
+export type LeftoverReason = "job finished" | "job is gone" | "job uses another volume";
+
 /** The record of every live volume, so that any process can keep it alive or remove it. */
 export interface Ledger {
-  list(): Promise<(LedgerEntry & { volumeId: string })[]>;
+  list(): Promise<LiveVolume[]>;
+  leftoverReason(volume: LiveVolume): Promise<LeftoverReason | null>;
+  /** Takes a volume that is deleted out of the books, with the checkpoint of a job that is over. */
+  strike(volume: LiveVolume, reason: LeftoverReason): Promise<void>;
 }
 
-export function openLedger(redis: Redis, prefix: string): Ledger {
+export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger {
   return {
     async list() {
       const entries = await redis.hgetall(ledgerKey(prefix));
@@ -24,6 +36,24 @@ export function openLedger(redis: Redis, prefix: string): Ledger {
         const entry = entrySchema.safeParse(JSON.parse(text));
         return entry.success ? [{ volumeId, ...entry.data }] : [];
       });
+    },
+    async leftoverReason(volume) {
+      const queue: Queue | undefined = isJobType(volume.queue) ? queues[volume.queue] : undefined;
+      const state = await queue?.getJobState(volume.jobId);
+      if (state === undefined || state === "unknown") return "job is gone";
+      if (state === "completed" || state === "failed") return "job finished";
+      const record = await redis.hget(jobKeys(prefix, volume.queue, volume.jobId).checkpoint, "record");
+      // The ledger and the checkpoint are written in one go, so a live job's volume is in both.
+      if (record === null || decodeCheckpoint(record).facts.volumeId !== volume.volumeId) {
+        return "job uses another volume";
+      }
+      return null;
+    },
+    async strike(volume, reason) {
+      await redis.hdel(ledgerKey(prefix), volume.volumeId);
+      if (reason !== "job uses another volume") {
+        await redis.del(jobKeys(prefix, volume.queue, volume.jobId).checkpoint);
+      }
     },
   };
 }

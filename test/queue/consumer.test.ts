@@ -38,7 +38,7 @@ describe("a job that cannot even be read", () => {
       onError: (error) => errors.push(error),
       handle: async (delivery) => await runJob(delivery, instantTools()),
     });
-    const store = createJobStore(queues);
+    const store = createJobStore(redis, queues, prefix);
     const view = async () => await store.get(id).catch(() => null);
     await expect.poll(async () => (await view())?.status, { timeout: 15_000 }).toBe("failed");
     expect((await view())?.error?.code).toBe("REQUEST_INVALID");

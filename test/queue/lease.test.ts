@@ -6,6 +6,7 @@ import { connectRedis } from "../../src/queue/connection.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
 import { createLease } from "../../src/queue/lease.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
+import { openQueues } from "../../src/queue/queues.ts";
 import { randomPrefix, testRedis } from "../helpers/redis.ts";
 
 let server: Awaited<ReturnType<typeof testRedis>>;
@@ -27,7 +28,7 @@ async function setup() {
   const leaseOf = (token: string) => createLease(redis, { prefix, queue: "transcribe", jobId: "j1", token });
   await redis.hset(keys.job, "name", "transcribe");
   await redis.set(keys.lock, "mine");
-  return { prefix, keys, leaseOf, ledger: openLedger(redis, prefix) };
+  return { prefix, keys, leaseOf, ledger: openLedger(redis, openQueues(redis, prefix), prefix) };
 }
 
 describe("commit", () => {

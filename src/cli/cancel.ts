@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import { openProducer } from "../compose.ts";
+import { clientEnvironment } from "./dev-session.ts";
+import { describeJob } from "./job-text.ts";
+import { guarded, note, print, printJson } from "./output.ts";
+
+interface CancelOptions {
+  json?: boolean;
+  wait?: boolean;
+}
+
+export function addCancel(program: Command): void {
+  program
+    .command("cancel")
+    .description("stop a job: its GPU call is cancelled and its volume deleted")
+    .argument("<id>", "job ID")
+    .option("-w, --wait", "wait until it is over")
+    .option("--json", "one JSON document on stdout")
+    .action(
+      guarded(
+        (_id: string, { json }: CancelOptions) => json === true,
+        async (id: string, { json, wait }: CancelOptions) => {
+          await using producer = await openProducer(clientEnvironment().environment);
+          const { accepted } = await producer.store.cancel(id);
+          const job =
+            wait === true ? await producer.store.wait(id, { pollMs: 100 }) : await producer.store.get(id);
+          if (json === true) printJson({ accepted, job });
+          else {
+            note(accepted ? "asked to stop" : "the job was over already; nothing changed");
+            print(describeJob(job));
+          }
+        },
+      ),
+    );
+}

@@ -1,0 +1,60 @@
+import type { Leadership } from "../queue/leadership.ts";
+import type { Apps } from "../steps/ports.ts";
+import { keepAlive } from "./keeper.ts";
+import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.ts";
+
+/** Apps are beaten this often by Modal's own clients; the grace of a missed beat is not documented. */
+const ROUND_MS = 15_000;
+
+export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
+  readonly leadership: Leadership;
+  readonly apps: Apps;
+  /** How often volumes are kept alive. */
+  readonly heartbeatMs: number;
+  readonly now: () => number;
+  readonly onReaped: (leftover: Leftover) => void;
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+/**
+ * What one worker of the pool does for all: keeps alive what live jobs need, removes what nobody owns any
+ * more. When the leader dies, another one takes over within its term.
+ */
+export function startCaretaker(options: CaretakerOptions): { stop: () => Promise<void> } {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let volumesBeatenAt = 0;
+  let suspects: ReadonlySet<string> = new Set();
+  let current: Promise<void> = Promise.resolve();
+  const round = async () => {
+    if (signal.aborted || !(await options.leadership.hold())) return;
+    const isVolumeBeat = options.now() - volumesBeatenAt >= options.heartbeatMs;
+    if (isVolumeBeat) volumesBeatenAt = options.now();
+    const leftovers = await findLeftovers(options.ledger);
+    // Seen twice: a job that just ended clears its own books in a moment.
+    const due = leftovers.filter(({ volume }) => suspects.has(volume.volumeId));
+    suspects = new Set(leftovers.map(({ volume }) => volume.volumeId));
+    for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
+    await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
+  };
+  const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
+  const next = () => {
+    current = round().catch((error: unknown) => {
+      if (!signal.aborted) options.onError(error, "caretaker");
+    });
+  };
+  // A pool that was down for a while has volumes that cannot wait for the first round.
+  next();
+  const timer = setInterval(() => {
+    // A slow round is not overtaken by the next one.
+    void current.then(next);
+  }, roundMs);
+  return {
+    async stop() {
+      clearInterval(timer);
+      stopping.abort();
+      await current;
+      await options.leadership.resign();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+import { toMirumojiError } from "../job/errors.ts";
+import type { Ledger, LeftoverReason, LiveVolume } from "../queue/ledger.ts";
+import type { Calls, Volumes } from "../steps/ports.ts";
+
+/** A volume that nobody owns any more. */
+export interface Leftover {
+  readonly volume: LiveVolume;
+  readonly reason: LeftoverReason;
+  /** What went wrong when it was to be removed, or null; the next round tries again. */
+  readonly problem: string | null;
+}
+
+export interface ReaperTools {
+  readonly ledger: Ledger;
+  readonly volumes: Volumes;
+  readonly calls: Calls;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Removes leftovers: each volume is deleted and its call cancelled. Harmless next to other reapers: every
+ * action may be repeated.
+ */
+export async function reap(tools: ReaperTools, leftovers: readonly Leftover[]): Promise<Leftover[]> {
+  const reaped: Leftover[] = [];
+  for (const leftover of leftovers) {
+    reaped.push({ ...leftover, problem: await remove(leftover.volume, leftover.reason, tools) });
+  }
+  return reaped;
+}
+
+/** The volumes of the ledger that are nobody's. A job that ended this moment may still clear its own books. */
+export async function findLeftovers(ledger: Ledger): Promise<Leftover[]> {
+  const leftovers: Leftover[] = [];
+  for (const volume of await ledger.list()) {
+    const reason = await ledger.leftoverReason(volume);
+    if (reason !== null) leftovers.push({ volume, reason, problem: null });
+  }
+  return leftovers;
+}
+
+async function remove(
+  volume: LiveVolume,
+  reason: LeftoverReason,
+  tools: ReaperTools,
+): Promise<string | null> {
+  const { signal } = tools;
+  try {
+    if (volume.callId !== null) {
+      await tools.calls.cancel({ callId: volume.callId, terminateContainers: true, signal });
+    }
+    await tools.volumes.delete({ volumeId: volume.volumeId, signal });
+    await tools.ledger.strike(volume, reason);
+    return null;
+  } catch (error) {
+    const { code, message } = toMirumojiError(error);
+    return `${code}: ${message}`;
+  }
+}
