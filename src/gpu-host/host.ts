@@ -77,6 +77,7 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
     appTtlMs,
     maxConcurrentCalls: options.maxConcurrentCalls ?? 2,
     python: options.python ?? "python3",
+    secrets: options.secrets ?? {},
     now,
     log,
     httpUrl: (context) => `http://${reachableHost(host, context)}:${httpPort}`,

@@ -1,0 +1,58 @@
+import type { CallContext } from "nice-grpc";
+import { Faults } from "./faults.ts";
+import type { Log } from "./log.ts";
+import { Calls } from "./run/calls.ts";
+import { Logs } from "./run/logs.ts";
+import { Runner } from "./run/runner.ts";
+import type { Services } from "./services.ts";
+import { Signer } from "./signer.ts";
+import { Apps } from "./store/apps.ts";
+import { Blobs } from "./store/blobs.ts";
+import { Contents } from "./store/contents.ts";
+import type { State } from "./store/state.ts";
+import { Uploads } from "./store/uploads.ts";
+import { Volumes } from "./store/volumes.ts";
+
+/** Wires the parts of a host around its state. Nothing runs yet. */
+export function assembleServices(options: {
+  state: State;
+  volumeTtlMs: number;
+  appTtlMs: number;
+  maxConcurrentCalls: number;
+  python: string;
+  secrets: Services["secrets"];
+  now: () => number;
+  log: Log;
+  httpUrl: (context: CallContext) => string;
+}): Services {
+  const { state, now, log, python, maxConcurrentCalls, httpUrl } = options;
+  const calls = new Calls(state, now);
+  const logs = new Logs(now);
+  const blobs = new Blobs(state.paths.blobs);
+  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
+  return {
+    state,
+    apps: new Apps({
+      state,
+      ttlMs: options.appTtlMs,
+      now,
+      onStop: (app) => {
+        for (const call of calls.unfinishedOf(app.id)) runner.cancel(call, { atOnce: false });
+        logs.wake(app.id);
+      },
+    }),
+    volumes: new Volumes({ state, ttlMs: options.volumeTtlMs, now, log }),
+    uploads: new Uploads(state.paths.volumes),
+    contents: new Contents(state.paths.contents),
+    blobs,
+    calls,
+    runner,
+    logs,
+    signer: new Signer(state.key, now),
+    faults: new Faults(),
+    log,
+    now,
+    secrets: options.secrets,
+    httpUrl,
+  };
+}
