@@ -25,7 +25,7 @@ type MissingBlock = ResponseOf<"volumePutFiles2">["missingBlocks"][number];
  * answers. When URLs expire on the way, another round brings new ones. Safe to repeat: blocks that are
  * there already are not sent again.
  *
- * @throws MirumojiError `VOLUME_LOST`, `INPUT_*`, `TRANSFER_FAILED`, `MODAL_*`
+ * @throws MirumojiError `VOLUME_LOST`, `FILE_EXISTS`, `INPUT_*`, `TRANSFER_FAILED`, `MODAL_*`
  */
 export async function uploadFile(
   session: ModalSession,
@@ -33,6 +33,8 @@ export async function uploadFile(
     readonly volumeId: string;
     readonly remotePath: string;
     readonly localPath: string;
+    /** False refuses to replace a file that is there, with `FILE_EXISTS`. True when left out. */
+    readonly overwrite?: boolean;
     readonly signal: AbortSignal;
     readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
   },
@@ -68,11 +70,13 @@ async function storeBlocks(
   {
     volumeId,
     remotePath,
+    overwrite = true,
     signal,
     onProgress,
   }: {
     readonly volumeId: string;
     readonly remotePath: string;
+    readonly overwrite?: boolean;
     readonly signal: AbortSignal;
     readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
   },
@@ -106,8 +110,13 @@ async function storeBlocks(
             }),
           },
         ],
+        ...(overwrite ? {} : { disallowOverwriteExistingFiles: true }),
       },
-      { signal, timeoutMs: PUT_FILES_TIMEOUT_MS, codes: { NOT_FOUND: "VOLUME_LOST" } },
+      {
+        signal,
+        timeoutMs: PUT_FILES_TIMEOUT_MS,
+        codes: { NOT_FOUND: "VOLUME_LOST", ALREADY_EXISTS: "FILE_EXISTS" },
+      },
     );
     const missing = new Set(missingBlocks.map(({ blockIndex }) => blockIndex));
     for (const index of digests.keys()) if (!missing.has(index)) count(index);

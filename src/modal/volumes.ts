@@ -1,29 +1,14 @@
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { Volumes } from "../steps/ports.ts";
-import { backoffMs, orAborted, sleep } from "./abort.ts";
 import { downloadFile } from "./download.ts";
 import { statusOf } from "./grpc-errors.ts";
-import { serverStream, unary } from "./rpc.ts";
+import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
 import { uploadFile } from "./upload.ts";
-import { FILE_ENTRY, OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
+import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
+import { OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
 
 const VOLUME_GONE = { NOT_FOUND: "VOLUME_LOST" } as const;
-
-/**
- * When an uploaded file is looked for. Version 2 volumes were seen to take a while until a file that
- * was put is listed (`modal-wire` 4.2).
- */
-const VISIBLE_AFTER_MS = [0, 2_000, 10_000, 30_000];
-const LIST_TRIES = 3;
-
-/** An entry of a volume. */
-export interface VolumeEntry {
-  /** Relative to the volume's root, without a leading slash. */
-  readonly path: string;
-  readonly kind: "file" | "directory" | "other";
-  readonly sizeBytes: number;
-}
 
 /** `Volumes`, and the two things that only tools and tests need. */
 export interface ModalVolumes extends Volumes {
@@ -44,7 +29,7 @@ export function modalVolumes(session: ModalSession): ModalVolumes {
   return {
     heartbeat,
     delete: async ({ volumeId, signal }) => await remove(volumeId, signal),
-    list: async (options) => await list(session, options),
+    list: async (options) => await listVolume(session, options),
 
     create: async ({ signal }) => {
       const { volumeId, version, metadata } = await unary(
@@ -69,7 +54,14 @@ export function modalVolumes(session: ModalSession): ModalVolumes {
 
     putFile: async (options) => {
       const sent = await uploadFile(session, options);
-      await assertVisible(session, options, sent.sizeBytes, heartbeat);
+      const { volumeId, signal } = options;
+      const list = async (path: string) => await listVolume(session, { volumeId, path, signal });
+      await assertListed(list, {
+        ...options,
+        sizeBytes: sent.sizeBytes,
+        // Only a heartbeat can tell a volume that is gone from a file that is not there yet.
+        onMissing: async () => await heartbeat({ volumeId, signal }),
+      });
       return sent;
     },
 
@@ -98,80 +90,6 @@ export function modalVolumes(session: ModalSession): ModalVolumes {
       await unlessGone(removal);
     },
   };
-}
-
-async function assertVisible(
-  session: ModalSession,
-  {
-    volumeId,
-    remotePath,
-    signal,
-  }: { readonly volumeId: string; readonly remotePath: string; readonly signal: AbortSignal },
-  sizeBytes: number,
-  heartbeat: ModalVolumes["heartbeat"],
-): Promise<void> {
-  let seen = "is not listed";
-  for (const delayMs of VISIBLE_AFTER_MS) {
-    await sleep(delayMs, signal);
-    try {
-      const entries = await list(session, { volumeId, path: remotePath, signal });
-      const entry = entries.find(({ path }) => path === normalized(remotePath));
-      if (entry?.sizeBytes === sizeBytes) return;
-      seen = entry === undefined ? "is not listed" : `is listed with ${entry.sizeBytes} bytes`;
-    } catch (thrown) {
-      if (toMirumojiError(thrown).code !== "VOLUME_LOST") throw thrown;
-      await heartbeat({ volumeId, signal });
-    }
-  }
-  throw new MirumojiError(
-    "TRANSFER_FAILED",
-    `${remotePath}: ${sizeBytes} bytes were sent, but it ${seen} in volume ${volumeId}; it is tried again`,
-  );
-}
-
-/** The SDK does not retry streams, and a list cannot be resumed: it starts again. */
-async function list(
-  session: ModalSession,
-  { volumeId, path, signal }: { volumeId: string; path: string; signal?: AbortSignal },
-): Promise<VolumeEntry[]> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await orAborted(listOnce(session, volumeId, path, signal), signal);
-    } catch (thrown) {
-      if (toMirumojiError(thrown).code !== "MODAL_UNAVAILABLE" || tries >= LIST_TRIES) throw thrown;
-      await sleep(backoffMs(tries, 500, 5_000), signal);
-    }
-  }
-}
-
-async function listOnce(
-  session: ModalSession,
-  volumeId: string,
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<VolumeEntry[]> {
-  const found: VolumeEntry[] = [];
-  const pages = serverStream(
-    session,
-    "volumeListFiles2",
-    { volumeId, path, recursive: true },
-    { signal, codes: VOLUME_GONE },
-  );
-  for await (const { entries } of pages) {
-    for (const entry of entries) {
-      const type: number = entry.type;
-      found.push({
-        path: normalized(entry.path),
-        kind: type === FILE_ENTRY.file ? "file" : type === FILE_ENTRY.directory ? "directory" : "other",
-        sizeBytes: entry.size,
-      });
-    }
-  }
-  return found;
-}
-
-function normalized(path: string): string {
-  return path.replace(/^\/+/, "");
 }
 
 async function unlessGone(removal: Promise<unknown>): Promise<void> {
