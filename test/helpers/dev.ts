@@ -80,7 +80,7 @@ export function cleanEnvironment(changes: Record<string, string> = {}): NodeJS.P
 }
 
 /** Runs one of our commands to its end. */
-async function runCommand(
+export async function runCommand(
   args: readonly string[],
   options: { cwd: string; env?: Record<string, string> },
 ): Promise<CommandResult> {
