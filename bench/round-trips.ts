@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectRedis } from "../src/queue/connection.ts";
+import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
 import { startConsumer } from "../src/queue/consumer.ts";
 import { startEmbeddedRedis } from "../src/queue/embedded-redis.ts";
 import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
@@ -19,6 +19,9 @@ export interface RoundTrips {
   /** Per job; sent after the job is finished and not waited for. */
   readonly notWaitedFor: number;
   readonly byCommand: Record<string, number>;
+  /** Bytes per job that Redis took in and gave out. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
 
 /** Our scripts by the digest that `evalsha` names them with. */
@@ -47,6 +50,7 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
       counts.set(script, (counts.get(script) ?? 0) + 1);
       return send(command, stream) as never;
     };
+    const before = await traffic(redis);
     const tools = instantTools();
     let left = jobs;
     await new Promise<void>((resolve, reject) => {
@@ -69,6 +73,7 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
         },
       });
     });
+    const after = await traffic(redis);
     const perJob = [...counts]
       .map(([name, count]) => [name, count / jobs] as const)
       .filter(([, rate]) => rate >= 0.5);
@@ -79,6 +84,8 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
       waitedFor: round(total - settled),
       notWaitedFor: round(settled),
       byCommand: Object.fromEntries(perJob.map(([name, rate]) => [name, round(rate)])),
+      bytesIn: Math.round((after.bytesIn - before.bytesIn) / jobs),
+      bytesOut: Math.round((after.bytesOut - before.bytesOut) / jobs),
     };
   } finally {
     await closeQueues(queues);
@@ -86,6 +93,12 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function traffic(redis: RedisConnection): Promise<{ bytesIn: number; bytesOut: number }> {
+  const info = await redis.info("stats");
+  const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, "mu").exec(info)?.[1]);
+  return { bytesIn: field("total_net_input_bytes"), bytesOut: field("total_net_output_bytes") };
 }
 
 function round(value: number): number {
