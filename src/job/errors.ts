@@ -1,4 +1,5 @@
-import { type ErrorKind, ERRORS } from "./error-table.ts";
+import type { ErrorKind } from "./error-kinds.ts";
+import { ERRORS } from "./error-table.ts";
 
 export { type ErrorKind, ERRORS };
 

@@ -1,0 +1,28 @@
+/**
+ * What a failure means for the job:
+ * - `input`: the request or the media is wrong; fail at once, another try cannot help.
+ * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
+ * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
+ * - `quota`: we are going too fast; slow the queue down, no attempt spent.
+ * - `lost`: a remote resource vanished; go back to the state that can make it again.
+ * - `cancelled`: somebody asked for the job to stop.
+ * - `interrupted`: this worker stops or lost its lease; the job goes on elsewhere.
+ * - `defect`: something that cannot happen did; fail at once and tell the operator.
+ */
+export type ErrorKind =
+  | "input"
+  | "remote"
+  | "transient"
+  | "quota"
+  | "lost"
+  | "cancelled"
+  | "interrupted"
+  | "defect";
+
+export interface ErrorRow {
+  readonly kind: ErrorKind;
+  /** One sentence for `docs/errors.md`: what happened. */
+  readonly meaning: string;
+  /** One sentence for `docs/errors.md`: what the reader should do. */
+  readonly advice: string;
+}

@@ -1,0 +1,65 @@
+import type { ErrorRow } from "./error-kinds.ts";
+
+/** What happens to jobs and programs on our side. */
+export const WORKER_ERRORS = {
+  STEP_TIMED_OUT: {
+    kind: "transient",
+    meaning: "One try of a step took longer than its deadline.",
+    advice: "Check the network and the disk; it is tried again.",
+  },
+  QUEUE_WAIT_EXPIRED: {
+    kind: "remote",
+    meaning: "The job waited longer in the queue than it may, before any worker took it.",
+    advice: "Start more workers, or raise `MIRUMOJI_QUEUE_WAIT`; then `retry` it.",
+  },
+  JOB_DEADLINE_EXCEEDED: {
+    kind: "remote",
+    meaning: "The job took longer than a job may, retries and waiting included.",
+    advice: "See which state took the time with `status`; raise `MIRUMOJI_JOB_DEADLINE` if it is right.",
+  },
+  CRASH_BUDGET_SPENT: {
+    kind: "defect",
+    meaning: "Workers died or stalled on this job too often.",
+    advice: "Look for out-of-memory kills on the workers; then `retry` the job.",
+  },
+  CHECKPOINT_CORRUPT: {
+    kind: "defect",
+    meaning: "The stored checkpoint of the job cannot be read.",
+    advice: "Report it; retry the job to start from the beginning.",
+  },
+  CANCELLED: {
+    kind: "cancelled",
+    meaning: "The job was cancelled on request.",
+    advice: "Nothing.",
+  },
+  INTERRUPTED: {
+    kind: "interrupted",
+    meaning: "The worker is stopping; the job goes back to the queue.",
+    advice: "Nothing; another worker goes on with it.",
+  },
+  LEASE_LOST: {
+    kind: "interrupted",
+    meaning: "Another worker owns the job now.",
+    advice: "Nothing; the new owner goes on with it.",
+  },
+  CONFIG_INVALID: {
+    kind: "defect",
+    meaning: "An environment variable has a value that cannot be used.",
+    advice: "The message names each variable, what it got and what it wants.",
+  },
+  PROGRAM_MISSING: {
+    kind: "defect",
+    meaning: "A program that is needed on this machine is not installed.",
+    advice: "Install it; the message names the package.",
+  },
+  REDIS_UNAVAILABLE: {
+    kind: "transient",
+    meaning: "Redis cannot be reached.",
+    advice: "Check `REDIS_URL` and that Redis runs.",
+  },
+  UNEXPECTED: {
+    kind: "transient",
+    meaning: "An error that nobody foresaw.",
+    advice: "Read the log; it is tried again, within the attempts of its state.",
+  },
+} as const satisfies Record<string, ErrorRow>;
