@@ -11,7 +11,8 @@ export function instantTools(): RunnerTools {
     callDeadlineMs: 60_000,
     queueWaitMs: 60_000,
     jobDeadlineMs: 60_000,
-    runtime: async () => await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}` }),
+    runtime: async () =>
+      await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
     volumes: {
       create: async () => await Promise.resolve({ volumeId: next("vo") }),
       putFile: async () => await Promise.resolve({ sizeBytes: 1, sentBytes: 1 }),
@@ -26,13 +27,14 @@ export function instantTools(): RunnerTools {
         await Promise.resolve({
           kind: "succeeded" as const,
           value: { v: 1, ok: true, path: "o", encoder: "none", mediaSeconds: 1, gpuSeconds: 1, warnings: [] },
+          runSeconds: 1,
         }),
       cancel: async () => await Promise.resolve(),
       followLogs: async () => await Promise.resolve(),
     },
     apps: { heartbeat: async () => await Promise.resolve() },
     media: {
-      openInput: async () => await Promise.resolve({ localPath: "/dev/null" }),
+      openInput: async () => await Promise.resolve({ localPath: "/dev/null", seconds: null }),
       checkOutputs: async () => await Promise.resolve(),
       writeOutputs: async ({ outputs }) =>
         await Promise.resolve(

@@ -4,16 +4,30 @@ import type { MACHINE, PATH, WorkingState } from "./machine.ts";
 
 const count = z.number().nonnegative();
 
-/** What the handler beside the GPU said about its work; checked when it arrives. */
-export const remoteResultSchema = z.object({
-  /** The result file's path inside the volume. */
-  path: z.string().min(1),
-  /** Speech engine (`faster-whisper`, `whisper.cpp`, `pocketsphinx`) or encoder (`h264_nvenc`, `libx264`). */
+const work = {
+  /**
+   * Speech engine (`faster-whisper`, `whisper.cpp`, `pocketsphinx`), encoder (`h264_nvenc`, `libx264`), or
+   * the image's own function (`module:function`), which says neither.
+   */
   engine: z.string().min(1),
   mediaSeconds: count,
   gpuSeconds: count,
   warnings: z.array(z.string()),
+};
+
+/** A result that lies in the volume. */
+export const fileResultSchema = z.object({
+  /** The result file's path inside the volume. */
+  path: z.string().min(1),
+  ...work,
 });
+export type FileResult = z.output<typeof fileResultSchema>;
+
+/** A result that was itself a text: no volume holds it, so it is kept here. */
+const textResultSchema = z.object({ packedText: z.string(), ...work });
+
+/** What the function beside the GPU said about its work; checked when it arrives. */
+export const remoteResultSchema = z.union([fileResultSchema, textResultSchema]);
 export type RemoteResult = z.output<typeof remoteResultSchema>;
 
 /** One file that a job wrote, relative to the media root. */
@@ -33,10 +47,14 @@ export const factsSchema = z.object({
   remotePath: z.string().optional(),
   inputBytes: count.optional(),
   sentBytes: count.optional(),
+  /** How long the input plays, where that could be found out. */
+  inputSeconds: count.optional(),
   /** Function call ID; written down before the call is started. */
   callId: z.string().optional(),
   /** The app that the call was started in; it must live as long as the call. */
   appId: z.string().optional(),
+  /** `module:function` when the call is of the image's own function, whose result is a plain string. */
+  imageFunction: z.string().optional(),
   result: remoteResultSchema.optional(),
   outputs: z.array(outputFileSchema).optional(),
 });
@@ -49,7 +67,7 @@ export interface FactsAt {
   upload: Pick<AllFacts, "volumeId">;
   call: FactsAt["upload"] &
     Pick<AllFacts, "remotePath" | "inputBytes" | "sentBytes"> &
-    Pick<StoredFacts, "callId" | "appId">;
+    Pick<StoredFacts, "callId" | "appId" | "imageFunction" | "inputSeconds">;
   download: FactsAt["call"] & Pick<AllFacts, "callId" | "result">;
   deleteVolume: FactsAt["download"] & Pick<AllFacts, "outputs">;
   undo: StoredFacts;
@@ -74,9 +92,18 @@ const EARNED_AT: Record<(typeof PATH)[number], readonly (keyof StoredFacts)[]> =
   deleteVolume: ["volumeId", "remotePath", "inputBytes", "sentBytes", "callId", "result", "outputs"],
 };
 
+/** Those of them that not every job has. */
+const MAY_BE_EARNED_AT: typeof EARNED_AT = {
+  createVolume: [],
+  upload: [],
+  call: ["inputSeconds"],
+  download: ["inputSeconds", "appId", "imageFunction"],
+  deleteVolume: ["inputSeconds", "appId", "imageFunction"],
+};
+
 /** The facts that are left when a job goes back to `state`. */
 export function factsFor(state: (typeof PATH)[number], facts: StoredFacts): StoredFacts {
-  const kept = EARNED_AT[state];
+  const kept = [...EARNED_AT[state], ...MAY_BE_EARNED_AT[state]];
   return Object.fromEntries(Object.entries(facts).filter(([name]) => kept.some((key) => key === name)));
 }
 

@@ -1,7 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
 import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
-import { probeStreams } from "./probe.ts";
+import { probe } from "./probe.ts";
 
 /**
  * Checks an input before anything is paid for.
@@ -12,7 +12,7 @@ import { probeStreams } from "./probe.ts";
 export async function openInput(
   root: MediaRoot,
   { path, needs, signal }: { path: string; needs: "audio" | "video"; signal: AbortSignal },
-): Promise<{ localPath: string }> {
+): Promise<{ localPath: string; seconds: number | null }> {
   const localPath = await locate(root, path);
   const info = await stat(localPath);
   const name = JSON.stringify(path);
@@ -25,15 +25,15 @@ export async function openInput(
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  const streams = await probeStreams(localPath, signal);
+  const found = await probe(localPath, signal);
   // Without ffprobe here, the handler beside the GPU finds it out.
-  if (streams !== null && !streams.has(needs)) {
+  if (found !== null && !found.streams.has(needs)) {
     throw new MirumojiError(
       "INPUT_NOT_MEDIA",
-      `input ${name} has no ${needs} stream${streams.size === 0 ? "; it is not a media file" : ""}; check it with ffprobe`,
+      `input ${name} has no ${needs} stream${found.streams.size === 0 ? "; it is not a media file" : ""}; check it with ffprobe`,
     );
   }
-  return { localPath };
+  return { localPath, seconds: found?.seconds ?? null };
 }
 
 async function locate(root: MediaRoot, path: string): Promise<string> {

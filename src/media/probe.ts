@@ -6,6 +6,16 @@ import { hasErrno } from "./media-root.ts";
 const run = promisify(execFile);
 const PROBE_TIMEOUT_MS = 60_000;
 
+/** What is in a media file. */
+export interface Probe {
+  /** Kinds of streams, such as `audio`; none when it is not media. Cover pictures do not count as video. */
+  readonly streams: ReadonlySet<string>;
+  /** How long it plays, or null where the file does not say. */
+  readonly seconds: number | null;
+}
+
+const NOT_MEDIA: Probe = { streams: new Set(), seconds: null };
+
 const probeSchema = z.object({
   streams: z
     .array(
@@ -15,26 +25,31 @@ const probeSchema = z.object({
       }),
     )
     .default([]),
+  format: z.object({ duration: z.coerce.number().positive().optional().catch(undefined) }).default({}),
 });
 
 /**
- * The kinds of streams in a file, empty when it is not media, or null when there is no ffprobe on this
- * machine. Cover pictures do not count as video. Only local files can be named: the protocol is fixed.
+ * Looks into a file; null when there is no ffprobe on this machine. Only local files can be named: the
+ * protocol is fixed.
  */
-export async function probeStreams(path: string, signal: AbortSignal): Promise<ReadonlySet<string> | null> {
-  const args = ["-v", "error", "-protocol_whitelist", "file", "-show_streams", "-of", "json", `file:${path}`];
+export async function probe(path: string, signal: AbortSignal): Promise<Probe | null> {
+  const wanted = ["-show_streams", "-show_format", "-of", "json"];
+  const args = ["-v", "error", "-protocol_whitelist", "file", ...wanted, `file:${path}`];
   try {
     const { stdout } = await run("ffprobe", args, {
       signal,
       timeout: PROBE_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });
-    const { streams } = probeSchema.parse(JSON.parse(stdout));
+    const { streams, format } = probeSchema.parse(JSON.parse(stdout));
     const real = streams.filter((stream) => stream.disposition?.attached_pic !== 1);
-    return new Set(real.flatMap((stream) => stream.codec_type ?? []));
+    return {
+      streams: new Set(real.flatMap((stream) => stream.codec_type ?? [])),
+      seconds: format.duration ?? null,
+    };
   } catch (error) {
     signal.throwIfAborted();
     if (hasErrno(error, "ENOENT")) return null;
-    return new Set();
+    return NOT_MEDIA;
   }
 }

@@ -3,7 +3,7 @@ import type { CallInput, Calls, CallState } from "../steps/ports.ts";
 import { sleep } from "./abort.ts";
 import { putBlob } from "./blobs.ts";
 import { followLogs } from "./call-logs.ts";
-import { valueOf } from "./call-result.ts";
+import { type CallOutput, valueOf } from "./call-result.ts";
 import { encodeInput } from "./cbor.ts";
 import { statusOf, type StatusName } from "./grpc-errors.ts";
 import { type RequestOf, unary } from "./rpc.ts";
@@ -22,7 +22,10 @@ const INLINE_LIMIT_BYTES = 8 * 1024;
 const FIRST_ENTRY_ID = "0-0";
 
 const CALL_GONE = { NOT_FOUND: "CALL_LOST" } as const;
-const FUNCTION_GONE = { NOT_FOUND: "APP_LOST" } as const;
+/** The second one: its app was stopped since the call was opened. */
+const NOT_STARTED = { ...CALL_GONE, FAILED_PRECONDITION: "CALL_LOST" } as const;
+/** A function of a stopped app is refused in either way. */
+const FUNCTION_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
 
 /**
  * Answers to a map without input by which a server says that it wants one. The last two also mean
@@ -44,9 +47,21 @@ type PollOptions = Parameters<Calls["poll"]>[0];
 type PutItem = NonNullable<RequestOf<"functionMap">["pipelinedInputs"]>[number];
 
 /** Calls over the raw control plane, always asynchronous ones: their input and result outlive us. */
-export function modalCalls(session: ModalSession): Calls {
+export function modalCalls(
+  session: ModalSession,
+  {
+    onAppLost,
+  }: { /** The functions are gone; others have to be found. */ readonly onAppLost?: () => void } = {},
+): Calls {
   return {
-    open: async (options) => await open(session, options),
+    open: async (options) => {
+      try {
+        return await open(session, options);
+      } catch (thrown) {
+        if (toMirumojiError(thrown).code === "APP_LOST") onAppLost?.();
+        throw thrown;
+      }
+    },
 
     start: async ({ functionId, callId, input, signal }) => {
       const item = await putItem(session, input, signal);
@@ -54,7 +69,7 @@ export function modalCalls(session: ModalSession): Calls {
         session,
         "functionPutInputs",
         { functionId, functionCallId: callId, inputs: [item] },
-        { signal, codes: CALL_GONE },
+        { signal, codes: NOT_STARTED },
       );
       if (inputs.length === 0) {
         throw new MirumojiError("MODAL_THROTTLED", "Modal FunctionPutInputs: the function's queue is full");
@@ -111,6 +126,12 @@ async function putItem(session: ModalSession, input: CallInput, signal: AbortSig
   return { idx: 0, input: { ...data, dataFormat: DATA_FORMAT.cbor } };
 }
 
+/** How long an input ran, by the server's clock. */
+function runSeconds({ inputStartedAt, outputCreatedAt }: CallOutput): number | null {
+  const seconds = outputCreatedAt - inputStartedAt;
+  return inputStartedAt > 0 && seconds >= 0 ? Math.round(seconds * 1000) / 1000 : null;
+}
+
 /** What one look at a call shows; `lost` where the server has neither an output nor an input of it. */
 type Sight = CallState | { readonly kind: "lost" };
 
@@ -158,8 +179,13 @@ async function lookOnce(session: ModalSession, { callId, waitMs, signal }: PollO
     { signal, timeoutMs: timeout * 1000 + LONG_POLL_GRACE_MS, codes: CALL_GONE },
   );
   const output = outputs[0];
-  if (output !== undefined)
-    return { kind: "succeeded", value: await valueOf(session, callId, output, signal) };
+  if (output !== undefined) {
+    return {
+      kind: "succeeded",
+      value: await valueOf(session, callId, output, signal),
+      runSeconds: runSeconds(output),
+    };
+  }
   if (numUnfinishedInputs > 0) return { kind: "running" };
   const { numInputs } = await unary(
     session,

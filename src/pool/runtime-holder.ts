@@ -17,7 +17,10 @@ export interface RuntimeHolder {
   close(): Promise<void>;
 }
 
-export function createRuntimeHolder(register: () => Promise<ClosableRuntime>): RuntimeHolder {
+export function createRuntimeHolder(
+  register: () => Promise<ClosableRuntime>,
+  imageFunctions: FunctionDirectory["imageFunctions"] = {},
+): RuntimeHolder {
   let current: Promise<ClosableRuntime> | null = null;
   const obtain = async (): Promise<ClosableRuntime> => {
     current ??= register();
@@ -35,6 +38,7 @@ export function createRuntimeHolder(register: () => Promise<ClosableRuntime>): R
       return {
         appId: runtime.appId,
         functionId: (type: JobType) => runtime[type].functionId,
+        imageFunctions,
       };
     },
     forget() {

@@ -1,5 +1,7 @@
 import { MirumojiError } from "../job/errors.ts";
+import type { RemoteResult } from "../job/facts.ts";
 import { callInput, parseHandlerResult } from "./handler-contract.ts";
+import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { CallState } from "./ports.ts";
 
@@ -13,23 +15,26 @@ const POLL_MS = 25_000;
 export const call: Step<"call"> = async (job, tools) => {
   const { calls } = tools;
   const { signal } = job;
-  const input = callInput(job.job, job.facts);
   if (job.facts.callId === undefined) {
     const runtime = await tools.runtime();
     const functionId = runtime.functionId(job.job.type);
+    const imageFunction = runtime.imageFunctions[job.job.type];
+    const input = callInput(job.job, job.facts, imageFunction);
     const opened = await calls.open({ functionId, input, signal });
-    await job.save({ callId: opened.callId, appId: runtime.appId });
+    // What kind of result to expect belongs to the call: another worker may be set up differently.
+    await job.save({ callId: opened.callId, appId: runtime.appId, imageFunction });
     if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
     return "pending";
   }
-  const { callId, appId } = job.facts;
+  const { callId, appId, imageFunction } = job.facts;
   const state = await pollCall(callId, appId, job, tools);
-  if (state.kind === "succeeded") return { callId, result: parseHandlerResult(state.value) };
+  if (state.kind === "succeeded") return { callId, result: await resultOf(job, state) };
   if (state.kind === "empty") {
     const runtime = await tools.runtime();
-    if (runtime.appId !== appId) {
+    if (runtime.appId !== appId || runtime.imageFunctions[job.job.type] !== imageFunction) {
       throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
     }
+    const input = callInput(job.job, job.facts, imageFunction);
     await calls.start({ functionId: runtime.functionId(job.job.type), callId, input, signal });
   }
   if (tools.now() - job.enteredAt > tools.callDeadlineMs) {
@@ -40,6 +45,15 @@ export const call: Step<"call"> = async (job, tools) => {
   }
   return "pending";
 };
+
+async function resultOf(
+  { job, facts }: StepJob<"call">,
+  { value, runSeconds }: Extract<CallState, { kind: "succeeded" }>,
+): Promise<RemoteResult> {
+  const name = facts.imageFunction;
+  if (name === undefined) return parseHandlerResult(value);
+  return await parseImageResult(value, { name, job, facts, runSeconds });
+}
 
 /**
  * Asks what the call has. A call that was ended together with its app is lost, not cancelled: nobody

@@ -1,10 +1,14 @@
 import { type FileHandle, mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { SubtitleFormat } from "../job/contract.ts";
+import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
-import { parseSegments, type Transcript } from "./handler-contract.ts";
+import { outputFormatFor, parseSegments, type Transcript } from "./handler-contract.ts";
+import { transcriptFromSrt } from "./image-function.ts";
+import { unpackText } from "./packed-text.ts";
 import { transferReporter } from "./transfer-progress.ts";
 import { renderTranscript } from "./transcript-formats.ts";
 
@@ -18,28 +22,66 @@ export const download: Step<"download"> = async (job, tools) => {
 async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
   const outputs = planOutputs(job.job).map((output) => ({
     output,
-    fill: async (into: FileHandle) => {
-      await tools.volumes.getFile({
-        volumeId: job.facts.volumeId,
-        remotePath: job.facts.result.path,
-        into,
-        signal: job.signal,
-        onProgress: transferReporter(job.report, tools.now),
-      });
-    },
+    fill: async (into: FileHandle) => await fetchResult(job, tools, into),
   }));
   return await tools.media.writeOutputs({ jobId: job.id, outputs });
 }
 
 async function saveSubtitles(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
-  const transcript = await fetchTranscript(job, tools);
+  const render = await subtitles(job, tools);
   const outputs = planOutputs(job.job).flatMap((output) => {
     const { format } = output;
     if (format === "mp4") return [];
-    const text = renderTranscript(format, transcript, job.facts.result.engine);
+    const text = render(format);
     return [{ output, fill: async (into: FileHandle) => await into.writeFile(text) }];
   });
   return await tools.media.writeOutputs({ jobId: job.id, outputs });
+}
+
+/** Gives the text of each format. */
+async function subtitles(
+  job: StepJob<"download">,
+  tools: StepTools,
+): Promise<(format: SubtitleFormat) => string> {
+  const { result } = job.facts;
+  const { engine } = result;
+  const text = "packedText" in result ? await unpackText(result.packedText) : null;
+  if (text === null || job.job.type === "convert") {
+    const transcript = await fetchTranscript(job, tools);
+    return (format) => renderTranscript(format, transcript, engine);
+  }
+  const { request } = job.job;
+  if (outputFormatFor(request) === "joined") return () => text;
+  const transcript = transcriptFromSrt(text, { name: engine, language: request.language });
+  // Its own SRT stays as the function wrote it.
+  return (format) => (format === "srt" ? text : renderTranscript(format, transcript, engine));
+}
+
+/**
+ * Fetches the result file. That the server does not find it means either that the volume is gone, which the
+ * job survives, or that the function named a file that it never wrote, which calling again cannot mend.
+ */
+async function fetchResult(
+  { facts, signal, report }: StepJob<"download">,
+  { volumes, now }: StepTools,
+  into: FileHandle,
+): Promise<void> {
+  const { volumeId, result } = facts;
+  if (!("path" in result)) {
+    throw new MirumojiError("CHECKPOINT_CORRUPT", "the result is a text where a file was expected");
+  }
+  try {
+    const onProgress = transferReporter(report, now);
+    await volumes.getFile({ volumeId, remotePath: result.path, into, signal, onProgress });
+  } catch (cause) {
+    if (!(cause instanceof MirumojiError) || cause.code !== "VOLUME_LOST") throw cause;
+    await volumes.heartbeat({ volumeId, signal });
+    throw new MirumojiError(
+      "FUNCTION_RESULT_INVALID",
+      `the function says that its result is ${JSON.stringify(result.path)}, but the volume has no such file`,
+      { cause },
+    );
+  }
 }
 
 async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
@@ -48,13 +90,7 @@ async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Prom
     const path = join(folder, "segments.json");
     const into = await open(path, "wx");
     try {
-      await tools.volumes.getFile({
-        volumeId: job.facts.volumeId,
-        remotePath: job.facts.result.path,
-        into,
-        signal: job.signal,
-        onProgress: transferReporter(job.report, tools.now),
-      });
+      await fetchResult(job, tools, into);
     } finally {
       await into.close();
     }

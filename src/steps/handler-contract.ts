@@ -1,15 +1,19 @@
 import { z } from "zod";
-import type { JobRequest } from "../job/contract.ts";
+import type { JobRequest, TranscribeRequest } from "../job/contract.ts";
 import { isErrorCode, MirumojiError } from "../job/errors.ts";
-import { type FactsAt, type RemoteResult, remoteResultSchema } from "../job/facts.ts";
+import { type FactsAt, type FileResult, fileResultSchema } from "../job/facts.ts";
 import type { CallInput } from "./ports.ts";
 
 /**
- * The arguments of `container/mirumoji_gpu.py`, with the signatures of Mirumoji:
+ * The arguments of `container/mirumoji_gpu.py`, or of the image's own function, with the signatures of Mirumoji:
  * `transcribe(vol_fp, vol_id, output_format, *, w_model_args, w_transcribe_args)` and
  * `convert(vol_fp, vol_id, to_mp4_kwargs)`.
  */
-export function callInput(job: JobRequest, facts: FactsAt["call"]): CallInput {
+export function callInput(
+  job: JobRequest,
+  facts: FactsAt["call"],
+  imageFunction: string | undefined,
+): CallInput {
   if (job.type === "convert") {
     const { resolution, target_bitrate, preset } = job.request;
     return {
@@ -18,10 +22,16 @@ export function callInput(job: JobRequest, facts: FactsAt["call"]): CallInput {
     };
   }
   const { v: _v, input: _input, output: _output, formats: _formats, ...whisper } = job.request;
+  const outputFormat = imageFunction === undefined ? "segments" : outputFormatFor(job.request);
   return {
-    args: [facts.remotePath, facts.volumeId, "segments"],
+    args: [facts.remotePath, facts.volumeId, outputFormat],
     kwargs: { w_model_args: null, w_transcribe_args: whisper },
   };
+}
+
+/** What the image's own `transcribe` is asked for: every format but `joined` can be made from SRT. */
+export function outputFormatFor({ formats }: Pick<TranscribeRequest, "formats">): "srt" | "joined" {
+  return formats.some((format) => format !== "joined") ? "srt" : "joined";
 }
 
 const handlerResultSchema = z.discriminatedUnion("ok", [
@@ -47,7 +57,7 @@ const handlerResultSchema = z.discriminatedUnion("ok", [
  *
  * @throws MirumojiError with the handler's own code, or `FUNCTION_RESULT_INVALID`
  */
-export function parseHandlerResult(value: unknown): RemoteResult {
+export function parseHandlerResult(value: unknown): FileResult {
   const parsed = handlerResultSchema.safeParse(value);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
   if (!parsed.data.ok) {
@@ -55,7 +65,7 @@ export function parseHandlerResult(value: unknown): RemoteResult {
     throw new MirumojiError(isErrorCode(code) ? code : "ENGINE_FAILED", message);
   }
   const { path, engine, encoder, mediaSeconds, gpuSeconds, warnings } = parsed.data;
-  const result = remoteResultSchema.safeParse({
+  const result = fileResultSchema.safeParse({
     path,
     engine: engine ?? encoder,
     mediaSeconds,

@@ -39,7 +39,12 @@ export interface Volumes {
 export type CallState =
   | { readonly kind: "empty" }
   | { readonly kind: "running" }
-  | { readonly kind: "succeeded"; readonly value: unknown };
+  | {
+      readonly kind: "succeeded";
+      readonly value: unknown;
+      /** How long the function ran, or null where the server does not say. */
+      readonly runSeconds: number | null;
+    };
 
 /** A line of a container's output. */
 export interface LogLine {
@@ -96,12 +101,12 @@ export interface OutputToWrite {
 
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
-  /** Checks that the input can be used and gives its place on this machine. */
+  /** Checks that the input can be used; gives its place on this machine, and how long it plays if that shows. */
   openInput(options: {
     path: string;
     needs: "audio" | "video";
     signal: AbortSignal;
-  }): Promise<{ localPath: string }>;
+  }): Promise<{ localPath: string; seconds: number | null }>;
   /** Checks that every output could be written now. Leaves nothing behind. */
   checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
   /**
@@ -117,6 +122,8 @@ export interface MediaFiles {
 export interface FunctionDirectory {
   readonly appId: string;
   functionId(type: JobType): string;
+  /** `module:function` of the image's own functions, which return plain strings; others are our handler's. */
+  readonly imageFunctions: Readonly<Partial<Record<JobType, string>>>;
 }
 
 /** The registered functions of an app, as every worker of the pool can use them. */

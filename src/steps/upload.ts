@@ -14,5 +14,10 @@ export const upload: Step<"upload"> = async ({ id, job, facts, signal, report },
     signal,
     onProgress: transferReporter(report, now),
   });
-  return { remotePath, inputBytes: sent.sizeBytes, sentBytes: sent.sentBytes };
+  return {
+    remotePath,
+    inputBytes: sent.sizeBytes,
+    sentBytes: sent.sentBytes,
+    ...(input.seconds === null ? {} : { inputSeconds: input.seconds }),
+  };
 };

@@ -61,7 +61,8 @@ export class FakeWorld {
       callDeadlineMs: 60_000,
       queueWaitMs: 60_000,
       jobDeadlineMs: 60_000,
-      runtime: async () => await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}` }),
+      runtime: async () =>
+        await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
       volumes: {
         create: async () => {
           this.#act("create");
@@ -81,7 +82,8 @@ export class FakeWorld {
           await into.writeFile("video");
           return { sizeBytes: 5 };
         },
-        heartbeat: async () => {
+        heartbeat: async ({ volumeId }) => {
+          this.#volume(volumeId);
           await Promise.resolve();
         },
         delete: async ({ volumeId }) => {
@@ -117,6 +119,7 @@ export class FakeWorld {
               gpuSeconds: 1,
               warnings: [],
             },
+            runSeconds: 1,
           });
         },
         cancel: async ({ callId }) => {
@@ -135,7 +138,7 @@ export class FakeWorld {
         },
       },
       media: {
-        openInput: async ({ path }) => await Promise.resolve({ localPath: `/media/${path}` }),
+        openInput: async ({ path }) => await Promise.resolve({ localPath: `/media/${path}`, seconds: 2 }),
         checkOutputs: async () => {
           await Promise.resolve();
         },

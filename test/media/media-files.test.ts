@@ -39,6 +39,7 @@ describe("openInput", () => {
     await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "sine=d=0.2", join(test.root, "tone.wav")]);
     await expect(test.media.openInput({ path: "tone.wav", needs: "audio", signal })).resolves.toEqual({
       localPath: join(test.root, "tone.wav"),
+      seconds: expect.closeTo(0.2, 1),
     });
     expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }))).toBe(
       "INPUT_NOT_MEDIA",

@@ -140,6 +140,7 @@ describe("a call", () => {
     expect(await finish(callId)).toEqual({ value: 1 });
     expect(await modalCalls(host.open()).poll({ callId, waitMs: 0, signal })).toMatchObject({
       kind: "succeeded",
+      runSeconds: expect.closeTo(0.5, 0),
     });
   });
 });
