@@ -18,7 +18,7 @@ describe("a session", () => {
   test("leaves the environment as it was", async () => {
     const before = { ...process.env };
     host.open();
-    expect(process.env).toEqual(before);
+    expect(Object.entries(process.env)).toEqual(Object.entries(before));
     process.env["MODAL_SERVER_URL"] = "http://other:1";
     host.open();
     expect(process.env["MODAL_SERVER_URL"]).toBe("http://other:1");
