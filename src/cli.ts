@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { addCancel } from "./cli/cancel.ts";
 import { addDemo } from "./cli/demo.ts";
+import { addDeploy } from "./cli/deploy.ts";
 import { addDev } from "./cli/dev.ts";
 import { addDoctor } from "./cli/doctor.ts";
 import { addGpuHost } from "./cli/gpu-host.ts";
@@ -11,6 +12,7 @@ import { addReap } from "./cli/reap.ts";
 import { addRetry } from "./cli/retry.ts";
 import { addStatus } from "./cli/status.ts";
 import { addSubmit } from "./cli/submit.ts";
+import { addVolume } from "./cli/volume.ts";
 import { addWorker } from "./cli/worker.ts";
 
 const manifest = z
@@ -27,10 +29,12 @@ for (const add of [
   addDev,
   addWorker,
   addGpuHost,
+  addDeploy,
   addSubmit,
   addStatus,
   addList,
   addDoctor,
+  addVolume,
   addCancel,
   addRetry,
   addReap,

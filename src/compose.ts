@@ -5,8 +5,8 @@ import { createMediaFiles } from "./media/media-files.ts";
 import { openMediaRoot } from "./media/media-root.ts";
 import { modalApps } from "./modal/apps.ts";
 import { modalCalls } from "./modal/calls.ts";
-import { mountedHandler } from "./modal/handler.ts";
-import { setupModal } from "./modal/setup-modal.ts";
+import { deployModal, type Deployment } from "./modal/deploy.ts";
+import { imageFunctions, openRuntime, registrationOptions } from "./modal/open-runtime.ts";
 import { sayHello } from "./modal/hello.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
 import { modalVolumes } from "./modal/volumes.ts";
@@ -86,22 +86,21 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   const redis = await openWorkerRedis(environment.REDIS_URL, logger);
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
-  const runtime = createRuntimeHolder(
-    async () =>
-      await setupModal(session, {
-        image: environment.MIRUMOJI_MODAL_IMAGE,
-        gpu: environment.MIRUMOJI_MODAL_GPU,
-        timeoutSeconds: environment.MIRUMOJI_MODAL_TIMEOUT,
-        scaledownWindowSeconds: environment.MIRUMOJI_MODAL_SCALEDOWN_WINDOW,
-        handler: mountedHandler(HANDLER_PATH),
-        onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
-        share: createAppShare(redis, prefix, Date.now),
-        onHeartbeatError: (error) => {
-          logger.warn({ code: error.code }, `app heartbeat: ${error.message}`);
-          if (error.code === "APP_LOST") runtime.forget();
-        },
-      }),
-  );
+  const share = createAppShare(redis, prefix, Date.now);
+  const deployedApps = new Set<string>();
+  const runtime = createRuntimeHolder(async () => {
+    const opened = await openRuntime(session, environment, {
+      share,
+      handlerPath: HANDLER_PATH,
+      onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
+      onHeartbeatError: (error, appId) => {
+        logger.warn({ code: error.code }, `app heartbeat: ${error.message}`);
+        if (error.code === "APP_LOST") runtime.forget(appId);
+      },
+    });
+    if (environment.MODAL_APP_MODE !== "ephemeral") deployedApps.add(opened.appId);
+    return opened;
+  }, imageFunctions(environment));
   // Registered ahead of the first job; a failure shows again, with its code, in the job that needs it.
   runtime.get().then(
     ({ appId }) => logger.info({ appId }, "functions are registered"),
@@ -129,8 +128,8 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
       volumes: modalVolumes(session),
-      apps: modalApps(session),
-      calls: modalCalls(session),
+      apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
+      calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
       media: createMediaFiles(root),
       runtime: async () => await runtime.get(),
       callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
@@ -193,6 +192,33 @@ export async function reapLeftovers(
 }
 
 /**
+ * Deploys the functions as a worker in mode `deployed` would.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`, `IMAGE_BUILD_FAILED`, `MODAL_*`
+ */
+export async function deployFunctions(
+  environment: Environment,
+  { force, onLog }: { readonly force: boolean; readonly onLog: (line: string) => void },
+): Promise<Deployment> {
+  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
+  // Failures show where commands fail.
+  redis.on("error", () => undefined);
+  let session: ModalSession | undefined;
+  try {
+    await ensureRedis(redis, environment.REDIS_URL);
+    session = openSession(environment, { onWarning: onLog });
+    return await deployModal(session, {
+      ...registrationOptions(environment, { handlerPath: HANDLER_PATH, onLog }),
+      share: createAppShare(redis, environment.MIRUMOJI_QUEUE_PREFIX, Date.now),
+      force,
+    });
+  } finally {
+    session?.close();
+    redis.disconnect();
+  }
+}
+
+/**
  * Asks the Modal server whether it is there and takes the token.
  *
  * @throws MirumojiError `CONFIG_INVALID`, `MODAL_UNAVAILABLE`, `MODAL_UNAUTHENTICATED`
@@ -206,9 +232,10 @@ export async function checkModal(environment: Environment): Promise<void> {
   }
 }
 
-function openSession(
+/** @throws MirumojiError `CONFIG_INVALID` when there is no token */
+export function openSession(
   environment: Environment,
-  listeners: Pick<ModalSessionOptions, "onRpc" | "onWarning">,
+  listeners: Pick<ModalSessionOptions, "onRpc" | "onWarning"> = {},
 ): ModalSession {
   const { MODAL_TOKEN_ID: tokenId, MODAL_TOKEN_SECRET: tokenSecret, MODAL_ENVIRONMENT: name } = environment;
   if (tokenId === undefined || tokenSecret === undefined) {

@@ -32,6 +32,7 @@ export function addGpuHost(program: Command): void {
             appTtlMs: ttlMs,
             maxConcurrentCalls: environment.MIRUMOJI_GPU_HOST_CALLS,
             logger,
+            secrets: registrySecret(environment.MIRUMOJI_MODAL_REGISTRY_SECRET),
             ...(environment.MODAL_TOKEN_ID === undefined ? {} : { tokenId: environment.MODAL_TOKEN_ID }),
             ...(environment.MODAL_TOKEN_SECRET === undefined
               ? {}
@@ -61,6 +62,11 @@ export function addGpuHost(program: Command): void {
         },
       ),
     );
+}
+
+/** No image is pulled here, so that the secret has a name is all that a worker with one needs. */
+function registrySecret(name: string | undefined): Record<string, readonly string[]> {
+  return name === undefined ? {} : { [name]: ["REGISTRY_USERNAME", "REGISTRY_PASSWORD"] };
 }
 
 /**

@@ -4,104 +4,168 @@ const text = z.string().min(1);
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const seconds = (min: number, max: number) => z.coerce.number().min(min).max(max);
 
+const functionPath = z
+  .string()
+  .regex(
+    /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$/u,
+    "must look like module:function, such as mirumoji_jobs.transcription:transcribe_job",
+  );
+const objectName = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/u, "must be 1 to 64 letters, digits, dots, dashes and underscores");
+
 /**
  * Every environment variable that the product reads, with its default. `docs/configuration.md` is
  * generated from this object; nothing else looks at the environment.
  */
-export const environmentSchema = z.object({
-  REDIS_URL: z
-    .url({ protocol: /^rediss?$/u })
-    .default("redis://127.0.0.1:6379")
-    .describe("Redis that holds the queues. Needs `maxmemory-policy noeviction`; AOF is recommended."),
-  MIRUMOJI_QUEUE_PREFIX: z
-    .string()
-    .regex(
-      /^\{[\w.-]+\}$/u,
-      "must be a name in braces, such as {mirumoji} (the braces keep all keys in one slot)",
-    )
-    .default("{mirumoji}")
-    .describe("Prefix of every key. Producers in other languages give it to BullMQ as `prefix`."),
-  HOST_MEDIA_PATH: text
-    .default("./media")
-    .describe("Media root: every input and output path is relative to it."),
-  MODAL_SERVER_URL: z
-    .url({ protocol: /^https?$/u })
-    .default("https://api.modal.com")
-    .describe("Modal's control plane, or the GPU host's `serverUrl`."),
-  MODAL_TOKEN_ID: text.optional().describe("Modal token, or the GPU host's `tokenId`."),
-  MODAL_TOKEN_SECRET: text
-    .optional()
-    .describe("Modal token secret, or the GPU host's `tokenSecret`. Never logged."),
-  MODAL_ENVIRONMENT: text.optional().describe("Modal environment; empty means the workspace's default."),
-  MIRUMOJI_MODAL_IMAGE: text
-    .default("docker.io/svdc1/mirumoji-modal-gpu:3.2.0")
-    .describe(
-      "Container image with ffmpeg and a speech engine. The GPU host runs on this machine and ignores it.",
-    ),
-  MIRUMOJI_MODAL_GPU: z
-    .string()
-    .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")
-    .default("A10G")
-    .describe("GPU type. Convert needs one with NVENC to be fast: T4, L4, A10G, L40S, not A100 or H100."),
-  MIRUMOJI_MODAL_TIMEOUT: seconds(1, 86_400)
-    .default(3600)
-    .describe("Longest run of one call, in seconds (start-up has the same limit again)."),
-  MIRUMOJI_MODAL_SCALEDOWN_WINDOW: seconds(2, 3600)
-    .default(60)
-    .describe("How long an idle container is kept warm, in seconds."),
-  MIRUMOJI_CALL_WAIT: seconds(1, 604_800)
-    .default(14_400)
-    .describe("Longest wait for a call's result, queueing and cold start included, in seconds."),
-  MIRUMOJI_QUEUE_WAIT: seconds(1, 31_536_000)
-    .default(604_800)
-    .describe("Longest wait in the queue before a job is first taken, in seconds; then it fails."),
-  MIRUMOJI_JOB_DEADLINE: seconds(1, 31_536_000)
-    .default(172_800)
-    .describe("Longest life of a job from its first activation, retries and waiting included, in seconds."),
-  MIRUMOJI_HEARTBEAT: seconds(0.5, 120)
-    .default(60)
-    .describe("How often live volumes are kept alive, in seconds."),
-  MIRUMOJI_TRANSCRIBE_CONCURRENCY: count(1, 1000)
-    .default(4)
-    .describe("Transcribe jobs that one worker runs at a time."),
-  MIRUMOJI_CONVERT_CONCURRENCY: count(1, 1000)
-    .default(4)
-    .describe("Convert jobs that one worker runs at a time."),
-  MIRUMOJI_DRAIN: seconds(0, 3600)
-    .default(20)
-    .describe("How long a stopping worker may take to hand its jobs back, in seconds."),
-  MIRUMOJI_LOGGING_LEVEL: z
-    .string()
-    .toLowerCase()
-    .pipe(z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]))
-    .default("info")
-    .describe("Lowest level that is logged."),
-  MIRUMOJI_HTTP_HOST: text.default("127.0.0.1").describe("Address of Bull Board, health and metrics."),
-  MIRUMOJI_HTTP_PORT: count(0, 65_535)
-    .default(9464)
-    .describe("Port of Bull Board, health and metrics; 0 takes a free one."),
-  BOARD_USERS: z
-    .string()
-    .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")
-    .optional()
-    .describe(
-      "Who may log in to Bull Board, as `name:password,name:password`. Without it only loopback is served.",
-    ),
-  MIRUMOJI_GPU_HOST_DATA: text
-    .default("./.mirumoji/gpu-host")
-    .describe("Folder of the GPU host's volumes and state."),
-  MIRUMOJI_GPU_HOST_ADDRESS: text.default("127.0.0.1").describe("Address that the GPU host listens on."),
-  MIRUMOJI_GPU_HOST_PORT: count(0, 65_535)
-    .default(0)
-    .describe("gRPC port of the GPU host; 0 takes a free one."),
-  MIRUMOJI_GPU_HOST_HTTP_PORT: count(0, 65_535)
-    .default(0)
-    .describe("Block store port of the GPU host; 0 takes a free one."),
-  MIRUMOJI_GPU_HOST_CALLS: count(1, 64).default(1).describe("Calls that the GPU host runs at a time."),
-  MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
-    .default(600)
-    .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),
-});
+export const environmentSchema = z
+  .object({
+    REDIS_URL: z
+      .url({ protocol: /^rediss?$/u })
+      .default("redis://127.0.0.1:6379")
+      .describe("Redis that holds the queues. Needs `maxmemory-policy noeviction`; AOF is recommended."),
+    MIRUMOJI_QUEUE_PREFIX: z
+      .string()
+      .regex(
+        /^\{[\w.-]+\}$/u,
+        "must be a name in braces, such as {mirumoji} (the braces keep all keys in one slot)",
+      )
+      .default("{mirumoji}")
+      .describe("Prefix of every key. Producers in other languages give it to BullMQ as `prefix`."),
+    HOST_MEDIA_PATH: text
+      .default("./media")
+      .describe("Media root: every input and output path is relative to it."),
+    MODAL_SERVER_URL: z
+      .url({ protocol: /^https?$/u })
+      .default("https://api.modal.com")
+      .describe("Modal's control plane, or the GPU host's `serverUrl`."),
+    MODAL_TOKEN_ID: text.optional().describe("Modal token, or the GPU host's `tokenId`."),
+    MODAL_TOKEN_SECRET: text
+      .optional()
+      .describe("Modal token secret, or the GPU host's `tokenSecret`. Never logged."),
+    MODAL_ENVIRONMENT: text.optional().describe("Modal environment; empty means the workspace's default."),
+    MODAL_APP_MODE: z
+      .enum(["ephemeral", "deployed", "existing"])
+      .default("ephemeral")
+      .describe(
+        "`ephemeral`: one app, shared by the pool, that ends with it. `deployed`: an app with a name, deployed when something changed; calls go on while every worker is down. `existing`: functions that somebody else deployed.",
+      ),
+    MIRUMOJI_MODAL_APP_NAME: objectName
+      .default("mirumoji-gpu")
+      .describe("Name of the app; in mode `existing`, of the app to look in."),
+    MIRUMOJI_HANDLER: z
+      .string()
+      .regex(/(^|[/\\])[A-Za-z_]\w*\.py$/u, "must be a Python file whose name is that of a module")
+      .optional()
+      .describe("Your own handler file in place of the one that comes with the package."),
+    MIRUMOJI_TRANSCRIBE_FUNCTION: functionPath
+      .optional()
+      .describe(
+        "`module:function` that the image has inside, used in place of the handler's `transcribe`; it returns SRT or text. In mode `existing`, the part after the colon is the name that is looked up.",
+      ),
+    MIRUMOJI_CONVERT_FUNCTION: functionPath
+      .optional()
+      .describe(
+        "The same for `convert`; it returns the output's path in the volume. With both set, nothing is mounted.",
+      ),
+    MIRUMOJI_MODAL_IMAGE: text
+      .default("docker.io/svdc1/mirumoji-modal-gpu:3.2.0")
+      .describe(
+        "Container image with ffmpeg and a speech engine. The GPU host runs on this machine and ignores it.",
+      ),
+    MIRUMOJI_MODAL_REGISTRY_SECRET: objectName
+      .optional()
+      .describe(
+        "Name of the Modal secret with `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, for an image in a private registry.",
+      ),
+    MIRUMOJI_MODAL_GPU: z
+      .string()
+      .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")
+      .default("A10G")
+      .describe("GPU type. Convert needs one with NVENC to be fast: T4, L4, A10G, L40S, not A100 or H100."),
+    MIRUMOJI_MODAL_TIMEOUT: seconds(1, 86_400).default(3600).describe("Longest run of one call, in seconds."),
+    MIRUMOJI_MODAL_STARTUP_TIMEOUT: seconds(1, 86_400)
+      .optional()
+      .describe(
+        "Longest start of a container, image pull included, in seconds. Without it the limit of a call counts.",
+      ),
+    MIRUMOJI_MODAL_SCALEDOWN_WINDOW: seconds(2, 3600)
+      .default(60)
+      .describe("How long an idle container is kept warm, in seconds."),
+    MIRUMOJI_MODAL_MIN_CONTAINERS: count(0, 1000)
+      .optional()
+      .describe("Containers of each function that stay warm, and are paid for, without any job."),
+    MIRUMOJI_MODAL_MAX_CONTAINERS: count(1, 1000)
+      .optional()
+      .describe("Most containers of each function at a time. Without it Modal's limit counts."),
+    MIRUMOJI_MODAL_REGIONS: z
+      .string()
+      .regex(/^[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*$/u, "must be regions such as eu or us-east-1, with commas")
+      .transform((regions) => regions.split(",").map((region) => region.trim()))
+      .optional()
+      .describe("Where containers may run, several with commas. Without it anywhere."),
+    MIRUMOJI_CALL_WAIT: seconds(1, 604_800)
+      .default(14_400)
+      .describe("Longest wait for a call's result, queueing and cold start included, in seconds."),
+    MIRUMOJI_QUEUE_WAIT: seconds(1, 31_536_000)
+      .default(604_800)
+      .describe("Longest wait in the queue before a job is first taken, in seconds; then it fails."),
+    MIRUMOJI_JOB_DEADLINE: seconds(1, 31_536_000)
+      .default(172_800)
+      .describe("Longest life of a job from its first activation, retries and waiting included, in seconds."),
+    MIRUMOJI_HEARTBEAT: seconds(0.5, 120)
+      .default(60)
+      .describe("How often live volumes are kept alive, in seconds."),
+    MIRUMOJI_TRANSCRIBE_CONCURRENCY: count(1, 1000)
+      .default(4)
+      .describe("Transcribe jobs that one worker runs at a time."),
+    MIRUMOJI_CONVERT_CONCURRENCY: count(1, 1000)
+      .default(4)
+      .describe("Convert jobs that one worker runs at a time."),
+    MIRUMOJI_DRAIN: seconds(0, 3600)
+      .default(20)
+      .describe("How long a stopping worker may take to hand its jobs back, in seconds."),
+    MIRUMOJI_LOGGING_LEVEL: z
+      .string()
+      .toLowerCase()
+      .pipe(z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]))
+      .default("info")
+      .describe("Lowest level that is logged."),
+    MIRUMOJI_HTTP_HOST: text.default("127.0.0.1").describe("Address of Bull Board, health and metrics."),
+    MIRUMOJI_HTTP_PORT: count(0, 65_535)
+      .default(9464)
+      .describe("Port of Bull Board, health and metrics; 0 takes a free one."),
+    BOARD_USERS: z
+      .string()
+      .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")
+      .optional()
+      .describe(
+        "Who may log in to Bull Board, as `name:password,name:password`. Without it only loopback is served.",
+      ),
+    MIRUMOJI_GPU_HOST_DATA: text
+      .default("./.mirumoji/gpu-host")
+      .describe("Folder of the GPU host's volumes and state."),
+    MIRUMOJI_GPU_HOST_ADDRESS: text.default("127.0.0.1").describe("Address that the GPU host listens on."),
+    MIRUMOJI_GPU_HOST_PORT: count(0, 65_535)
+      .default(0)
+      .describe("gRPC port of the GPU host; 0 takes a free one."),
+    MIRUMOJI_GPU_HOST_HTTP_PORT: count(0, 65_535)
+      .default(0)
+      .describe("Block store port of the GPU host; 0 takes a free one."),
+    MIRUMOJI_GPU_HOST_CALLS: count(1, 64).default(1).describe("Calls that the GPU host runs at a time."),
+    MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
+      .default(600)
+      .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),
+  })
+  .superRefine((environment, context) => {
+    const { MIRUMOJI_MODAL_MIN_CONTAINERS: min, MIRUMOJI_MODAL_MAX_CONTAINERS: max } = environment;
+    if (min === undefined || max === undefined || min <= max) return;
+    context.addIssue({
+      code: "custom",
+      path: ["MIRUMOJI_MODAL_MIN_CONTAINERS"],
+      message: `must not be more than MIRUMOJI_MODAL_MAX_CONTAINERS, which is ${max}`,
+    });
+  });
 
 /** The environment, read and checked. */
 export type Environment = z.output<typeof environmentSchema>;

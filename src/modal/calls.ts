@@ -50,15 +50,18 @@ type PutItem = NonNullable<RequestOf<"functionMap">["pipelinedInputs"]>[number];
 export function modalCalls(
   session: ModalSession,
   {
-    onAppLost,
-  }: { /** The functions are gone; others have to be found. */ readonly onAppLost?: () => void } = {},
+    onFunctionLost,
+  }: {
+    /** Called when a function is gone, or its app is stopped. */
+    readonly onFunctionLost?: (functionId: string) => void;
+  } = {},
 ): Calls {
   return {
     open: async (options) => {
       try {
         return await open(session, options);
       } catch (thrown) {
-        if (toMirumojiError(thrown).code === "APP_LOST") onAppLost?.();
+        if (toMirumojiError(thrown).code === "APP_LOST") onFunctionLost?.(options.functionId);
         throw thrown;
       }
     },

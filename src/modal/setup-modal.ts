@@ -20,7 +20,7 @@ export interface SetupOptions extends RegistrationOptions {
   readonly share?: AppShare;
   readonly signal?: AbortSignal;
   /** Heartbeats that failed; after `APP_LOST` the runtime is of no use any more. */
-  readonly onHeartbeatError?: (error: MirumojiError) => void;
+  readonly onHeartbeatError?: (error: MirumojiError, appId: string) => void;
 }
 
 /** A running ephemeral app with both functions. */
@@ -118,7 +118,7 @@ function beat(
 ): { stop(): void } {
   return keepAppAlive(session, {
     appId,
-    onError: options.onHeartbeatError,
+    onError: (error) => options.onHeartbeatError?.(error, appId),
     // Presence rides on the heartbeat; that a note in Redis is late does no harm.
     onBeat: () => void share.join(appId).catch(() => {}),
   });

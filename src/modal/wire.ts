@@ -3,11 +3,11 @@
  * wire format and cannot change (`modal-wire` appendix B).
  */
 
-export const APP_STATE = { ephemeral: 1, deployed: 3, stopped: 5, initializing: 6 } as const;
+export const APP_STATE = { ephemeral: 1, deployed: 3, stopping: 4, stopped: 5, initializing: 6 } as const;
 
 export const APP_DISCONNECT_REASON = { completed: 3, registrationFailed: 4 } as const;
 
-export const OBJECT_CREATION = { anonymousOwnedByApp: 4, ephemeral: 5 } as const;
+export const OBJECT_CREATION = { lookup: 0, anonymousOwnedByApp: 4, ephemeral: 5 } as const;
 
 export const NAMESPACE = { workspace: 1, global: 3 } as const;
 

@@ -12,8 +12,11 @@ export interface ClosableRuntime {
 /** The process's one registration: made when first asked for, shared by all jobs, tried again after a failure. */
 export interface RuntimeHolder {
   get(): Promise<FunctionDirectory>;
-  /** The app is gone: the next `get` registers again. */
-  forget(): void;
+  /**
+   * The app or the function with this ID is gone: the next `get` registers again, unless that happened
+   * already.
+   */
+  forget(id: string): void;
   close(): Promise<void>;
 }
 
@@ -22,11 +25,17 @@ export function createRuntimeHolder(
   imageFunctions: FunctionDirectory["imageFunctions"] = {},
 ): RuntimeHolder {
   let current: Promise<ClosableRuntime> | null = null;
+  /** Of the last runtime that was obtained. */
+  let ids: ReadonlySet<string> = new Set();
   const obtain = async (): Promise<ClosableRuntime> => {
     current ??= register();
     const mine = current;
     try {
-      return await mine;
+      const runtime = await mine;
+      if (current === mine) {
+        ids = new Set([runtime.appId, runtime.transcribe.functionId, runtime.convert.functionId]);
+      }
+      return runtime;
     } catch (error) {
       if (current === mine) current = null;
       throw error;
@@ -41,8 +50,8 @@ export function createRuntimeHolder(
         imageFunctions,
       };
     },
-    forget() {
-      current = null;
+    forget(id) {
+      if (ids.has(id)) current = null;
     },
     async close() {
       const runtime = await current?.catch(() => null);

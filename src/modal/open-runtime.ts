@@ -1,0 +1,94 @@
+import type { Environment } from "../config/schema.ts";
+import type { JobType } from "../job/contract.ts";
+import type { MirumojiError } from "../job/errors.ts";
+import type { AppShare } from "../steps/ports.ts";
+import { deployModal } from "./deploy.ts";
+import { findModal } from "./existing.ts";
+import { chosenHandler } from "./handler.ts";
+import type { RegistrationOptions } from "./registration.ts";
+import type { ModalSession } from "./session.ts";
+import { type ModalRuntime, setupModal } from "./setup-modal.ts";
+
+export interface OpenRuntimeOptions {
+  readonly share: AppShare;
+  /** The handler that comes with this package. */
+  readonly handlerPath: string;
+  /** Lines of the image build. */
+  readonly onLog: (line: string) => void;
+  /** Heartbeats of an ephemeral app that failed. */
+  readonly onHeartbeatError: (error: MirumojiError, appId: string) => void;
+}
+
+/**
+ * The functions, in the way that `MODAL_APP_MODE` says.
+ *
+ * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
+ */
+export async function openRuntime(
+  session: ModalSession,
+  environment: Environment,
+  options: OpenRuntimeOptions,
+): Promise<ModalRuntime> {
+  const { MODAL_APP_MODE: mode } = environment;
+  const { share, onHeartbeatError } = options;
+  if (mode === "ephemeral") {
+    const registration = registrationOptions(environment, options);
+    return await setupModal(session, { ...registration, share, onHeartbeatError });
+  }
+  const found =
+    mode === "deployed"
+      ? await deployModal(session, { ...registrationOptions(environment, options), share })
+      : await findModal(session, functionNames(environment));
+  return { ...found, close: async () => await Promise.resolve() };
+}
+
+/** Everything that decides how the functions are registered. */
+export function registrationOptions(
+  environment: Environment,
+  { handlerPath, onLog }: Pick<OpenRuntimeOptions, "handlerPath" | "onLog">,
+): RegistrationOptions {
+  const {
+    MIRUMOJI_MODAL_STARTUP_TIMEOUT: startupTimeoutSeconds,
+    MIRUMOJI_MODAL_MIN_CONTAINERS: minContainers,
+    MIRUMOJI_MODAL_MAX_CONTAINERS: maxContainers,
+    MIRUMOJI_MODAL_REGISTRY_SECRET: registrySecret,
+    MIRUMOJI_MODAL_REGIONS: regions,
+  } = environment;
+  return {
+    appName: environment.MIRUMOJI_MODAL_APP_NAME,
+    image: environment.MIRUMOJI_MODAL_IMAGE,
+    gpu: environment.MIRUMOJI_MODAL_GPU,
+    timeoutSeconds: environment.MIRUMOJI_MODAL_TIMEOUT,
+    scaledownWindowSeconds: environment.MIRUMOJI_MODAL_SCALEDOWN_WINDOW,
+    ...(startupTimeoutSeconds === undefined ? {} : { startupTimeoutSeconds }),
+    ...(minContainers === undefined ? {} : { minContainers }),
+    ...(maxContainers === undefined ? {} : { maxContainers }),
+    ...(registrySecret === undefined ? {} : { registrySecret }),
+    ...(regions === undefined ? {} : { regions }),
+    handler: chosenHandler({
+      handlerPath: environment.MIRUMOJI_HANDLER ?? handlerPath,
+      transcribe: environment.MIRUMOJI_TRANSCRIBE_FUNCTION,
+      convert: environment.MIRUMOJI_CONVERT_FUNCTION,
+    }),
+    onLog,
+  };
+}
+
+/** The functions that are not our handler's: `module:function`, by job type. */
+export function imageFunctions(environment: Environment): Partial<Record<JobType, string>> {
+  const { MIRUMOJI_TRANSCRIBE_FUNCTION: transcribe, MIRUMOJI_CONVERT_FUNCTION: convert } = environment;
+  return {
+    ...(transcribe === undefined ? {} : { transcribe }),
+    ...(convert === undefined ? {} : { convert }),
+  };
+}
+
+/** Names of functions that somebody else deployed; an image's own function is there under its own name. */
+function functionNames(environment: Environment): { appName: string; transcribe: string; convert: string } {
+  const { transcribe, convert } = imageFunctions(environment);
+  return {
+    appName: environment.MIRUMOJI_MODAL_APP_NAME,
+    transcribe: transcribe?.split(":")[1] ?? "transcribe",
+    convert: convert?.split(":")[1] ?? "convert",
+  };
+}
