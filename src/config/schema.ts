@@ -1,8 +1,8 @@
 import { z } from "zod";
 
 const text = z.string().min(1);
-const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
-const seconds = (min: number, max: number) => z.coerce.number().min(min).max(max);
+const count = (min: number, max: number) => z.coerce.number("must be a number").int("must be a whole number").min(min).max(max);
+const seconds = (min: number, max: number) => z.coerce.number("must be a number").min(min).max(max);
 
 const functionPath = z
   .string()
@@ -21,7 +21,7 @@ const objectName = z
 export const environmentSchema = z
   .object({
     REDIS_URL: z
-      .url({ protocol: /^rediss?$/u })
+      .url({ protocol: /^rediss?$/u, error: "must look like redis://host:6379" })
       .default("redis://127.0.0.1:6379")
       .describe("Redis that holds the queues. Needs `maxmemory-policy noeviction`; AOF is recommended."),
     MIRUMOJI_QUEUE_PREFIX: z
@@ -36,7 +36,7 @@ export const environmentSchema = z
       .default("./media")
       .describe("Media root: every input and output path is relative to it."),
     MODAL_SERVER_URL: z
-      .url({ protocol: /^https?$/u })
+      .url({ protocol: /^https?$/u, error: "must look like https://host:port" })
       .default("https://api.modal.com")
       .describe("Modal's control plane, or the GPU host's `serverUrl`."),
     MODAL_TOKEN_ID: text.optional().describe("Modal token, or the GPU host's `tokenId`."),

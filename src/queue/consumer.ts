@@ -120,15 +120,16 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     },
   );
 
-  const settlers = new Map<string, () => Promise<void>>();
+  /** Weak, because a job that BullMQ refuses to finish (the lease is gone) is never settled here. */
+  const settlers = new WeakMap<Job, () => Promise<void>>();
   /** Tells BullMQ, in its own words, what became of the job. */
   async function hand(job: Job, token: string | undefined, result: DeliveryResult): Promise<JobSummary> {
     switch (result.kind) {
       case "completed":
-        settlers.set(job.id ?? "", result.settle);
+        settlers.set(job, result.settle);
         return result.summary;
       case "failed":
-        settlers.set(job.id ?? "", result.settle);
+        settlers.set(job, result.settle);
         throw new UnrecoverableError(`${result.code}: ${result.message}`);
       case "delayed":
         await job.moveToDelayed(options.now() + result.delayMs, token);
@@ -145,9 +146,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     }
   }
   const settle = (job: Job | undefined) => {
-    const run = settlers.get(job?.id ?? "");
-    settlers.delete(job?.id ?? "");
-    run?.().catch(options.onError);
+    if (job !== undefined) settlers.get(job)?.().catch(options.onError);
   };
   worker.on("completed", (job) => settle(job));
   worker.on("failed", (job) => settle(job));
