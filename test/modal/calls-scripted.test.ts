@@ -244,7 +244,7 @@ describe("following the logs of a call", () => {
       },
     });
     const lines: LogLine[] = [];
-    const follow = { appId: "ap-1", functionId: "fu-1", callId: "fc-1", signal };
+    const follow = { appId: "ap-1", callId: "fc-1", signal };
     await modalCalls(session).followLogs({ ...follow, onLine: (line) => lines.push(line) });
     expect(lines.map(({ stream, text }) => `${stream}: ${text}`)).toEqual([
       "stdout: one",
@@ -256,7 +256,6 @@ describe("following the logs of a call", () => {
     expect(session.asked.map(([, request]) => request)).toMatchObject(
       ["", "1", "1"].map((lastEntryId) => ({
         appId: "ap-1",
-        functionId: "fu-1",
         functionCallId: "fc-1",
         lastEntryId,
       })),
@@ -271,7 +270,7 @@ describe("following the logs of a call", () => {
         yield {};
       },
     });
-    const follow = { appId: "ap-1", functionId: "fu-1", callId: "fc-1", signal: controller.signal };
+    const follow = { appId: "ap-1", callId: "fc-1", signal: controller.signal };
     const following = modalCalls(session).followLogs({ ...follow, onLine: () => {} });
     controller.abort();
     expect(await following).toBeUndefined();
