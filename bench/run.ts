@@ -1,7 +1,9 @@
+import { measureCancelLatency } from "./cancel-latency.ts";
 import { measureRoundTrips } from "./round-trips.ts";
 
 /** The benchmarks by name; each gives what is printed, as a table and as JSON. */
 const BENCHMARKS: Record<string, () => Promise<Record<string, unknown>>> = {
+  cancel: async () => await measureCancelLatency(200),
   "round-trips": async () => ({ ...(await measureRoundTrips(500)) }),
 };
 

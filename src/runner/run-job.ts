@@ -9,7 +9,9 @@ import {
   fullJitterMs,
   isFinalState,
   type Position,
+  type WorkingState,
 } from "../job/machine.ts";
+import type { StoredFacts } from "../job/facts.ts";
 import type { Outcome } from "../job/outcome.ts";
 import { isJobType, parseRequest } from "../job/parse-request.ts";
 import { QUEUED_SUMMARY } from "../job/summary.ts";
@@ -193,7 +195,7 @@ async function act(
   switch (decision.kind) {
     case "move":
       if (isFinalState(decision.to)) return finish(live, delivery, tools, decision.to, attempt.outcome);
-      await live.move(decision.to, attempt.gained);
+      await moveOn(live, tools, decision.to, attempt.gained);
       return null;
     case "rewind":
       await stopLostCall(live, tools, delivery.signal);
@@ -227,6 +229,27 @@ async function act(
       if (error.code === "LEASE_LOST") throw new Fenced("the lease is lost");
       tools.emit("job.released", { ...live.identity, state, code: error.code });
       return { kind: "released" };
+  }
+}
+
+/** A volume that was made under a lost lease is known to nobody else. */
+async function moveOn(
+  live: LiveJob,
+  tools: RunnerTools,
+  to: WorkingState,
+  gained: StoredFacts,
+): Promise<void> {
+  const known = live.checkpoint.facts.volumeId;
+  try {
+    await live.move(to, gained);
+  } catch (error) {
+    if (error instanceof Fenced && known === undefined && gained.volumeId !== undefined) {
+      await tools.volumes.delete({ volumeId: gained.volumeId }).catch((problem: unknown) => {
+        const { message } = toMirumojiError(problem);
+        tools.emit("cleanup.failed", { ...live.identity, action: "deleteVolume", message });
+      });
+    }
+    throw error;
   }
 }
 

@@ -5,8 +5,13 @@ import type { Step } from "./context.ts";
 export const createVolume: Step<"createVolume"> = async ({ job, signal }, { volumes, media }) => {
   await media.openInput({ path: job.request.input, needs: streamNeededBy(job.type), signal });
   await media.checkOutputs(planOutputs(job));
-  return await volumes.create({ signal });
+  signal.throwIfAborted();
+  // Once it is sent it is waited for, with the RPC's own deadline: a volume whose ID nobody hears could not be
+  // deleted, only expire.
+  return await volumes.create({ signal: NEVER });
 };
+
+const NEVER = new AbortController().signal;
 
 /** Which stream the input must hold. */
 export function streamNeededBy(type: "transcribe" | "convert"): "audio" | "video" {

@@ -4,7 +4,7 @@ import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type GpuHost, startGpuHost } from "../../src/gpu-host/host.ts";
+import { type GpuHost, type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
 import { type Client, createClient } from "../../src/index.ts";
 import type { JobView } from "../../src/job/summary.ts";
 import { cleanEnvironment, LAUNCHER, SAMPLE } from "./dev.ts";
@@ -32,13 +32,18 @@ export interface Stack extends AsyncDisposable {
 
 const SEEN_TIMEOUT_MS = 45_000;
 
-export async function startStack(): Promise<Stack> {
+/** `hostOptions`: how the GPU host differs from the usual one. */
+export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Promise<Stack> {
   const folder = await testFolder();
   const mediaRoot = join(folder.path, "media");
   await mkdir(mediaRoot);
   await copyFile(SAMPLE, join(mediaRoot, "film.mp4"));
   const redis = await testRedis();
-  const host = await startGpuHost({ dataDir: join(folder.path, "gpu-host"), adminFaults: true });
+  const host = await startGpuHost({
+    dataDir: join(folder.path, "gpu-host"),
+    adminFaults: true,
+    ...hostOptions,
+  });
   const client = await createClient({ redisUrl: redis.url });
   const workers: WorkerProcess[] = [];
   const seen: Stack["seen"] = async (id, matches) => {

@@ -129,6 +129,33 @@ describe("runJob", () => {
     expect(world.named("job.fenced")).toHaveLength(1);
   });
 
+  it("deletes a volume that it made under a lost lease: nobody else knows it", async () => {
+    const world = new FakeWorld();
+    world.before = (effect) => {
+      if (effect === "create") world.owner = "w2";
+    };
+    expect(await runJob(world.delivery(), world.tools())).toEqual({ kind: "fenced" });
+    expect(world.volumes.size).toBe(0);
+    expect(world.checkpoint).toBeNull();
+  });
+
+  it("loses no volume to a cancel or a stop while it is being made", async () => {
+    for (const ending of ["cancelled", "interrupted"] as const) {
+      const world = new FakeWorld();
+      const stop = new AbortController();
+      const cancelled = new AbortController();
+      world.before = (effect) => {
+        if (effect !== "create") return;
+        if (ending === "cancelled") cancelled.abort(new MirumojiError("CANCELLED", "enough"));
+        else stop.abort(new MirumojiError("INTERRUPTED", "stopping"));
+      };
+      const result = await runJob(world.delivery({ signal: stop.signal, cancelled }), world.tools());
+      expect(result.kind).toBe(ending === "cancelled" ? "failed" : "released");
+      expect([...world.volumes]).toEqual(ending === "cancelled" ? [] : ["vo-1"]);
+      if (ending === "interrupted") expect(world.stored()?.facts.volumeId).toBe("vo-1");
+    }
+  });
+
   it("slows the queue down for a quota and spends no attempt", async () => {
     const world = new FakeWorld();
     world.before = failing("open", "MODAL_THROTTLED");
