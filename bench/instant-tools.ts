@@ -1,4 +1,4 @@
-import type { RunnerTools } from "../src/runner/run-job.ts";
+import type { RunnerTools } from "../src/runner/runner-tools.ts";
 
 /** Steps whose side effects cost nothing, so that only the machine and the queue are measured. */
 export function instantTools(): RunnerTools {

@@ -33,6 +33,8 @@ export interface JobEvents {
   "job.moved": JobIdentity & {
     from: JobState;
     to: JobState;
+    /** Tries that the state it left took. */
+    attempt: number;
     ms: number;
     volumeId: string | null;
     callId: string | null;
@@ -43,6 +45,8 @@ export interface JobEvents {
   "job.released": JobIdentity & { state: WorkingState; code: ErrorCode };
   /** A checkpoint write was refused: another worker owns the job. */
   "job.fenced": JobIdentity & { state: WorkingState };
+  /** Something that no job can cause stopped the work on it; its lease will run out. */
+  "job.abandoned": JobIdentity & { message: string; cause: unknown };
   /** The job is over. */
   "job.finished": JobIdentity & {
     status: FinalState;

@@ -31,3 +31,8 @@ export function outcomeOf(error: MirumojiError): Outcome {
       return { kind: "interrupted", error };
   }
 }
+
+/** The error behind an outcome that has one. */
+export function errorOf(outcome: Outcome): MirumojiError | null {
+  return "error" in outcome ? outcome.error : null;
+}

@@ -3,7 +3,8 @@ import type { RedisConnection } from "../queue/connection.ts";
 import { type Consumer, startConsumer } from "../queue/consumer.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
-import { runJob, type RunnerTools } from "../runner/run-job.ts";
+import { runJob } from "../runner/run-job.ts";
+import type { RunnerTools } from "../runner/runner-tools.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
@@ -28,6 +29,8 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
 export interface WorkerPool {
   /** Jobs that run here now. */
   activeCount(): number;
+  /** Since the consumer that asked for a job the longest time ago did so; those without room do not count. */
+  sincePollMs(): number;
   /** Stops taking jobs, hands the running ones back to the queue and leaves their GPU calls running. */
   stop(): Promise<void>;
 }
@@ -57,6 +60,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const caretaker = startCaretaker({ ...options, ...tools });
   return {
     activeCount: () => everyone.reduce((sum, consumer) => sum + consumer.activeIds().length, 0),
+    sincePollMs: () => Math.max(...everyone.map((consumer) => consumer.sincePollMs())),
     async stop() {
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();

@@ -14,6 +14,7 @@ import type { MirumojiError } from "../job/errors.ts";
 import type { Decision, FinalState, WorkingState } from "../job/machine.ts";
 import type { JobStatus, JobSummary, StepProgress } from "../job/summary.ts";
 import type { Commit, Committed, Lease } from "../queue/lease.ts";
+import { logLine } from "./log-line.ts";
 
 /** Thrown inside the runner when a write is refused; it never leaves it. */
 export class Fenced extends Error {
@@ -133,11 +134,12 @@ export class LiveJob {
     const before = this.checkpoint;
     this.checkpoint = next;
     const changedState = before.state !== next.state;
+    const words = extra.log ?? (changedState ? `${before.state} -> ${next.state}` : null);
     const written = await this.#lease.commit({
       checkpoint: next,
       summary: this.summary("running"),
-      ...(changedState ? { log: `${before.state} -> ${next.state}` } : {}),
       ...extra,
+      ...(words === null ? {} : { log: logLine(this.#now(), words) }),
     });
     if (!this.#notice(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
     if (!changedState) return;
@@ -145,6 +147,7 @@ export class LiveJob {
       ...this.identity,
       from: before.state,
       to: next.state,
+      attempt: before.attempt,
       ms: this.#now() - before.enteredAt,
       volumeId: next.facts.volumeId ?? null,
       callId: next.facts.callId ?? null,

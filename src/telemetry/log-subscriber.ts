@@ -24,6 +24,7 @@ const LINES: Lines = {
   ],
   "job.released": ({ state }) => ["info", `handed back in ${state}`],
   "job.fenced": ({ state }) => ["warn", `another worker owns the job; left it alone in ${state}`],
+  "job.abandoned": ({ message }) => ["error", `left alone after an unforeseen error: ${message}`],
   "job.finished": ({ status, code, message }) =>
     status === "completed"
       ? ["info", "job completed"]

@@ -4,7 +4,7 @@ import type { EmitJobEvent, JobEventName, JobEvents } from "../../src/job/events
 import type { JobSummary } from "../../src/job/summary.ts";
 import type { Delivery } from "../../src/queue/consumer.ts";
 import type { Commit, Lease } from "../../src/queue/lease.ts";
-import type { RunnerTools } from "../../src/runner/run-job.ts";
+import type { RunnerTools } from "../../src/runner/runner-tools.ts";
 import type { CallState } from "../../src/steps/ports.ts";
 
 /** Side effects that a test can make fail, in the order in which a job has them. */

@@ -156,6 +156,18 @@ describe("runJob", () => {
     }
   });
 
+  it("leaves a job alone, and does not fail it, when Redis refuses a write", async () => {
+    const world = new FakeWorld();
+    const lease = { ...world.lease("w1"), commit: async () => await Promise.reject(new Error("READONLY")) };
+    expect(await runJob(world.delivery({ lease }), world.tools())).toEqual({ kind: "fenced" });
+    const unread = { ...lease, load: async () => await Promise.reject(new Error("closed")) };
+    expect(await runJob(world.delivery({ lease: unread, isFirst: false }), world.tools())).toEqual({
+      kind: "fenced",
+    });
+    expect(world.named("job.abandoned")).toHaveLength(2);
+    expect(world.named("job.finished")).toEqual([]);
+  });
+
   it("slows the queue down for a quota and spends no attempt", async () => {
     const world = new FakeWorld();
     world.before = failing("open", "MODAL_THROTTLED");
