@@ -20,4 +20,37 @@ describe("loadEnvironment", () => {
     expect(load).toThrow(/REDIS_URL got a value that is not shown/u);
     expect(load).not.toThrow(/pw@/u);
   });
+
+  it.each([
+    [{ MODAL_APP_MODE: "forever" }, /MODAL_APP_MODE got "forever"/u],
+    [{ MIRUMOJI_TRANSCRIBE_FUNCTION: "jobs.speech" }, /MIRUMOJI_TRANSCRIBE_FUNCTION .*module:function/u],
+    [{ MIRUMOJI_CONVERT_FUNCTION: "jobs:video.convert" }, /MIRUMOJI_CONVERT_FUNCTION .*module:function/u],
+    [{ MIRUMOJI_HANDLER: "/srv/my-handler.py" }, /MIRUMOJI_HANDLER .*name is that of a module/u],
+    [{ MIRUMOJI_MODAL_REGIONS: "eu;us" }, /MIRUMOJI_MODAL_REGIONS .*with commas/u],
+    [{ MIRUMOJI_MODAL_APP_NAME: "my app" }, /MIRUMOJI_MODAL_APP_NAME/u],
+    [{ MIRUMOJI_MODAL_REGISTRY_SECRET: "a/b" }, /MIRUMOJI_MODAL_REGISTRY_SECRET/u],
+    [{ MIRUMOJI_MODAL_MAX_CONTAINERS: "0" }, /MIRUMOJI_MODAL_MAX_CONTAINERS got "0"/u],
+    [{ MIRUMOJI_MODAL_STARTUP_TIMEOUT: "soon" }, /MIRUMOJI_MODAL_STARTUP_TIMEOUT got "soon"/u],
+    [
+      { MIRUMOJI_MODAL_MIN_CONTAINERS: "3", MIRUMOJI_MODAL_MAX_CONTAINERS: "2" },
+      /MIRUMOJI_MODAL_MIN_CONTAINERS got "3": must not be more than MIRUMOJI_MODAL_MAX_CONTAINERS, which is 2/u,
+    ],
+  ])("refuses what Modal could not use: %j", (variables, message) => {
+    expect(() => loadEnvironment(variables)).toThrow(message);
+  });
+
+  it("takes what decides where and how functions run", () => {
+    const variables = {
+      MODAL_APP_MODE: "deployed",
+      MIRUMOJI_TRANSCRIBE_FUNCTION: "mirumoji_jobs.transcription:transcribe_job",
+      MIRUMOJI_HANDLER: "./my_handler.py",
+      MIRUMOJI_MODAL_REGIONS: "eu, us-east-1",
+      MIRUMOJI_MODAL_MIN_CONTAINERS: "0",
+    };
+    expect(loadEnvironment(variables)).toMatchObject({
+      ...variables,
+      MIRUMOJI_MODAL_REGIONS: ["eu", "us-east-1"],
+      MIRUMOJI_MODAL_MIN_CONTAINERS: 0,
+    });
+  });
 });

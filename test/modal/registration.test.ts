@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MirumojiError } from "../../src/job/errors.ts";
-import { handlerInImage, type Handler, mountedHandler } from "../../src/modal/handler.ts";
+import { chosenHandler, handlerInImage, type Handler, mountedHandler } from "../../src/modal/handler.ts";
 import { fingerprintOf, type RegistrationOptions } from "../../src/modal/registration.ts";
 import { setupModal } from "../../src/modal/setup-modal.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
@@ -192,7 +192,78 @@ describe("setupModal", () => {
     expect(await fingerprint({})).toBe(first);
     expect(await fingerprint({}, "# 2\n")).not.toBe(first);
     expect(await fingerprint({ gpu: "T4" })).not.toBe(first);
-    expect(await fingerprint({ timeoutSeconds: 31 })).not.toBe(first);
+    const changes: Partial<RegistrationOptions>[] = [
+      { timeoutSeconds: 31 },
+      { startupTimeoutSeconds: 60 },
+      { scaledownWindowSeconds: 6 },
+      { minContainers: 1 },
+      { maxContainers: 2 },
+      { regions: ["eu"] },
+      { image: "docker.io/a/b:2" },
+      { registrySecret: "registry" },
+      { appName: "other" },
+      { handler: handlerInImage("other") },
+    ];
+    const all = await Promise.all(changes.map(async (change) => await fingerprint(change)));
+    expect(new Set([first, ...all]).size).toBe(changes.length + 1);
+    const options = { ...settings, handler: handlerInImage("x") };
+    const places = [{}, { environment: "staging" }, { deployed: true }];
+    const there = await Promise.all(places.map(async (place) => await fingerprintOf(options, place)));
+    expect(new Set(there).size).toBe(places.length);
+  });
+
+  test("asks for the regions and for a start-up time of its own", async () => {
+    const handler = mountedHandler(await handlerFile("placed.py"));
+    const created = async (more: object): Promise<unknown> => {
+      const requests = await requestsOf({ ...settings, handler, ...more });
+      return requests.find(({ rpc }) => rpc === "FunctionCreate")?.msg["function"];
+    };
+    expect(await created({ regions: ["eu", "us-east-1"], startupTimeoutSeconds: 900 })).toMatchObject({
+      schedulerPlacement: { regions: ["eu", "us-east-1"] },
+      startupTimeoutSecs: 900,
+      timeoutSecs: 30,
+    });
+    const plain = await created({});
+    expect(plain).not.toHaveProperty("schedulerPlacement");
+    expect(plain).toMatchObject({ startupTimeoutSecs: 30 });
+  });
+
+  test("gives the registry's secret to the image build, and refuses one that is not there or lacks a key", async () => {
+    await using private_ = await startHostForTests({
+      secrets: { registry: ["REGISTRY_USERNAME", "REGISTRY_PASSWORD"], half: ["REGISTRY_USERNAME"] },
+    });
+    const options = { ...settings, handler: handlerInImage("x") };
+    const requests = await requestsOf({ ...options, registrySecret: "registry" }, private_);
+    expect(requests.find(({ rpc }) => rpc === "ImageGetOrCreate")?.msg["image"]).toMatchObject({
+      imageRegistryConfig: { registryAuthType: 4, secretId: expect.stringMatching(/^st-/) },
+    });
+    for (const [registrySecret, why] of [
+      ["nobody", /names "nobody".*not found/],
+      ["half", /names "half".*lacks REGISTRY_PASSWORD/],
+    ] as const) {
+      const failing = setupModal(private_.session, { ...options, registrySecret });
+      await expect(failing).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+      await expect(failing).rejects.toThrow(why);
+    }
+    expect(private_.host.stats().apps.live).toBe(0);
+  });
+
+  test("registers functions of the image under their own names, and mounts only what is ours", async () => {
+    const handlerPath = await handlerFile("ours.py");
+    const theirs = { transcribe: "jobs.speech:transcribe_job", convert: "jobs.video:convert_job" };
+    const both = await requestsOf({ ...settings, handler: chosenHandler({ handlerPath, ...theirs }) });
+    expect(both.map(({ rpc }) => rpc)).not.toContain("MountBatchedCheckExistence");
+    const { transcribe } = theirs;
+    const one = await requestsOf({ ...settings, handler: chosenHandler({ handlerPath, transcribe }) });
+    const functions = one.filter(({ rpc }) => rpc === "FunctionCreate").map(({ msg }) => msg["function"]);
+    expect(functions).toMatchObject([
+      { moduleName: "jobs.speech", functionName: "transcribe_job", implementationName: "transcribe_job" },
+      { moduleName: "ours", functionName: "convert", implementationName: "convert" },
+    ]);
+    expect(one.map(({ rpc }) => rpc)).toContain("MountBatchedCheckExistence");
+    expect(() => chosenHandler({ handlerPath, transcribe: "jobs:run", convert: "more:run" })).toThrow(
+      /both functions are named "run"/,
+    );
   });
 
   test("leaves no app behind when the image cannot be built, and says why", async () => {
