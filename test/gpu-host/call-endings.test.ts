@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
 import { pids, startWithHandler as start } from "./call-helpers.ts";
-import { call, input, isAlive, output, register, undoAll, value } from "./helpers.ts";
+import { call, input, expectGone, isAlive, output, register, undoAll, value } from "./helpers.ts";
 
 afterEach(undoAll);
 
@@ -102,7 +102,7 @@ describe("a function that fails", () => {
     const { result } = await output(cp, functionCallId);
 
     expect(result).toMatchObject({ status: ResultStatus.TIMEOUT });
-    expect(running.filter(isAlive)).toEqual([]);
+    await expectGone(running);
     const info = await cp.functionCallGetInfo({ functionId: id("slow"), functionCallId });
     expect(info.info).toMatchObject({ timeoutInputs: { total: 1 }, failedInputs: { total: 0 } });
   });
@@ -121,7 +121,7 @@ describe("cancelling", () => {
 
     expect((await output(cp, functionCallId)).result).toMatchObject({ status: ResultStatus.TERMINATED });
     expect(performance.now() - before).toBeLessThan(1000);
-    expect(running.filter(isAlive)).toEqual([]);
+    await expectGone(running);
     expect(existsSync(`${file}.cleaned`)).toBe(true);
     expect(host.stats().calls).toMatchObject({ running: 0, cancelled: 1, failed: 0 });
   });
@@ -136,7 +136,7 @@ describe("cancelling", () => {
       await cp.functionCallCancel({ functionCallId, terminateContainers });
       const { result } = await output(cp, functionCallId);
       expect(result).toMatchObject({ status: ResultStatus.TERMINATED });
-      expect(running.filter(isAlive)).toEqual([]);
+      await expectGone(running);
       return performance.now() - before;
     };
 

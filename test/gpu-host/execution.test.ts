@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { pids, startWithHandler as start } from "./call-helpers.ts";
-import { call, isAlive, output, register, sha256, undoAll, value } from "./helpers.ts";
+import { call, expectGone, output, register, sha256, undoAll, value } from "./helpers.ts";
 
 afterEach(undoAll);
 
@@ -57,7 +57,7 @@ describe("running", () => {
 
     const pid = (await value(cp, await call(cp, id("background")))) as number;
 
-    expect(isAlive(pid)).toBe(false);
+    await expectGone([pid]);
   });
 
   test("closing the host leaves no process", async () => {
@@ -68,7 +68,7 @@ describe("running", () => {
 
     await host.close();
 
-    expect(running.filter(isAlive)).toEqual([]);
+    await expectGone(running);
   });
 
   test("a function that is registered anew runs its new code", async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Encoder } from "cbor-x";
 import { ModalClient } from "modal";
+import { expect } from "vitest";
 import { type GpuHost, type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
 import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
 import type { Fault } from "../../src/gpu-host/faults.ts";
@@ -243,4 +244,9 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The processes are gone, or will be as soon as the kernel has carried out their kill. */
+export async function expectGone(pids: readonly number[]): Promise<void> {
+  await expect.poll(() => pids.filter(isAlive), { timeout: 1000 }).toEqual([]);
 }

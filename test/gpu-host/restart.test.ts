@@ -15,6 +15,7 @@ import {
   connect,
   getFile,
   input,
+  expectGone,
   isAlive,
   newVolume,
   output,
@@ -97,7 +98,7 @@ test("a host that is killed and started again goes on where it was", async () =>
   await kill(first.child);
 
   // The function dies with its host, with everything it started.
-  await expect.poll(() => pids.filter(isAlive), { timeout: 5_000 }).toEqual([]);
+  await expectGone(pids);
   const { port: grpcPort } = new URL(first.host.serverUrl);
   const { port: httpPort } = new URL(first.host.statsUrl);
   const ports = { grpcPort: Number(grpcPort), httpPort: Number(httpPort) };

@@ -45,13 +45,9 @@ export class Runner {
   /** Stops a call; one that has not started never will. */
   cancel(call: CallRecord, options: { atOnce: boolean }): void {
     const execution = this.#executions.get(call.id);
-    if (execution !== undefined) {
-      execution.stop({ state: "cancelled", result: terminated() }, options);
-      return;
-    }
-    const place = this.#queue.indexOf(call.id);
-    if (place >= 0) this.#queue.splice(place, 1);
-    this.#services.calls.end(call.id, "cancelled", terminated());
+    // A call that has ended is passed over when its turn comes.
+    if (execution === undefined) this.#services.calls.end(call.id, "cancelled", terminated());
+    else execution.stop({ state: "cancelled", result: terminated() }, options);
   }
 
   /** Kills what runs and waits until it is gone; the next host finds these calls unfinished. */
