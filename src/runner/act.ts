@@ -10,6 +10,7 @@ import {
 import { errorOf, type Outcome } from "../job/outcome.ts";
 import type { Delivery, DeliveryResult } from "../queue/consumer.ts";
 import { Fenced, type LiveJob } from "./live-job.ts";
+import { logLine } from "./log-line.ts";
 import type { Attempt } from "./run-step.ts";
 import type { RunnerTools } from "./runner-tools.ts";
 
@@ -107,7 +108,7 @@ function finish(
   outcome: Outcome,
 ): DeliveryResult {
   const summary = live.finalSummary(status);
-  const { facts, startedAt, failure, enteredAt, state } = live.checkpoint;
+  const { facts, startedAt, failure, enteredAt, state, attempt } = live.checkpoint;
   const now = tools.now();
   // A volume that could not be deleted stays in the ledger: the reaper tries again.
   const volumeId = outcome.kind === "done" ? (facts.volumeId ?? null) : null;
@@ -119,6 +120,7 @@ function finish(
     ...live.identity,
     from: state,
     to: status,
+    attempt,
     ms: now - enteredAt,
     volumeId: facts.volumeId ?? null,
     callId: facts.callId ?? null,
@@ -135,7 +137,10 @@ function finish(
     await delivery.lease.settle({
       volumeId,
       summary,
-      log: failure === undefined ? `${state} -> ${status}` : `${status}: ${failure.code}: ${failure.message}`,
+      log: logLine(
+        tools.now(),
+        failure === undefined ? `${state} -> ${status}` : `${status}: ${failure.code}: ${failure.message}`,
+      ),
     });
   };
   if (status === "completed") return { kind: "completed", summary, settle };

@@ -5,6 +5,7 @@ import { parseRequest } from "../job/parse-request.ts";
 import { QUEUED_SUMMARY } from "../job/summary.ts";
 import type { Delivery, DeliveryResult } from "../queue/consumer.ts";
 import { LiveJob } from "./live-job.ts";
+import { logLine } from "./log-line.ts";
 import type { RunnerTools } from "./runner-tools.ts";
 
 /** What the first worker of a job would find; not asked for. */
@@ -53,7 +54,7 @@ export function refuse(
   delivery: Delivery,
   identity: JobIdentity,
   error: MirumojiError,
-  { emit }: RunnerTools,
+  { emit, now }: RunnerTools,
 ): DeliveryResult {
   const { code, message } = error;
   emit("job.finished", { ...identity, status: "failed", ms: 0, code, message, report: null });
@@ -65,7 +66,7 @@ export function refuse(
       await delivery.lease.settle({
         volumeId: null,
         summary: { ...QUEUED_SUMMARY, state: "failed", status: "failed", error: { code, message } },
-        log: `failed: ${code}: ${message}`,
+        log: logLine(now(), `failed: ${code}: ${message}`),
       });
     },
   };
