@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type GpuHost, type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
 import { type Client, createClient } from "../../src/index.ts";
 import type { JobView } from "../../src/job/summary.ts";
-import { cleanEnvironment, LAUNCHER, SAMPLE } from "./dev.ts";
+import { cleanEnvironment, type CommandResult, LAUNCHER, runCommand, SAMPLE } from "./dev.ts";
 import { testFolder } from "./folder.ts";
 import { testRedis } from "./redis.ts";
 
@@ -26,6 +26,10 @@ export interface Stack extends AsyncDisposable {
   readonly redisUrl: string;
   readonly mediaRoot: string;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
+  /** Runs one of our commands with the workers' settings. */
+  command(args: readonly string[], env?: Record<string, string>): Promise<CommandResult>;
+  /** Puts the sample into the media root under another name. */
+  put(name: string): Promise<void>;
   /** Waits until the job is seen in a state, or fails after a while. */
   seen(id: string, matches: (job: JobView) => boolean): Promise<JobView>;
 }
@@ -46,6 +50,14 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
   });
   const client = await createClient({ redisUrl: redis.url });
   const workers: WorkerProcess[] = [];
+  const settings = {
+    REDIS_URL: redis.url,
+    HOST_MEDIA_PATH: mediaRoot,
+    MODAL_SERVER_URL: host.serverUrl,
+    MODAL_TOKEN_ID: host.tokenId,
+    MODAL_TOKEN_SECRET: host.tokenSecret,
+    MIRUMOJI_HTTP_PORT: "0",
+  };
   const seen: Stack["seen"] = async (id, matches) => {
     const deadline = Date.now() + SEEN_TIMEOUT_MS;
     for (;;) {
@@ -61,16 +73,11 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     redisUrl: redis.url,
     mediaRoot,
     seen,
+    command: async (args, env = {}) =>
+      await runCommand(args, { cwd: folder.path, env: { ...settings, ...env } }),
+    put: async (name) => await copyFile(SAMPLE, join(mediaRoot, name)),
     async startWorker(env = {}) {
-      const worker = await startWorkerProcess(folder.path, {
-        REDIS_URL: redis.url,
-        HOST_MEDIA_PATH: mediaRoot,
-        MODAL_SERVER_URL: host.serverUrl,
-        MODAL_TOKEN_ID: host.tokenId,
-        MODAL_TOKEN_SECRET: host.tokenSecret,
-        MIRUMOJI_HTTP_PORT: "0",
-        ...env,
-      });
+      const worker = await startWorkerProcess(folder.path, { ...settings, ...env });
       workers.push(worker);
       return worker;
     },
