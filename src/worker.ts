@@ -1,6 +1,7 @@
 /** Runs a worker pool inside another program, as the command `worker` does. */
 import { openWorker } from "./compose.ts";
 import { loadEnvironment } from "./config/load.ts";
+import { secretValues } from "./config/secrets.ts";
 import { createLogger } from "./telemetry/logger.ts";
 
 export { MirumojiError } from "./job/errors.ts";
@@ -24,7 +25,11 @@ export async function startWorker(
   variables: Readonly<Record<string, string | undefined>>,
 ): Promise<EmbeddedWorker> {
   const environment = loadEnvironment(variables);
-  const logger = createLogger({ level: environment.MIRUMOJI_LOGGING_LEVEL, readable: false });
+  const logger = createLogger({
+    level: environment.MIRUMOJI_LOGGING_LEVEL,
+    readable: false,
+    secrets: secretValues(environment),
+  });
   const worker = await openWorker(environment, logger);
   const stop = async () => await worker.stop();
   return {

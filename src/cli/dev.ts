@@ -4,10 +4,12 @@ import { join, resolve } from "node:path";
 import { openWorker } from "../compose.ts";
 import { isSet, processEnvironment } from "../config/load.ts";
 import type { Environment } from "../config/schema.ts";
-import { type HttpServer, startHttp } from "../http/server.ts";
+import { secretValues } from "../config/secrets.ts";
+import { httpSettings, type HttpServer, startHttp } from "../http/server.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
 import { startEmbeddedRedis } from "../queue/embedded-redis.ts";
+import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { type DevSession, publishDevSession, withdrawDevSession } from "./dev-session.ts";
 import { startGpuHostChild } from "./gpu-host-child.ts";
@@ -53,7 +55,12 @@ async function runDev(
   stopAll: () => Promise<void>,
 ): Promise<void> {
   let environment = processEnvironment();
-  const logger = createLogger({ level: environment.MIRUMOJI_LOGGING_LEVEL, readable: process.stderr.isTTY });
+  const logger = createLogger({
+    level: environment.MIRUMOJI_LOGGING_LEVEL,
+    readable: process.stderr.isTTY,
+    secrets: secretValues(environment),
+  });
+  toggleDebugOnSignal(logger);
   if (!isSet("REDIS_URL")) {
     const redis = await startEmbeddedRedis({ folder: join(data, "redis") });
     started.push(async () => await redis.stop());
@@ -111,13 +118,7 @@ async function listen(
   environment: Environment,
   worker: Awaited<ReturnType<typeof openWorker>>,
 ): Promise<HttpServer> {
-  const start = async (port: number) =>
-    await startHttp({
-      host: environment.MIRUMOJI_HTTP_HOST,
-      port,
-      users: environment.BOARD_USERS,
-      ...worker,
-    });
+  const start = async (port: number) => await startHttp({ ...httpSettings(environment), port }, worker);
   try {
     return await start(environment.MIRUMOJI_HTTP_PORT);
   } catch (error) {

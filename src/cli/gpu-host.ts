@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { once } from "node:events";
 import { processEnvironment } from "../config/load.ts";
+import { secretValues } from "../config/secrets.ts";
 import { startGpuHost } from "../gpu-host/host.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
+import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { guarded, note, printJson } from "./output.ts";
 
@@ -21,7 +23,9 @@ export function addGpuHost(program: Command): void {
           const logger = createLogger({
             level: environment.MIRUMOJI_LOGGING_LEVEL,
             readable: process.stderr.isTTY,
+            secrets: secretValues(environment),
           });
+          toggleDebugOnSignal(logger);
           const ttlMs = environment.MIRUMOJI_GPU_HOST_TTL * 1000;
           const host = await startGpuHost({
             dataDir: environment.MIRUMOJI_GPU_HOST_DATA,

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { openWorker } from "../compose.ts";
 import { processEnvironment } from "../config/load.ts";
-import { startHttp } from "../http/server.ts";
+import { httpSettings, startHttp } from "../http/server.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
+import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { guarded, printJson } from "./output.ts";
 
@@ -16,17 +17,15 @@ export function addWorker(program: Command): void {
         ({ json }: { json?: boolean }) => json === true,
         async ({ json }: { json?: boolean }) => {
           const environment = processEnvironment();
+          const settings = httpSettings(environment);
           const logger = createLogger({
             level: environment.MIRUMOJI_LOGGING_LEVEL,
             readable: process.stderr.isTTY,
+            secrets: settings.secrets,
           });
+          toggleDebugOnSignal(logger);
           const worker = await openWorker(environment, logger);
-          const http = await startHttp({
-            host: environment.MIRUMOJI_HTTP_HOST,
-            port: environment.MIRUMOJI_HTTP_PORT,
-            users: environment.BOARD_USERS,
-            ...worker,
-          }).catch(async (error: unknown) => {
+          const http = await startHttp(settings, worker).catch(async (error: unknown) => {
             await worker.stop();
             throw error;
           });

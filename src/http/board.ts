@@ -1,27 +1,81 @@
 import { createBullBoard } from "@bull-board/api";
-import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { BeforeHook } from "@bull-board/api/typings/app";
 import { FastifyAdapter } from "@bull-board/fastify";
 import type { FastifyInstance } from "fastify";
 import { JOB_TYPES } from "../job/contract.ts";
+import type { JobStore } from "../queue/job-store.ts";
 import type { Queues } from "../queue/queues.ts";
+import { BoardQueue } from "./board-queue.ts";
 
 export const BOARD_PATH = "/board";
 
-const DESCRIPTIONS = {
-  transcribe: "Subtitles and text from speech",
-  convert: "H.264 and AAC in MP4",
-} as const;
+/**
+ * What the board may change. Everything else that it offers would go behind the machine's back: editing a
+ * job's data, emptying a queue under running jobs, pausing without anybody noticing a limit.
+ */
+const ALLOWED_CHANGES: ReadonlySet<string> = new Set([
+  "/api/queues/pause",
+  "/api/queues/resume",
+  "/api/queues/:queueName/pause",
+  "/api/queues/:queueName/resume",
+  "/api/queues/:queueName/add",
+  "/api/queues/:queueName/promote",
+  "/api/queues/:queueName/retry/:queueStatus",
+  "/api/queues/:queueName/clean/:queueStatus",
+  "/api/queues/:queueName/:jobId/retry",
+  "/api/queues/:queueName/:jobId/promote",
+  "/api/queues/:queueName/:jobId/clean",
+]);
+const FINISHED: ReadonlySet<string> = new Set(["completed", "failed"]);
 
-/** Bull Board over both queues. Read-only: editing a job's data behind the machine's back can only do harm. */
-export async function addBoard(server: FastifyInstance, queues: Queues): Promise<void> {
+export interface BoardOptions {
+  readonly queues: Queues;
+  readonly store: JobStore;
+  readonly isWritable: boolean;
+  readonly redact: (text: string) => string;
+}
+
+/** Bull Board over both queues. */
+export async function addBoard(server: FastifyInstance, options: BoardOptions): Promise<void> {
   const adapter = new FastifyAdapter();
   adapter.setBasePath(BOARD_PATH);
   createBullBoard({
-    queues: JOB_TYPES.map(
-      (type) => new BullMQAdapter(queues[type], { readOnlyMode: true, description: DESCRIPTIONS[type] }),
-    ),
+    queues: JOB_TYPES.map((type) => new BoardQueue(options.queues[type], type, options)),
     serverAdapter: adapter,
-    options: { uiConfig: { boardTitle: "mirumoji-worker" } },
+    options: {
+      uiConfig: {
+        boardTitle: "mirumoji-worker",
+        hideDocsLink: true,
+        miscLinks: [
+          { text: "Health", url: "/readyz" },
+          { text: "Metrics", url: "/metrics" },
+        ],
+      },
+      handlerHooks: { before: guardChanges(options.isWritable) },
+    },
   });
   await server.register(adapter.registerPlugin(), { prefix: BOARD_PATH });
+}
+
+function guardChanges(isWritable: boolean): BeforeHook {
+  return async ({ method, route, request }) => {
+    if (method === "get") return { allow: true };
+    if (!isWritable) return refusal("the board is read-only; BOARD_WRITE=1 changes that");
+    if (!ALLOWED_CHANGES.has(route)) return refusal("this would change jobs behind the back of the workers");
+    const { queueName, jobId, queueStatus } = request.params as Record<string, string | undefined>;
+    if (route.endsWith("/clean/:queueStatus") && !FINISHED.has(queueStatus ?? "")) {
+      return refusal("only finished jobs are removed; cancel the others");
+    }
+    if (route.endsWith("/:jobId/clean")) {
+      const job = await request.queues.get(queueName ?? "")?.getJob(jobId ?? "");
+      if (job !== undefined && job !== null && !FINISHED.has(await job.getState())) {
+        return refusal("only finished jobs are removed; cancel this one first");
+      }
+    }
+    return { allow: true };
+  };
+}
+
+function refusal(message: string): { allow: false; status: 403; message: string } {
+  return { allow: false, status: 403, message };
 }

@@ -1,24 +1,41 @@
-import basicAuth from "@fastify/basic-auth";
-import { createHash, timingSafeEqual } from "node:crypto";
 import { fastify, type FastifyInstance } from "fastify";
+import type { Environment } from "../config/schema.ts";
+import { secretValues } from "../config/secrets.ts";
 import { MirumojiError } from "../job/errors.ts";
+import type { MediaRoot } from "../media/media-root.ts";
+import type { JobInspector } from "../queue/job-details.ts";
 import type { JobStore } from "../queue/job-store.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { createRedactor } from "../telemetry/redact.ts";
 import { addBoard, BOARD_PATH } from "./board.ts";
+import { isLoopback, requireLocalName, requireLogin, requireSameOrigin } from "./guard.ts";
 import { addHealth, type HealthChecks } from "./health.ts";
+import { addJobPages } from "./job-pages.ts";
 import { addJobs } from "./jobs.ts";
+import { addOutputs } from "./outputs.ts";
 
-export interface HttpOptions {
+/** What the HTTP port serves. */
+export interface Served {
+  readonly queues: Queues;
+  readonly store: JobStore;
+  readonly inspect: JobInspector;
+  /** Where outputs are read from; null where this process has no media root. */
+  readonly mediaRoot: MediaRoot | null;
+  readonly metrics: Metrics;
+  readonly health: HealthChecks;
+}
+
+export interface HttpSettings {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
   /** `name:password` pairs with commas, or undefined for no login. */
   readonly users: string | undefined;
-  readonly queues: Queues;
-  readonly store: JobStore;
-  readonly metrics: Metrics;
-  readonly health: HealthChecks;
+  /** Whether jobs may be cancelled, retried and removed from here. */
+  readonly isWritable: boolean;
+  /** Values that no page may show. */
+  readonly secrets: readonly string[];
 }
 
 export interface HttpServer {
@@ -28,13 +45,23 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+export function httpSettings(environment: Environment): HttpSettings {
+  return {
+    host: environment.MIRUMOJI_HTTP_HOST,
+    port: environment.MIRUMOJI_HTTP_PORT,
+    users: environment.BOARD_USERS,
+    isWritable: environment.BOARD_WRITE === "1",
+    secrets: secretValues(environment),
+  };
+}
+
 /**
- * Serves Bull Board, the read-only job API, health and metrics.
+ * Serves Bull Board, the job pages with their outputs, the read-only job API, health and metrics.
  *
  * @throws MirumojiError `CONFIG_INVALID` when it would be open to the network, or the port is taken
  */
-export async function startHttp(options: HttpOptions): Promise<HttpServer> {
-  const { host, users } = options;
+export async function startHttp(settings: HttpSettings, served: Served): Promise<HttpServer> {
+  const { host, users } = settings;
   if (users === undefined && !isLoopback(host)) {
     throw new MirumojiError(
       "CONFIG_INVALID",
@@ -42,24 +69,31 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     );
   }
   const server = fastify({ forceCloseConnections: true });
-  addHealth(server, options.health);
+  addHealth(server, served.health);
   server.get("/metrics", async (_request, reply) => {
-    const { registry } = options.metrics;
+    const { registry } = served.metrics;
     return await reply.type(registry.contentType).send(await registry.metrics());
   });
+  server.get("/", async (_request, reply) => await reply.redirect(BOARD_PATH));
   await server.register(async (guarded: FastifyInstance) => {
-    if (users !== undefined) await requireLogin(guarded, users);
-    addJobs(guarded, options.store);
-    await addBoard(guarded, options.queues);
+    if (users === undefined) requireLocalName(guarded);
+    else await requireLogin(guarded, users);
+    requireSameOrigin(guarded);
+    const redact = createRedactor(settings.secrets);
+    const { isWritable } = settings;
+    addJobs(guarded, served.store);
+    addJobPages(guarded, { ...served, isWritable, redact });
+    addOutputs(guarded, served);
+    await addBoard(guarded, { ...served, isWritable, redact });
   });
   let apiUrl: string;
   try {
-    apiUrl = await server.listen({ host, port: options.port });
+    apiUrl = await server.listen({ host, port: settings.port });
   } catch (cause) {
     await server.close();
     throw new MirumojiError(
       "CONFIG_INVALID",
-      `MIRUMOJI_HTTP_PORT: cannot listen on ${host}:${options.port} (${String(cause)}); name another port, or 0`,
+      `MIRUMOJI_HTTP_PORT: cannot listen on ${host}:${settings.port} (${String(cause)}); name another port, or 0`,
       { cause },
     );
   }
@@ -71,26 +105,4 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       await server.close();
     },
   };
-}
-
-async function requireLogin(server: FastifyInstance, users: string): Promise<void> {
-  const known = users.split(",").map((pair) => digest(pair));
-  await server.register(basicAuth, {
-    authenticate: { realm: "mirumoji-worker" },
-    validate: async (name, password) => {
-      const given = digest(`${name}:${password}`);
-      // Every pair is compared, so that the time tells nothing.
-      const matches = known.filter((pair) => timingSafeEqual(pair, given));
-      if (matches.length === 0) throw new Error("wrong name or password");
-    },
-  });
-  server.addHook("onRequest", server.basicAuth);
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

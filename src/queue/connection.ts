@@ -52,6 +52,26 @@ export async function ensureRedis(redis: Redis, url: string): Promise<void> {
   }
 }
 
+/**
+ * A connection that outlives its Redis. The first answer is waited for with a limit, so that a wrong address
+ * is told at once.
+ *
+ * @throws MirumojiError `REDIS_UNAVAILABLE`
+ */
+export async function connectLastingRedis(url: string, onError: (error: unknown) => void): Promise<Redis> {
+  const probe = connectRedis(url, { failFast: true });
+  probe.on("error", () => undefined);
+  try {
+    await ensureRedis(probe, url);
+  } finally {
+    probe.disconnect();
+  }
+  const redis = connectRedis(url);
+  redis.on("error", onError);
+  await ensureRedis(redis, url);
+  return redis;
+}
+
 /** A Redis URL that may be shown and logged. */
 function withoutCredentials(url: string): string {
   try {

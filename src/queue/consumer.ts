@@ -68,6 +68,19 @@ export interface Consumer {
   activeIds(): string[];
   /** Tells a job that runs here that somebody wants it to stop; others are not known here. */
   cancel(jobId: string): void;
+  /** Since Redis was last asked for a job; 0 while there is no room for one. */
+  sincePollMs(): number;
+}
+
+/** Knows when it last asked for a job and got an answer. */
+class PollingWorker extends Worker {
+  polledAt = Date.now();
+
+  protected override async moveToActive(token: string, name?: string): Promise<Job> {
+    const job = await super.moveToActive(token, name);
+    this.polledAt = Date.now();
+    return job;
+  }
 }
 
 /**
@@ -80,7 +93,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   const active = new Map<string, { lease: AbortController; cancelled: AbortController }>();
   const stopping = new AbortController();
 
-  const worker = new Worker(
+  const worker = new PollingWorker(
     queue.name,
     // Three parameters on purpose: BullMQ passes a signal only to processors that declare it.
     async (job: Job, token: string | undefined, bullSignal: AbortSignal | undefined) => {
@@ -107,6 +120,8 @@ export function startConsumer(options: ConsumerOptions): Consumer {
         return await hand(job, token, result);
       } finally {
         active.delete(jobId);
+        // Full until now: there was no room to ask for more.
+        worker.polledAt = Date.now();
       }
     },
     {
@@ -160,6 +175,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
 
   return {
     activeIds: () => [...active.keys()],
+    sincePollMs: () => (active.size >= options.concurrency ? 0 : Date.now() - worker.polledAt),
     cancel: (jobId) => {
       active.get(jobId)?.cancelled.abort(new MirumojiError("CANCELLED", "cancelled on request"));
     },

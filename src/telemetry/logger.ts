@@ -1,5 +1,6 @@
 import { type Logger, pino } from "pino";
 import { pretty } from "./pretty.ts";
+import { createRedactor } from "./redact.ts";
 
 export type { Logger } from "pino";
 
@@ -8,10 +9,15 @@ const SECRET_FIELDS = ["tokenSecret", "tokenId", "token", "password", "secret", 
 
 /**
  * The process's logger, on stderr: stdout belongs to `--json`. Lines are JSON, or readable text on a
- * terminal.
+ * terminal. `secrets` are taken out of every line, whatever field or message they got into.
  */
-export function createLogger(options: { level: string; readable: boolean }): Logger {
+export function createLogger(options: {
+  level: string;
+  readable: boolean;
+  secrets?: readonly string[];
+}): Logger {
   const redact = { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: "[hidden]" };
-  const base = { level: options.level, redact, base: null };
+  const hooks = { streamWrite: createRedactor(options.secrets) };
+  const base = { level: options.level, redact, base: null, hooks };
   return options.readable ? pino(base, pretty()) : pino(base, pino.destination({ dest: 2, sync: true }));
 }

@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import { openApi } from "../compose-api.ts";
+import { processEnvironment } from "../config/load.ts";
+import { httpSettings, startHttp } from "../http/server.ts";
+import { stopOnSignal } from "../pool/shutdown.ts";
+import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { guarded, printJson } from "./output.ts";
+
+const STOP_LIMIT_MS = 10_000;
+
+export function addApi(program: Command): void {
+  program
+    .command("api")
+    .description("serve Bull Board, job pages, the job API, health and metrics, without running jobs")
+    .option("--json", "print one JSON line when ready")
+    .action(
+      guarded(
+        ({ json }: { json?: boolean }) => json === true,
+        async ({ json }: { json?: boolean }) => {
+          const environment = processEnvironment();
+          const settings = httpSettings(environment);
+          const logger = createLogger({
+            level: environment.MIRUMOJI_LOGGING_LEVEL,
+            readable: process.stderr.isTTY,
+            secrets: settings.secrets,
+          });
+          toggleDebugOnSignal(logger);
+          const api = await openApi(environment, logger);
+          const http = await startHttp(settings, api).catch(async (error: unknown) => {
+            await api.stop();
+            throw error;
+          });
+          const stopped = stopOnSignal({
+            limitMs: STOP_LIMIT_MS,
+            onStopping: (why) => logger.info({ why }, "stopping"),
+            stop: async () => {
+              await http.close();
+              await api.stop();
+            },
+          });
+          const { apiUrl, boardUrl, metricsUrl } = http;
+          if (json === true) printJson({ apiUrl, boardUrl, metricsUrl });
+          logger.info({ apiUrl, boardUrl, metricsUrl }, "API is ready");
+          await stopped;
+          logger.info("stopped");
+        },
+      ),
+    );
+}

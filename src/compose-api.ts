@@ -1,0 +1,53 @@
+/** The composition root of the process that serves people and Prometheus, and runs no job. */
+import type { Environment } from "./config/schema.ts";
+import { VERSION } from "./config/version.ts";
+import type { Served } from "./http/server.ts";
+import { type MediaRoot, openMediaRoot } from "./media/media-root.ts";
+import { redisHealth } from "./pool/health.ts";
+import { connectLastingRedis } from "./queue/connection.ts";
+import { readPoolState } from "./queue/depth.ts";
+import { createJobInspector } from "./queue/job-details.ts";
+import { createJobStore } from "./queue/job-store.ts";
+import { openLedger } from "./queue/ledger.ts";
+import { closeQueues, openQueues } from "./queue/queues.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+
+export interface RunningApi extends Served {
+  stop(): Promise<void>;
+}
+
+/** @throws MirumojiError `REDIS_UNAVAILABLE` */
+export async function openApi(environment: Environment, logger: Logger): Promise<RunningApi> {
+  const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
+  const mediaRoot = await openedMediaRoot(environment.HOST_MEDIA_PATH, logger);
+  const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
+    logger.warn({ err: error }, "Redis connection"),
+  );
+  const queues = openQueues(redis, prefix);
+  const ledger = openLedger(redis, queues, prefix);
+  const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
+  metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
+  return {
+    queues,
+    store: createJobStore(redis, queues, prefix),
+    inspect: createJobInspector(redis, queues, prefix),
+    mediaRoot,
+    metrics,
+    health: { redis: redisHealth(async () => await redis.ping()) },
+    async stop() {
+      await closeQueues(queues);
+      redis.disconnect();
+    },
+  };
+}
+
+/** Outputs can be looked at only where the media root is mounted; everything else works without. */
+async function openedMediaRoot(folder: string, logger: Logger): Promise<MediaRoot | null> {
+  try {
+    return await openMediaRoot(folder);
+  } catch {
+    logger.info({ folder }, "there is no media root here; outputs are not served");
+    return null;
+  }
+}

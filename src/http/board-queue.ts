@@ -1,0 +1,107 @@
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
+import { z } from "zod";
+import { type JobType, REQUEST_SCHEMAS, type RequestOptions } from "../job/contract.ts";
+import { summarySchema } from "../job/summary.ts";
+import type { JobStore } from "../queue/job-store.ts";
+import type { Queues } from "../queue/queues.ts";
+import { redactValue } from "../telemetry/redact.ts";
+import { jobPagePath } from "./job-pages.ts";
+import { jobTitle, percentDone } from "./job-words.ts";
+
+const DESCRIPTIONS: Record<JobType, string> = {
+  transcribe: "Subtitles and text from speech",
+  convert: "H.264 and AAC in MP4",
+};
+
+/** BullMQ's job; only `queue/` names that package. */
+type BoardJob = NonNullable<Awaited<ReturnType<BullMQAdapter["getJob"]>>>;
+
+interface BoardQueueOptions {
+  readonly store: JobStore;
+  readonly isWritable: boolean;
+  readonly redact: (text: string) => string;
+}
+
+/**
+ * One of our queues as Bull Board sees it: readable, without secrets, and every change goes the way that
+ * the command line takes too.
+ */
+export class BoardQueue extends BullMQAdapter {
+  override readonly allowCompletedRetries = false;
+  readonly #type: JobType;
+  readonly #store: JobStore;
+  readonly #redact: (text: string) => string;
+
+  constructor(queue: Queues[JobType], type: JobType, { store, isWritable, redact }: BoardQueueOptions) {
+    super(queue, {
+      readOnlyMode: !isWritable,
+      description: DESCRIPTIONS[type],
+      externalJobUrl: ({ id }) => ({ displayText: "Job page", href: jobPagePath(String(id)) }),
+      jobDataSchema: z.toJSONSchema(REQUEST_SCHEMAS[type], { io: "input" }),
+    });
+    this.#type = type;
+    this.#store = store;
+    this.#redact = redact;
+    this.setFormatter("name", (job: QueueJobJson) => jobTitle(job.data, job.progress, job.name));
+    this.setFormatter("progress", progressByState);
+    this.setFormatter("data", (data: unknown) => redactValue(data, redact));
+    this.setFormatter("returnValue", (value: unknown) => redactValue(value, redact));
+  }
+
+  override async getJob(id: string): Promise<BoardJob | undefined> {
+    const job = await super.getJob(id);
+    return job === undefined ? undefined : this.#dressed(job);
+  }
+
+  override async getJobs(statuses: JobStatus[], start?: number, end?: number): Promise<BoardJob[]> {
+    const jobs = await super.getJobs(statuses, start, end);
+    return jobs.map((job) => this.#dressed(job));
+  }
+
+  override async getJobLogs(id: string): Promise<string[]> {
+    return (await super.getJobLogs(id)).map((line) => this.#redact(line));
+  }
+
+  /** What is added here is checked like what any other producer submits. */
+  override async addJob(_name: string, data: unknown): Promise<BoardJob> {
+    const { id } = await this.#store.submit(this.#type, data as RequestOptions[JobType]);
+    const job = await super.getJob(id);
+    if (job === undefined) throw new Error(`job ${id} is gone already`);
+    return job;
+  }
+
+  #dressed(job: BoardJob): BoardJob {
+    const plain = job.toJSON.bind(job);
+    const id = String(plain().id);
+    job.toJSON = () => {
+      const json = plain();
+      return {
+        ...json,
+        failedReason: this.#redact(json.failedReason ?? ""),
+        stacktrace: json.stacktrace?.map((line) => this.#redact(line)) ?? null,
+      };
+    };
+    job.retry = async () => await this.#store.retry(id);
+    return job;
+  }
+}
+
+/** A number for the ring, and the states with what they took. */
+function progressByState(progress: unknown): unknown {
+  const { data: summary } = summarySchema.safeParse(progress);
+  if (summary === undefined) return progress;
+  const states = summary.states.map(({ state, ms, attempts }) => [
+    state,
+    `${(ms / 1000).toFixed(1)} s${attempts > 1 ? `, ${attempts} tries` : ""}`,
+  ]);
+  return {
+    progress: percentDone(summary),
+    state: summary.state,
+    states: Object.fromEntries(states) as Record<string, string>,
+    ...(summary.step === undefined ? {} : { step: summary.step }),
+    ...(summary.outputs.length === 0 ? {} : { outputs: summary.outputs.map(({ path }) => path) }),
+    ...(summary.report === undefined ? {} : { report: summary.report }),
+    ...(summary.error === null ? {} : { error: summary.error }),
+  };
+}

@@ -1,0 +1,69 @@
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { MirumojiError } from "../job/errors.ts";
+import type { JobInspector } from "../queue/job-details.ts";
+import type { JobStore } from "../queue/job-store.ts";
+import { missingJobPage, showJob } from "./job-page.ts";
+
+/** Nothing may be loaded, nothing may run; forms go nowhere but here. */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+export interface JobPagesOptions {
+  readonly store: JobStore;
+  readonly inspect: JobInspector;
+  readonly isWritable: boolean;
+  readonly redact: (text: string) => string;
+}
+
+/** A page per job: where it is, what happened to it, its outputs, and what can be done about it. */
+export function addJobPages(server: FastifyInstance, options: JobPagesOptions): void {
+  const { store, inspect, isWritable, redact } = options;
+  // Forms without fields still name their type.
+  server.addContentTypeParser(
+    "application/x-www-form-urlencoded",
+    { parseAs: "string", bodyLimit: 1024 },
+    (_request, _body, done) => done(null, null),
+  );
+  server.get<{ Params: { id: string } }>("/jobs/:id", async (request, reply) => {
+    const { id } = request.params;
+    const details = await inspect(id);
+    if (details === null) return await page(reply.code(404), missingJobPage(id));
+    return await page(reply, showJob(details, { isWritable, redact, now: Date.now() }));
+  });
+  const act = (action: "cancel" | "retry") => {
+    server.post<{ Params: { id: string } }>(`/jobs/:id/${action}`, async (request, reply) => {
+      const { id } = request.params;
+      if (!isWritable) {
+        return await reply
+          .code(403)
+          .send({ error: { message: "this is read-only; BOARD_WRITE=1 changes that" } });
+      }
+      try {
+        await store[action](id);
+      } catch (error) {
+        if (!(error instanceof MirumojiError)) throw error;
+        const { code, message } = error;
+        return await reply
+          .code(code === "JOB_NOT_FOUND" ? 404 : 409)
+          .send({ error: { code, message: redact(message) } });
+      }
+      return await reply.redirect(jobPagePath(id), 303);
+    });
+  };
+  act("cancel");
+  act("retry");
+}
+
+/** Where a job is shown. */
+export function jobPagePath(id: string): string {
+  return `/jobs/${encodeURIComponent(id)}`;
+}
+
+async function page(reply: FastifyReply, text: string): Promise<FastifyReply> {
+  return await reply
+    .type("text/html; charset=utf-8")
+    .header("content-security-policy", POLICY)
+    .header("cache-control", "no-store")
+    .header("x-content-type-options", "nosniff")
+    .send(text);
+}

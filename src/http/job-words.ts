@@ -1,0 +1,32 @@
+import { basename } from "node:path/posix";
+import { PATH } from "../job/machine.ts";
+import { type JobSummary, summarySchema } from "../job/summary.ts";
+
+/** A job's name for people: its file and where it stands. */
+export function jobTitle(data: unknown, progress: unknown, type: string): string {
+  const file = inputName(data) ?? type;
+  const { data: summary } = summarySchema.safeParse(progress);
+  return summary === undefined ? file : `${file} · ${summary.state}`;
+}
+
+/** How far a job is, in percent: every state counts the same, the running one by its own progress. */
+export function percentDone(
+  summary: Pick<JobSummary, "state" | "status"> & { step?: JobSummary["step"] | null },
+): number {
+  if (summary.status === "completed") return 100;
+  const index = PATH.findIndex((state) => state === summary.state);
+  if (index === -1) return 0;
+  return Math.round(((index + fractionOf(summary.step)) / PATH.length) * 100);
+}
+
+/** Of the running state, 0 to 1. */
+export function fractionOf(step: JobSummary["step"] | null): number {
+  if (step?.fraction !== undefined) return step.fraction;
+  if (step?.doneBytes === undefined || step.totalBytes === undefined || step.totalBytes === 0) return 0;
+  return Math.min(1, step.doneBytes / step.totalBytes);
+}
+
+function inputName(data: unknown): string | null {
+  if (typeof data !== "object" || data === null || !("input" in data)) return null;
+  return typeof data.input === "string" ? basename(data.input) : null;
+}

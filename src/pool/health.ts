@@ -1,0 +1,71 @@
+import { statfs } from "node:fs/promises";
+
+/** Null when all is well, else what is wrong, for people. */
+export type HealthCheck = () => Promise<string | null>;
+
+/** Idle consumers poll at least every 10 s, and every 30 s while the queue is slowed down. */
+const POLL_LIMIT_MS = 60_000;
+/** How long an answer of the Modal server counts: probes come often, and each one costs a request. */
+const MODAL_ANSWER_MS = 15_000;
+
+/** What a worker must have to be any use. */
+export interface WorkerVitals {
+  readonly ping: () => Promise<string>;
+  readonly isStopping: () => boolean;
+  /** Since a consumer last asked for a job though it had room for one. */
+  readonly sincePollMs: () => number;
+  /** Throws when the functions cannot be registered. */
+  readonly register: () => Promise<unknown>;
+  /** Throws when the Modal server does not answer or takes the token no more. */
+  readonly sayHello: () => Promise<void>;
+  readonly mediaRoot: string;
+  readonly minFreeBytes: number;
+}
+
+/** The checks of `/readyz`. */
+export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, HealthCheck>> {
+  const hello = remembered(async () => {
+    await vitals.register();
+    await vitals.sayHello();
+    return null;
+  }, MODAL_ANSWER_MS);
+  return {
+    redis: redisHealth(vitals.ping),
+    consumers: async () => {
+      const seconds = Math.round(vitals.sincePollMs() / 1000);
+      const isLate = seconds * 1000 > POLL_LIMIT_MS;
+      return await Promise.resolve(isLate ? `no job was asked for in ${seconds} s` : null);
+    },
+    modal: hello,
+    disk: diskHealth(vitals.mediaRoot, vitals.minFreeBytes),
+    draining: async () => await Promise.resolve(vitals.isStopping() ? "the worker is stopping" : null),
+  };
+}
+
+export function redisHealth(ping: () => Promise<string>): HealthCheck {
+  return async () => ((await ping()) === "PONG" ? null : "gave a wrong answer");
+}
+
+function diskHealth(folder: string, minFreeBytes: number): HealthCheck {
+  return async () => {
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    if (free >= minFreeBytes) return null;
+    return `${mebibytes(free)} MiB free in the media root, ${mebibytes(minFreeBytes)} MiB are wanted`;
+  };
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
+}
+
+/** Asks again only when the last answer is old; a problem is asked about every time. */
+function remembered(check: HealthCheck, ms: number): HealthCheck {
+  let fineUntil = 0;
+  return async () => {
+    if (performance.now() < fineUntil) return null;
+    const problem = await check();
+    if (problem === null) fineUntil = performance.now() + ms;
+    return problem;
+  };
+}
