@@ -1,13 +1,16 @@
 import { Command } from "commander";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { addApi } from "./cli/api.ts";
 import { addCancel } from "./cli/cancel.ts";
 import { addDemo } from "./cli/demo.ts";
 import { addDeploy } from "./cli/deploy.ts";
 import { addDev } from "./cli/dev.ts";
 import { addDoctor } from "./cli/doctor.ts";
 import { addGpuHost } from "./cli/gpu-host.ts";
+import { addHealth } from "./cli/health.ts";
 import { addList } from "./cli/list.ts";
+import { addModal } from "./cli/modal-check.ts";
 import { addReap } from "./cli/reap.ts";
 import { addRetry } from "./cli/retry.ts";
 import { addStatus } from "./cli/status.ts";
@@ -28,12 +31,15 @@ for (const add of [
   addDemo,
   addDev,
   addWorker,
+  addApi,
   addGpuHost,
   addDeploy,
   addSubmit,
   addStatus,
   addList,
   addDoctor,
+  addHealth,
+  addModal,
   addVolume,
   addCancel,
   addRetry,

@@ -22,7 +22,7 @@ export interface FunctionSpec {
 
 /** What a function runs on. */
 export interface FunctionResources {
-  /** Modal's name of the GPU, upper case, for example `A10G`. */
+  /** Modal's name of the GPU, upper case, for example `A10G`; empty for none. */
   readonly gpu: string;
   /** How long one call may run, in seconds. */
   readonly timeoutSeconds: number;
@@ -134,7 +134,8 @@ export async function createFunction(
         mountIds: [...mountIds],
         objectDependencies: [{ objectId: imageId }],
         mountClientDependencies: true,
-        resources: { gpuConfig: { count: 1, gpuType: resources.gpu } },
+        // Never left out, even when there is nothing to say (`modal-wire` 2.3).
+        resources: resources.gpu === "" ? {} : { gpuConfig: { count: 1, gpuType: resources.gpu } },
         timeoutSecs: resources.timeoutSeconds,
         startupTimeoutSecs: resources.startupTimeoutSeconds ?? resources.timeoutSeconds,
         ...scaling(resources),
