@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
 import io
 import json
@@ -140,11 +141,11 @@ def _transcribe(
     result = temp / "segments.json"
     document = {"v": VERSION, "language": options["language"], "segments": segments}
     result.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    remote = _upload(volume, result, vol_fp, "segments.json")
+    stored = _upload(volume, result, vol_fp, "segments.json")
     return {
         "v": VERSION,
         "ok": True,
-        "path": remote,
+        **stored,
         "engine": engine.name,
         "model": engine.model,
         "language": options["language"],
@@ -196,11 +197,11 @@ def _convert(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None
     made = _probe(target, "the converted file")
     media_seconds = _duration(made)
     warnings += _shortfall(media_seconds, expected_seconds)
-    remote = _upload(volume, target, vol_fp, "output.mp4")
+    stored = _upload(volume, target, vol_fp, "output.mp4")
     return {
         "v": VERSION,
         "ok": True,
-        "path": remote,
+        **stored,
         "encoder": encoder,
         "width": size[0],
         "height": size[1],
@@ -344,13 +345,22 @@ def _download(volume: Any, vol_fp: str, temp: Path) -> Path:
     return target
 
 
-def _upload(volume: Any, local: Path, vol_fp: str, name: str) -> str:
+def _upload(volume: Any, local: Path, vol_fp: str, name: str) -> dict[str, Any]:
+    """Puts a result beside the input; its digest lets the other end see that it arrived whole."""
     progress = Progress("upload")
     remote = posixpath.join(posixpath.dirname(vol_fp), "out", name)
     with volume.batch_upload(force=True) as batch:  # force: a repeated call writes the same file again
         batch.put_file(str(local), remote)
     progress.done()
-    return remote
+    return {"path": remote, "bytes": local.stat().st_size, "sha256": _sha256(local)}
+
+
+def _sha256(local: Path) -> str:
+    digest = hashlib.sha256()
+    with local.open("rb") as source:
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------ subprocesses

@@ -19,6 +19,11 @@ const work = {
 export const fileResultSchema = z.object({
   /** The result file's path inside the volume. */
   path: z.string().min(1),
+  /** SHA-256 of the file as it was where it was made, hexadecimal; what arrives here must have the same. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   ...work,
 });
 export type FileResult = z.output<typeof fileResultSchema>;
@@ -51,6 +56,10 @@ export const factsSchema = z.object({
   inputSeconds: count.optional(),
   /** Function call ID; written down before the call is started. */
   callId: z.string().optional(),
+  /** When the call was opened, epoch milliseconds. */
+  callOpenedAt: count.optional(),
+  /** How long the function ran, by the server's clock, where it says so. */
+  runSeconds: count.optional(),
   /** The app that the call was started in; it must live as long as the call. */
   appId: z.string().optional(),
   /** `module:function` when the call is of the image's own function, whose result is a plain string. */
@@ -67,7 +76,7 @@ export interface FactsAt {
   upload: Pick<AllFacts, "volumeId">;
   call: FactsAt["upload"] &
     Pick<AllFacts, "remotePath" | "inputBytes" | "sentBytes"> &
-    Pick<StoredFacts, "callId" | "appId" | "imageFunction" | "inputSeconds">;
+    Pick<StoredFacts, "callId" | "callOpenedAt" | "runSeconds" | "appId" | "imageFunction" | "inputSeconds">;
   download: FactsAt["call"] & Pick<AllFacts, "callId" | "result">;
   deleteVolume: FactsAt["download"] & Pick<AllFacts, "outputs">;
   undo: StoredFacts;
@@ -97,8 +106,8 @@ const MAY_BE_EARNED_AT: typeof EARNED_AT = {
   createVolume: [],
   upload: [],
   call: ["inputSeconds"],
-  download: ["inputSeconds", "appId", "imageFunction"],
-  deleteVolume: ["inputSeconds", "appId", "imageFunction"],
+  download: ["inputSeconds", "callOpenedAt", "runSeconds", "appId", "imageFunction"],
+  deleteVolume: ["inputSeconds", "callOpenedAt", "runSeconds", "appId", "imageFunction"],
 };
 
 /** The facts that are left when a job goes back to `state`. */

@@ -42,10 +42,18 @@ export async function writeOutputs(
 ): Promise<OutputFile[]> {
   const staged: StagedOutput[] = [];
   try {
-    for (const { output, fill } of outputs) {
+    for (const { output, fill, sha256 } of outputs) {
       const target = await resolveOutput(root, output);
       const partial = partialPath(target, jobId);
-      staged.push({ output, target, partial, ...(await stage(output, target, partial, fill)) });
+      const written = await stage(output, target, partial, fill);
+      if (sha256 !== undefined && written.sha256 !== sha256) {
+        const what = JSON.stringify(output.path);
+        throw new MirumojiError(
+          "TRANSFER_CORRUPT",
+          `what arrived for ${what} is not what was made beside the GPU`,
+        );
+      }
+      staged.push({ output, target, partial, ...written });
     }
     for (const { output, target, partial } of staged) await publish(output, target, partial);
     return staged.map(({ output, bytes, sha256 }) => ({

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SubtitleFormat } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
-import type { OutputFile } from "../job/facts.ts";
+import type { OutputFile, RemoteResult } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { outputFormatFor, parseSegments, type Transcript } from "./handler-contract.ts";
@@ -23,6 +23,7 @@ async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<Ou
   const outputs = planOutputs(job.job).map((output) => ({
     output,
     fill: async (into: FileHandle) => await fetchResult(job, tools, into),
+    sha256: "sha256" in job.facts.result ? job.facts.result.sha256 : undefined,
   }));
   return await tools.media.writeOutputs({ jobId: job.id, outputs });
 }
@@ -94,8 +95,20 @@ async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Prom
     } finally {
       await into.close();
     }
-    return parseSegments(await readFile(path, "utf8"));
+    const bytes = await readFile(path);
+    await checkDigest(bytes, job.facts.result);
+    return parseSegments(bytes.toString("utf8"));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function checkDigest(bytes: Uint8Array<ArrayBuffer>, result: RemoteResult): Promise<void> {
+  if (!("sha256" in result) || result.sha256 === undefined) return;
+  const digest = Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
+  if (digest === result.sha256) return;
+  throw new MirumojiError(
+    "TRANSFER_CORRUPT",
+    "the segments that arrived are not the ones that were made beside the GPU",
+  );
 }

@@ -39,6 +39,7 @@ const handlerResultSchema = z.discriminatedUnion("ok", [
     v: z.literal(1),
     ok: z.literal(true),
     path: z.string(),
+    sha256: z.string().optional(),
     engine: z.string().optional(),
     encoder: z.string().optional(),
     mediaSeconds: z.number(),
@@ -64,9 +65,10 @@ export function parseHandlerResult(value: unknown): FileResult {
     const { code, message } = parsed.data.error;
     throw new MirumojiError(isErrorCode(code) ? code : "ENGINE_FAILED", message);
   }
-  const { path, engine, encoder, mediaSeconds, gpuSeconds, warnings } = parsed.data;
+  const { path, sha256, engine, encoder, mediaSeconds, gpuSeconds, warnings } = parsed.data;
   const result = fileResultSchema.safeParse({
     path,
+    sha256,
     engine: engine ?? encoder,
     mediaSeconds,
     gpuSeconds,

@@ -97,6 +97,8 @@ export interface CallInput {
 export interface OutputToWrite {
   readonly output: PlannedOutput;
   readonly fill: (handle: FileHandle) => Promise<void>;
+  /** What the bytes must have; `TRANSFER_CORRUPT` otherwise. */
+  readonly sha256?: string | undefined;
 }
 
 /** The input and output files of a job, inside the media root. */

@@ -17,6 +17,8 @@ test("H.264 in yuv420p and AAC in an MP4 that starts playing before it is loaded
     v: 1,
     ok: true,
     path: "job-1/out/output.mp4",
+    bytes: expect.any(Number),
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/u),
     encoder: "libx264",
     width: 640,
     height: 360,

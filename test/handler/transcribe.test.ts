@@ -40,6 +40,8 @@ test("the answer is what the contract says, and nothing else", () => {
     v: 1,
     ok: true,
     path: "job-1/out/segments.json",
+    bytes: expect.any(Number),
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/u),
     engine: "pocketsphinx",
     model: "en-us",
     language: "en",
