@@ -5,6 +5,8 @@ import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.t
 
 /** Apps are beaten this often by Modal's own clients; the grace of a missed beat is not documented. */
 const ROUND_MS = 15_000;
+/** A leader that missed this many rounds is replaced. */
+const TERM_ROUNDS = 2;
 
 export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   readonly leadership: Leadership;
@@ -23,11 +25,12 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
 export function startCaretaker(options: CaretakerOptions): { stop: () => Promise<void> } {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
   let volumesBeatenAt = 0;
   let suspects: ReadonlySet<string> = new Set();
-  let current: Promise<void> = Promise.resolve();
+  let current: Promise<void> | null = null;
   const round = async () => {
-    if (signal.aborted || !(await options.leadership.hold())) return;
+    if (signal.aborted || !(await options.leadership.hold(TERM_ROUNDS * roundMs))) return;
     const isVolumeBeat = options.now() - volumesBeatenAt >= options.heartbeatMs;
     if (isVolumeBeat) volumesBeatenAt = options.now();
     const leftovers = await findLeftovers(options.ledger);
@@ -37,18 +40,19 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
     for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
     await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
   };
-  const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
   const next = () => {
-    current = round().catch((error: unknown) => {
-      if (!signal.aborted) options.onError(error, "caretaker");
-    });
+    // A slow round (Redis was away) is neither overtaken nor followed by all the rounds that it held up.
+    current ??= round()
+      .catch((error: unknown) => {
+        if (!signal.aborted) options.onError(error, "caretaker");
+      })
+      .finally(() => {
+        current = null;
+      });
   };
   // A pool that was down for a while has volumes that cannot wait for the first round.
   next();
-  const timer = setInterval(() => {
-    // A slow round is not overtaken by the next one.
-    void current.then(next);
-  }, roundMs);
+  const timer = setInterval(next, roundMs);
   return {
     async stop() {
       clearInterval(timer);

@@ -1,9 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 
-/** A leader that is not heard of for this long is replaced. */
-const TERM_MS = 30_000;
-
 const HOLD = `
 local leader = redis.call("GET", KEYS[1])
 if leader and leader ~= ARGV[1] then return 0 end
@@ -13,8 +10,8 @@ const RESIGN = 'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call(
 
 /** One of all workers does what only one should do. */
 export interface Leadership {
-  /** Takes or keeps the office; false when somebody else has it. */
-  hold(): Promise<boolean>;
+  /** Takes or keeps the office for a term, after which others may have it; false when somebody else has it. */
+  hold(termMs: number): Promise<boolean>;
   /** Gives it up, so that the next one need not wait. */
   resign(): Promise<void>;
 }
@@ -23,7 +20,7 @@ export function createLeadership(redis: Redis, prefix: string, office: string): 
   const key = `${prefix}:leader:${office}`;
   const me = randomUUID();
   return {
-    hold: async () => (await redis.eval(HOLD, 1, key, me, TERM_MS)) === 1,
+    hold: async (termMs) => (await redis.eval(HOLD, 1, key, me, termMs)) === 1,
     resign: async () => {
       await redis.eval(RESIGN, 1, key, me);
     },
