@@ -118,6 +118,11 @@ export function startConsumer(options: ConsumerOptions): Consumer {
           cancelled,
         });
         return await hand(job, token, result);
+      } catch (error) {
+        if (isVerdict(error)) throw error;
+        // Nothing is known about the job, so nothing may be said: when the lease has run out, it is taken again.
+        options.onError(error);
+        throw new WaitingError();
       } finally {
         active.delete(jobId);
         // Full until now: there was no room to ask for more.
@@ -137,6 +142,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
 
   /** Weak, because a job that BullMQ refuses to finish (the lease is gone) is never settled here. */
   const settlers = new WeakMap<Job, () => Promise<void>>();
+  const settling = new Set<Promise<void>>();
   /** Tells BullMQ, in its own words, what became of the job. */
   async function hand(job: Job, token: string | undefined, result: DeliveryResult): Promise<JobSummary> {
     switch (result.kind) {
@@ -161,7 +167,12 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     }
   }
   const settle = (job: Job | undefined) => {
-    if (job !== undefined) settlers.get(job)?.().catch(options.onError);
+    const run = job === undefined ? undefined : settlers.get(job);
+    if (run === undefined) return;
+    const settled = run()
+      .catch(options.onError)
+      .finally(() => settling.delete(settled));
+    settling.add(settled);
   };
   worker.on("completed", (job) => settle(job));
   worker.on("failed", (job) => settle(job));
@@ -183,8 +194,16 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       const closing = worker.close();
       stopping.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
       await closing;
+      await Promise.all(settling);
     },
   };
+}
+
+/** What `hand` tells BullMQ by throwing. */
+function isVerdict(error: unknown): boolean {
+  return [DelayedError, RateLimitError, UnrecoverableError, WaitingError].some(
+    (kind) => error instanceof kind,
+  );
 }
 
 function leaseLost(): MirumojiError {
