@@ -107,6 +107,11 @@ export const PLATFORM_ERRORS = {
     meaning: "A block could not be sent or fetched.",
     advice: "Nothing; it is tried again. Check the network when it lasts.",
   },
+  RESULT_MISSING: {
+    kind: "transient",
+    meaning: "The volume has no file where the function said that its result is.",
+    advice: "Nothing; it may only be late. When it stays away, the job fails with `FUNCTION_RESULT_INVALID`.",
+  },
   TRANSFER_CORRUPT: {
     kind: "transient",
     meaning: "Bytes arrived that are not the ones that were sent.",

@@ -73,7 +73,7 @@ export function modalVolumes(session: ModalSession): ModalVolumes {
         // NOT_FOUND is said of the volume and of the file; only a heartbeat can tell them apart.
         await heartbeat(options);
         throw new MirumojiError(
-          "TRANSFER_FAILED",
+          "RESULT_MISSING",
           `volume ${options.volumeId} has no file ${options.remotePath}; it is tried again`,
           { cause: thrown },
         );

@@ -58,12 +58,12 @@ async function subtitles(
   return (format) => (format === "srt" ? text : renderTranscript(format, transcript, engine));
 }
 
-/**
- * Fetches the result file. That the server does not find it means either that the volume is gone, which the
- * job survives, or that the function named a file that it never wrote, which calling again cannot mend.
- */
+/** A file that a container wrote is seen by others a moment later; one that is not seen by then was never written. */
+const VISIBLE_WITHIN_MS = 10_000;
+
+/** Fetches the result file. A function that names a file which it never wrote is not called again for it. */
 async function fetchResult(
-  { facts, signal, report }: StepJob<"download">,
+  { facts, signal, report, enteredAt }: StepJob<"download">,
   { volumes, now }: StepTools,
   into: FileHandle,
 ): Promise<void> {
@@ -75,8 +75,8 @@ async function fetchResult(
     const onProgress = transferReporter(report, now);
     await volumes.getFile({ volumeId, remotePath: result.path, into, signal, onProgress });
   } catch (cause) {
-    if (!(cause instanceof MirumojiError) || cause.code !== "VOLUME_LOST") throw cause;
-    await volumes.heartbeat({ volumeId, signal });
+    const isMissing = cause instanceof MirumojiError && cause.code === "RESULT_MISSING";
+    if (!isMissing || now() - enteredAt < VISIBLE_WITHIN_MS) throw cause;
     throw new MirumojiError(
       "FUNCTION_RESULT_INVALID",
       `the function says that its result is ${JSON.stringify(result.path)}, but the volume has no such file`,

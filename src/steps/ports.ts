@@ -21,7 +21,7 @@ export interface Volumes {
     signal: AbortSignal;
     onProgress?: (progress: TransferProgress) => void;
   }): Promise<{ sizeBytes: number; sentBytes: number }>;
-  /** Fetches a file into an open, empty local file; checks the total size. Throws `VOLUME_LOST`. */
+  /** Fetches a file into an open, empty local file; checks the total size. Throws `VOLUME_LOST`, `RESULT_MISSING`. */
   getFile(options: {
     volumeId: string;
     remotePath: string;

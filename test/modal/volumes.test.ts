@@ -185,7 +185,7 @@ describe("a download", () => {
   });
 
   test("of a file that is not there is a transient failure, of a volume that is gone VOLUME_LOST", async () => {
-    await expect(get("none")).rejects.toMatchObject({ code: "TRANSFER_FAILED" });
+    await expect(get("none")).rejects.toMatchObject({ code: "RESULT_MISSING" });
     const gone = await volumes.create({ signal });
     await volumes.delete(gone);
     await expect(get("none", gone)).rejects.toMatchObject({ code: "VOLUME_LOST" });
