@@ -1,6 +1,9 @@
 import { fileURLToPath } from "node:url";
+import { pricedGpu } from "./config/gpu-prices.ts";
 import type { Environment } from "./config/schema.ts";
+import { VERSION } from "./config/version.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
+import type { Served } from "./http/server.ts";
 import { createMediaFiles } from "./media/media-files.ts";
 import { openMediaRoot } from "./media/media-root.ts";
 import { modalApps } from "./modal/apps.ts";
@@ -10,20 +13,24 @@ import { imageFunctions, openRuntime, registrationOptions } from "./modal/open-r
 import { sayHello } from "./modal/hello.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
 import { modalVolumes } from "./modal/volumes.ts";
+import { workerHealth } from "./pool/health.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
 import { findLeftovers, type Leftover, reap } from "./pool/reaper.ts";
 import { startWorkerPool } from "./pool/worker-pool.ts";
-import { connectRedis, ensureRedis, type RedisConnection } from "./queue/connection.ts";
+import { connectLastingRedis, connectRedis, ensureRedis } from "./queue/connection.ts";
 import { createAppShare } from "./queue/app-share.ts";
-import { queueDepths } from "./queue/depth.ts";
+import { cancelLatency } from "./queue/cancel-latency.ts";
+import { readPoolState } from "./queue/depth.ts";
+import { createJobInspector } from "./queue/job-details.ts";
 import { createJobStore, type JobStore } from "./queue/job-store.ts";
 import { createLeadership } from "./queue/leadership.ts";
 import { type Ledger, openLedger } from "./queue/ledger.ts";
 import { closeQueues, openQueues, type Queues } from "./queue/queues.ts";
+import { watchedVolumes } from "./steps/watched-volumes.ts";
 import { createEventBus } from "./telemetry/event-bus.ts";
 import { logSubscriber } from "./telemetry/log-subscriber.ts";
 import type { Logger } from "./telemetry/logger.ts";
-import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
 
 /** The handler that is mounted into the container; the same file runs on the GPU host. */
 const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", import.meta.url));
@@ -61,11 +68,7 @@ export async function openProducer(
 }
 
 /** Everything that runs jobs in this process. */
-export interface RunningWorker {
-  readonly queues: Queues;
-  readonly store: JobStore;
-  readonly metrics: Metrics;
-  readonly health: Readonly<Record<string, () => Promise<string | null>>>;
+export interface RunningWorker extends Served {
   activeCount(): number;
   /** Hands running jobs back, then closes every connection. */
   stop(): Promise<void>;
@@ -78,12 +81,15 @@ export interface RunningWorker {
  */
 export async function openWorker(environment: Environment, logger: Logger): Promise<RunningWorker> {
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
-  const metrics = createMetrics();
+  const gpu = pricedGpu(environment);
+  const metrics = createMetrics({ version: VERSION, gpu, now: Date.now });
   const session = openSession(environment, {
     onRpc: (event) => metrics.observeRpc(event),
     onWarning: (message) => logger.warn(message),
   });
-  const redis = await openWorkerRedis(environment.REDIS_URL, logger);
+  const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
+    logger.warn({ err: error }, "Redis connection"),
+  );
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
   const share = createAppShare(redis, prefix, Date.now);
@@ -109,25 +115,34 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       logger.error({ code }, `functions cannot be registered: ${message}`);
     },
   );
+  const ledger = openLedger(redis, queues, prefix);
+  const concurrency = {
+    transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
+    convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
+  };
+  const cancels = cancelLatency(redis, prefix, {
+    now: Date.now,
+    observe: metrics.observeCancel,
+    onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
+  });
   const pool = startWorkerPool({
     redis,
     prefix,
     queues,
-    ledger: openLedger(redis, queues, prefix),
-    concurrency: {
-      transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
-      convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
-    },
+    ledger,
+    concurrency,
     leadership: createLeadership(redis, prefix, "caretaker"),
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
-    onReaped: ({ volume, reason, problem }) =>
+    onReaped: ({ volume, reason, problem }) => {
+      metrics.observeReaped(reason, problem === null);
       logger.warn(
         { volumeId: volume.volumeId, jobId: volume.jobId, callId: volume.callId, reason },
         problem === null ? "removed a leftover volume" : `a leftover volume stays: ${problem}`,
-      ),
+      );
+    },
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
-      volumes: modalVolumes(session),
+      volumes: watchedVolumes(modalVolumes(session), metrics.watchTransfer),
       apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
       calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
       media: createMediaFiles(root),
@@ -137,25 +152,32 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
       now: Date.now,
       random: Math.random,
-      emit: createEventBus([logSubscriber(logger), metrics.subscriber], (error) =>
+      emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels], (error) =>
         logger.error({ err: error }, "an event subscriber failed"),
       ),
     },
   });
-  metrics.collectDepth(async () => await queueDepths(queues));
+  metrics.showSlots(concurrency, (type) => pool.activeCount(type));
+  metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
+  let isStopping = false;
   return {
     queues,
-    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    store: createJobStore(redis, queues, prefix),
     metrics,
-    health: {
-      redis: async () => ((await redis.ping()) === "PONG" ? null : "gave a wrong answer"),
-      modal: async () => {
-        await runtime.get();
-        return null;
-      },
-    },
+    inspect: createJobInspector(redis, queues, prefix),
+    mediaRoot: root,
+    health: workerHealth({
+      ping: async () => await redis.ping(),
+      isStopping: () => isStopping,
+      sincePollMs: () => pool.sincePollMs(),
+      register: async () => await runtime.get(),
+      sayHello: async () => await sayHello(session),
+      mediaRoot: root.path,
+      minFreeBytes: environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20,
+    }),
     activeCount: () => pool.activeCount(),
     async stop() {
+      isStopping = true;
       await pool.stop();
       await runtime.close();
       await closeQueues(queues);
@@ -251,19 +273,4 @@ export function openSession(
     ...(name === undefined ? {} : { environment: name }),
     ...listeners,
   });
-}
-
-async function openWorkerRedis(url: string, logger: Logger): Promise<RedisConnection> {
-  // The first answer is waited for with a limit, so that a wrong address is told at once.
-  const probe = connectRedis(url, { failFast: true });
-  probe.on("error", () => undefined);
-  try {
-    await ensureRedis(probe, url);
-  } finally {
-    probe.disconnect();
-  }
-  const redis = connectRedis(url);
-  redis.on("error", (error: unknown) => logger.warn({ err: error }, "Redis connection"));
-  await ensureRedis(redis, url);
-  return redis;
 }

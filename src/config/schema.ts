@@ -1,7 +1,9 @@
 import { z } from "zod";
+import { parseGpuPrices } from "./gpu-prices.ts";
 
 const text = z.string().min(1);
-const count = (min: number, max: number) => z.coerce.number("must be a number").int("must be a whole number").min(min).max(max);
+const count = (min: number, max: number) =>
+  z.coerce.number("must be a number").int("must be a whole number").min(min).max(max);
 const seconds = (min: number, max: number) => z.coerce.number("must be a number").min(min).max(max);
 
 const functionPath = z
@@ -83,6 +85,21 @@ export const environmentSchema = z
       .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")
       .default("A10G")
       .describe("GPU type. Convert needs one with NVENC to be fast: T4, L4, A10G, L40S, not A100 or H100."),
+    MIRUMOJI_GPU_PRICES: z
+      .string()
+      .transform((table, context) => {
+        const prices = parseGpuPrices(table);
+        if (prices !== null) return prices;
+        context.addIssue({
+          code: "custom",
+          message: "must look like 2026-05-07:A10G=1.10,L4=0.80 (a day, then USD per hour by GPU type)",
+        });
+        return z.NEVER;
+      })
+      .optional()
+      .describe(
+        "Prices that the estimate of the cost uses, as `2026-05-07:A10G=1.10,L4=0.80`: the day of the table, then USD per hour. `own` stands for a GPU host of your own, otherwise free. Without it Modal's list prices count.",
+      ),
     MIRUMOJI_MODAL_TIMEOUT: seconds(1, 86_400).default(3600).describe("Longest run of one call, in seconds."),
     MIRUMOJI_MODAL_STARTUP_TIMEOUT: seconds(1, 86_400)
       .optional()
@@ -142,6 +159,15 @@ export const environmentSchema = z
       .describe(
         "Who may log in to Bull Board, as `name:password,name:password`. Without it only loopback is served.",
       ),
+    BOARD_WRITE: z
+      .enum(["0", "1"])
+      .default("0")
+      .describe(
+        "`1` lets Bull Board and the job pages cancel, retry, pause and remove; else they only show.",
+      ),
+    MIRUMOJI_MIN_FREE_DISK: count(0, 1_000_000)
+      .default(256)
+      .describe("Free space of the media root below which `/readyz` says that the disk is full, in MiB."),
     MIRUMOJI_GPU_HOST_DATA: text
       .default("./.mirumoji/gpu-host")
       .describe("Folder of the GPU host's volumes and state."),

@@ -55,6 +55,18 @@ export interface JobEvents {
     message: string | null;
     report: JobReport | null;
   };
+  /**
+   * The job's GPU call is over. `totalMs` is from opening the call, `runMs` how long the function ran by the
+   * server's clock; null where that is not known.
+   */
+  "call.finished": JobIdentity & {
+    callId: string;
+    outcome: "succeeded" | "failed" | "cancelled" | "lost";
+    totalMs: number | null;
+    runMs: number | null;
+  };
+  /** The handler said where it is. */
+  "call.progress": JobIdentity & { callId: string; stage: string | null; fraction: number | null };
   /** One line that the container printed. */
   "call.log": JobIdentity & { callId: string; line: string; stream: "stdout" | "stderr" | "system" };
   /** An undo action or another best-effort clean-up did not work; the reaper has to. */

@@ -27,8 +27,8 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
 }
 
 export interface WorkerPool {
-  /** Jobs that run here now. */
-  activeCount(): number;
+  /** Jobs that run here now, of one type or of both. */
+  activeCount(type?: JobType): number;
   /** Since the consumer that asked for a job the longest time ago did so; those without room do not count. */
   sincePollMs(): number;
   /** Stops taking jobs, hands the running ones back to the queue and leaves their GPU calls running. */
@@ -59,7 +59,11 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   });
   const caretaker = startCaretaker({ ...options, ...tools });
   return {
-    activeCount: () => everyone.reduce((sum, consumer) => sum + consumer.activeIds().length, 0),
+    activeCount: (type) =>
+      (type === undefined ? everyone : [consumers[type]]).reduce(
+        (sum, consumer) => sum + consumer.activeIds().length,
+        0,
+      ),
     sincePollMs: () => Math.max(...everyone.map((consumer) => consumer.sincePollMs())),
     async stop() {
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));

@@ -1,15 +1,61 @@
+import type { Redis } from "ioredis";
 import { JOB_TYPES } from "../job/contract.ts";
+import { MirumojiError } from "../job/errors.ts";
+import type { PoolState, QueueState } from "../telemetry/metrics/collectors.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Queues } from "./queues.ts";
 
 const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "failed"] as const;
 
-/** How many jobs each queue has in each BullMQ state. */
-export async function queueDepths(queues: Queues): Promise<{ queue: string; state: string; jobs: number }[]> {
-  const perQueue = await Promise.all(
-    JOB_TYPES.map(async (queue) => {
-      const counts = await queues[queue].getJobCounts(...COUNTED);
-      return COUNTED.map((state) => ({ queue, state, jobs: counts[state] ?? 0 }));
-    }),
+/**
+ * What Redis knows of the whole pool. Fails at once without a connection: commands would wait for it, more
+ * of them with every scrape.
+ *
+ * @throws MirumojiError `REDIS_UNAVAILABLE`
+ */
+export async function readPoolState(
+  { redis, queues, ledger }: { redis: Redis; queues: Queues; ledger: Ledger },
+  now: number,
+): Promise<PoolState> {
+  if (redis.status !== "ready") throw new MirumojiError("REDIS_UNAVAILABLE", `Redis is ${redis.status}`);
+  const [states, volumes, memory] = await Promise.all([
+    Promise.all(JOB_TYPES.map(async (type) => await readQueue(redis, queues[type], now))),
+    ledger.list(),
+    redis.info("memory"),
+  ]);
+  const oldest = Math.min(now, ...volumes.map(({ createdAt }) => createdAt));
+  return {
+    queues: states,
+    liveVolumes: volumes.length,
+    oldestVolumeSeconds: (now - oldest) / 1000,
+    redisUsedBytes: field(memory, "used_memory"),
+    redisLimitBytes: field(memory, "maxmemory"),
+  };
+}
+
+async function readQueue(redis: Redis, queue: Queues["transcribe"], now: number): Promise<QueueState> {
+  const [jobs, isPaused, workers, oldestWaitingSeconds] = await Promise.all([
+    queue.getJobCounts(...COUNTED),
+    queue.isPaused(),
+    queue.getWorkersCount(),
+    oldestWaiting(redis, queue, now),
+  ]);
+  return { queue: queue.name, jobs, isPaused, workers, oldestWaitingSeconds };
+}
+
+/** The head of the line; only its time is read, because what others put into a job may not even be JSON. */
+async function oldestWaiting(redis: Redis, queue: Queues["transcribe"], now: number): Promise<number> {
+  const [first, [prioritized]] = await Promise.all([
+    redis.lindex(queue.toKey("wait"), -1),
+    redis.zrange(queue.toKey("prioritized"), "0", "0"),
+  ]);
+  const ids = [first, prioritized].filter((id) => typeof id === "string");
+  const times = await Promise.all(
+    ids.map(async (id) => Number(await redis.hget(queue.toKey(id), "timestamp"))),
   );
-  return perQueue.flat();
+  return (now - Math.min(now, ...times.filter((time) => time > 0))) / 1000;
+}
+
+function field(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, "mu").exec(info)?.[1] ?? 0);
 }

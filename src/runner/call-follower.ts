@@ -41,8 +41,11 @@ export function followCall(
       signal: stopping.signal,
       onLine: ({ text, stream }) => {
         const progress = parseProgressLine(text);
-        if (progress !== null) options.report(progress);
-        else options.emit("call.log", { ...options.identity, callId: options.callId, line: text, stream });
+        if (progress !== null) {
+          options.report(progress);
+          const { stage = null, fraction = null } = progress;
+          options.emit("call.progress", { ...options.identity, callId: options.callId, stage, fraction });
+        } else options.emit("call.log", { ...options.identity, callId: options.callId, line: text, stream });
       },
     });
   };

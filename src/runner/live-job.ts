@@ -14,6 +14,7 @@ import type { MirumojiError } from "../job/errors.ts";
 import type { Decision, FinalState, WorkingState } from "../job/machine.ts";
 import type { JobStatus, JobSummary, StepProgress } from "../job/summary.ts";
 import type { Commit, Committed, Lease } from "../queue/lease.ts";
+import { callEnd } from "./call-end.ts";
 import { logLine } from "./log-line.ts";
 
 /** Thrown inside the runner when a write is refused; it never leaves it. */
@@ -142,6 +143,8 @@ export class LiveJob {
       ...(words === null ? {} : { log: logLine(this.#now(), words) }),
     });
     if (!this.#notice(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
+    const ended = callEnd(before, next, this.#now());
+    if (ended !== null) this.#emit("call.finished", { ...this.identity, ...ended });
     if (!changedState) return;
     this.#emit("job.moved", {
       ...this.identity,

@@ -22,13 +22,16 @@ export const call: Step<"call"> = async (job, tools) => {
     const input = callInput(job.job, job.facts, imageFunction);
     const opened = await calls.open({ functionId, input, signal });
     // What kind of result to expect belongs to the call: another worker may be set up differently.
-    await job.save({ callId: opened.callId, appId: runtime.appId, imageFunction });
+    await job.save({ callId: opened.callId, callOpenedAt: tools.now(), appId: runtime.appId, imageFunction });
     if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
     return "pending";
   }
   const { callId, appId, imageFunction } = job.facts;
   const state = await pollCall(callId, appId, job, tools);
-  if (state.kind === "succeeded") return { callId, result: await resultOf(job, state) };
+  if (state.kind === "succeeded") {
+    const { runSeconds } = state;
+    return { callId, result: await resultOf(job, state), ...(runSeconds === null ? {} : { runSeconds }) };
+  }
   if (state.kind === "empty") {
     const runtime = await tools.runtime();
     if (runtime.appId !== appId || runtime.imageFunctions[job.job.type] !== imageFunction) {

@@ -2,7 +2,7 @@ import type { JobEventName, JobEvents } from "../job/events.ts";
 import type { JobEventSubscriber } from "./event-bus.ts";
 import type { Logger } from "./logger.ts";
 
-type Level = "debug" | "info" | "warn" | "error";
+type Level = "trace" | "debug" | "info" | "warn" | "error";
 type Lines = { [N in JobEventName]: (event: JobEvents[N]) => [Level, string] };
 
 /** The level and the words of every event; the event's fields go along. */
@@ -29,6 +29,11 @@ const LINES: Lines = {
     status === "completed"
       ? ["info", "job completed"]
       : ["error", `job ${status}: ${code ?? ""}: ${message ?? ""}`],
+  "call.finished": ({ outcome, runMs }) => [
+    "debug",
+    `call ${outcome}${runMs === null ? "" : ` after ${(runMs / 1000).toFixed(1)} s on the GPU`}`,
+  ],
+  "call.progress": ({ stage, fraction }) => ["trace", `${stage ?? "call"} at ${fraction ?? 0}`],
   "call.log": ({ line }) => ["debug", line],
   "cleanup.failed": ({ action, message }) => [
     "warn",

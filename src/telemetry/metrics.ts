@@ -1,125 +1,96 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import { isErrorCode } from "../job/errors.ts";
-import type { JobEventName, JobEvents } from "../job/events.ts";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { OWN_GPU, type PricedGpu } from "../config/gpu-prices.ts";
+import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import type { JobEventSubscriber } from "./event-bus.ts";
+import { collectPool, type PoolState } from "./metrics/collectors.ts";
+import { InFlightJobs, showInFlight } from "./metrics/in-flight.ts";
+import { createInstruments } from "./metrics/instruments.ts";
+import { DIRECTIONS, grpcCodeLabel, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
+import { metricsSubscriber } from "./metrics/subscriber.ts";
+import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
+import { startAtZero } from "./metrics/zero.ts";
 
-/** Seconds; media jobs take minutes and hours, which the usual buckets stop short of. */
-const LONG_SECONDS = [0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 14_400];
+/** Gauges of prom-client whose names end like a counter's, which `promtool check metrics` refuses. */
+const MISNAMED = [
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+  "nodejs_active_resources_total",
+];
 
-/** The process's metrics, in a registry of our own. Names follow Prometheus: base units, `_total` on counters. */
+const NO_GPU: PricedGpu = { gpu: OWN_GPU, asOf: "", usdPerSecond: null };
+
+/** The process's metrics, in a registry of our own. */
 export interface Metrics {
   readonly registry: Registry;
   readonly subscriber: JobEventSubscriber;
-  /** Sets the depth of the queues; asked for on every scrape. */
-  readonly collectDepth: (collect: () => Promise<readonly QueueDepth[]>) => void;
+  readonly watchTransfer: WatchTransfer;
   readonly observeRpc: (event: { method: string; code: string; ms: number }) => void;
+  /** A job that was running is cancelled; `ms` since somebody asked for it. */
+  readonly observeCancel: (type: JobType, ms: number) => void;
+  readonly observeReaped: (reason: string, isRemoved: boolean) => void;
+  /** Shows the jobs that run here against their limits. */
+  readonly showSlots: (slots: Readonly<Record<JobType, number>>, active: (type: JobType) => number) => void;
+  /** Shows the pool's state in Redis; read on every scrape. */
+  readonly showPool: (read: () => Promise<PoolState>) => void;
 }
 
-export interface QueueDepth {
-  readonly queue: string;
-  readonly state: string;
-  readonly jobs: number;
+export interface MetricsOptions {
+  readonly version: string;
+  /** What calls run on; null in a process that runs no jobs, whose series of jobs would only be in the way. */
+  readonly gpu: PricedGpu | null;
+  readonly now: () => number;
 }
 
-export function createMetrics(): Metrics {
+export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const finished = new Counter({
-    name: "mirumoji_jobs_finished_total",
-    help: "Jobs that ended, by type, status and failure code.",
-    labelNames: ["type", "status", "code"],
-    registers,
-  });
-  const jobSeconds = new Histogram({
-    name: "mirumoji_job_duration_seconds",
-    help: "Time from first activation to the end.",
-    labelNames: ["type", "status"],
-    buckets: LONG_SECONDS,
-    registers,
-  });
-  const waitSeconds = new Histogram({
-    name: "mirumoji_job_wait_seconds",
-    help: "Time in the queue before the first activation.",
-    labelNames: ["type"],
-    buckets: LONG_SECONDS,
-    registers,
-  });
-  const stateSeconds = new Histogram({
-    name: "mirumoji_state_duration_seconds",
-    help: "Time in a state until the machine left it.",
-    labelNames: ["type", "state"],
-    buckets: LONG_SECONDS,
-    registers,
-  });
-  const attempts = new Counter({
-    name: "mirumoji_step_attempts_total",
-    help: "Tries of steps, by outcome and failure code.",
-    labelNames: ["type", "state", "outcome", "code"],
-    registers,
-  });
-  const fenced = new Counter({
-    name: "mirumoji_stale_writes_refused_total",
-    help: "Checkpoint writes refused because another worker owns the job.",
-    registers,
-  });
-  const resumed = new Counter({
-    name: "mirumoji_jobs_resumed_total",
-    help: "Activations that went on from a checkpoint, by its state.",
-    labelNames: ["type", "state"],
-    registers,
-  });
-  const gpuSeconds = new Counter({
-    name: "mirumoji_gpu_seconds_total",
-    help: "Seconds of engine or encoder work, as the handler measured them.",
-    labelNames: ["type"],
-    registers,
-  });
-  const sentBytes = new Counter({
-    name: "mirumoji_sent_bytes_total",
-    help: "Bytes of input that were sent, zero tails of blocks left out.",
-    labelNames: ["type"],
-    registers,
-  });
-  const rpcSeconds = new Histogram({
-    name: "mirumoji_modal_rpc_duration_seconds",
-    help: "Modal control-plane requests, by method and code; long polls included.",
-    labelNames: ["method", "code"],
-    buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 60],
-    registers,
-  });
-
-  const handlers: { [N in JobEventName]?: (event: JobEvents[N]) => void } = {
-    "job.started": ({ type, waitedMs, resumedAt }) => {
-      if (resumedAt === null) waitSeconds.observe({ type }, waitedMs / 1000);
-      else resumed.inc({ type, state: resumedAt });
-    },
-    "step.finished": ({ type, state, outcome, code }) =>
-      attempts.inc({ type, state, outcome, code: code ?? "none" }),
-    "job.moved": ({ type, from, ms }) => stateSeconds.observe({ type, state: from }, ms / 1000),
-    "job.fenced": () => fenced.inc(),
-    "job.finished": ({ type, status, code, ms, report }) => {
-      finished.inc({ type, status, code: isErrorCode(code) ? code : "none" });
-      jobSeconds.observe({ type, status }, ms / 1000);
-      if (report === null) return;
-      gpuSeconds.inc({ type }, report.gpuSeconds);
-      sentBytes.inc({ type }, report.sentBytes);
-    },
-  };
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+  const instruments = createInstruments(registry);
+  if (gpu !== null) startAtZero(instruments, gpu);
+  instruments.info.set({ version, node: process.versions.node, role: gpu === null ? "api" : "worker" }, 1);
+  const inFlight = new InFlightJobs(now);
+  const method = methodLabels();
   return {
     registry,
-    subscriber: (name, event) => handlers[name]?.(event),
-    observeRpc: ({ method, code, ms }) => rpcSeconds.observe({ method, code }, ms / 1000),
-    collectDepth: (collect) => {
-      new Gauge({
-        name: "mirumoji_queue_jobs",
-        help: "Jobs by queue and BullMQ state.",
-        labelNames: ["queue", "state"],
+    subscriber: metricsSubscriber(instruments, inFlight, gpu ?? NO_GPU),
+    watchTransfer: transferWatch(instruments, now),
+    observeRpc: (event) => {
+      const labels = { method: method(event.method) };
+      instruments.rpcs.inc({ ...labels, code: grpcCodeLabel(event.code) });
+      instruments.rpcSeconds.observe(labels, event.ms / 1000);
+    },
+    observeCancel: (type, ms) => instruments.cancelSeconds.observe({ type }, Math.max(0, ms) / 1000),
+    observeReaped: (reason, isRemoved) => {
+      if (isRemoved) instruments.reaped.inc({ reason: oneOf(REASONS, reason) });
+      else instruments.reapFailures.inc();
+    },
+    showSlots: (slots, active) => {
+      showInFlight(registry, inFlight);
+      const registers = [registry];
+      const limit = { labelNames: ["type"], registers };
+      const jobSlots = new Gauge({
+        name: "mirumoji_job_slots",
+        help: "Jobs that may run here at a time.",
+        ...limit,
+      });
+      const transferSlots = new Gauge({
+        name: "mirumoji_transfer_slots",
+        help: "Transfers that may run here at a time: one for each job slot.",
+        labelNames: ["direction"],
         registers,
-        async collect() {
-          for (const { queue, state, jobs } of await collect()) this.set({ queue, state }, jobs);
+      });
+      for (const type of JOB_TYPES) jobSlots.set({ type }, slots[type]);
+      const all = JOB_TYPES.reduce((sum, type) => sum + slots[type], 0);
+      for (const direction of DIRECTIONS) transferSlots.set({ direction }, all);
+      new Gauge({
+        name: "mirumoji_jobs_in_flight",
+        help: "Jobs that run here now.",
+        ...limit,
+        collect() {
+          for (const type of JOB_TYPES) this.set({ type }, active(type));
         },
       });
     },
+    showPool: (read) => collectPool(registry, read),
   };
 }

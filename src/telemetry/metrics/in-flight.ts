@@ -1,0 +1,61 @@
+import { Gauge, type Registry } from "prom-client";
+import { JOB_TYPES } from "../../job/contract.ts";
+import { isFinalState, type JobState } from "../../job/machine.ts";
+import { oneOf, STATES } from "./labels.ts";
+
+/** The jobs that run in this process, and since when each is in its state. */
+export class InFlightJobs {
+  readonly #jobs = new Map<string, { type: string; state: string; since: number }>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The job is in this state now; a final one ends it. */
+  enter(jobId: string, type: string, state: JobState): void {
+    const key = `${type}:${jobId}`;
+    if (isFinalState(state)) this.#jobs.delete(key);
+    else this.#jobs.set(key, { type, state: oneOf(STATES, state), since: this.#now() });
+  }
+
+  /** The job is not worked on here any more. */
+  leave(jobId: string, type: string): void {
+    this.#jobs.delete(`${type}:${jobId}`);
+  }
+
+  /** For every type and state: how many jobs there are, and since when the oldest is in it. */
+  *byState(): Generator<{ type: string; state: string; jobs: number; oldestSeconds: number }> {
+    const now = this.#now();
+    for (const type of JOB_TYPES) {
+      for (const state of STATES) {
+        const here = [...this.#jobs.values()].filter((job) => job.type === type && job.state === state);
+        const oldest = Math.min(now, ...here.map(({ since }) => since));
+        yield { type, state, jobs: here.length, oldestSeconds: (now - oldest) / 1000 };
+      }
+    }
+  }
+}
+
+/** Shows them, as they are when somebody scrapes. */
+export function showInFlight(registry: Registry, inFlight: InFlightJobs): void {
+  const common = { labelNames: ["type", "state"], registers: [registry] };
+  new Gauge({
+    ...common,
+    name: "mirumoji_jobs_in_state",
+    help: "Jobs that run here now, by state.",
+    collect() {
+      for (const { type, state, jobs } of inFlight.byState()) this.set({ type, state }, jobs);
+    },
+  });
+  new Gauge({
+    ...common,
+    name: "mirumoji_state_oldest_age_seconds",
+    help: "How long the oldest of this worker's jobs has been in the state; 0 without one.",
+    collect() {
+      for (const { type, state, oldestSeconds } of inFlight.byState()) {
+        this.set({ type, state }, oldestSeconds);
+      }
+    },
+  });
+}

@@ -1,0 +1,97 @@
+import { JOB_TYPES } from "../../job/contract.ts";
+import { type ErrorCode, ERRORS, isErrorCode } from "../../job/errors.ts";
+import { MACHINE, type WorkingState } from "../../job/machine.ts";
+
+/*
+ * Label values come from closed lists, never from what arrives: every new value is a new series for as long
+ * as the process lives. What is not in its list is counted as `other`.
+ */
+
+export const OTHER = "other";
+/** The value of `code` where nothing went wrong. */
+export const NO_CODE = "none";
+
+export const TYPES = [...JOB_TYPES, "unknown"] as const;
+export const STATES = Object.keys(MACHINE) as WorkingState[];
+export const STATUSES = ["completed", "failed", "cancelled"] as const;
+export const OUTCOMES = [
+  "done",
+  "transient",
+  "permanent",
+  "throttled",
+  "lost",
+  "cancelled",
+  "interrupted",
+] as const;
+export const CALL_OUTCOMES = ["succeeded", "failed", "cancelled", "lost"] as const;
+export const DIRECTIONS = ["upload", "download"] as const;
+export const REASONS = ["job finished", "job is gone", "job uses another volume"] as const;
+export const CLEANUPS = ["followLogs", "cancelCall", "deleteVolume", "undo"] as const;
+export const QUEUE_STATES = [
+  "active",
+  "waiting",
+  "delayed",
+  "prioritized",
+  "paused",
+  "completed",
+  "failed",
+] as const;
+
+/** The value when it is one of the list's, else `other`. */
+export function oneOf(known: readonly string[], value: string): string {
+  return known.includes(value) ? value : OTHER;
+}
+
+/** A failure code as a label. */
+export function codeLabel(code: string | null): string {
+  if (code === null) return NO_CODE;
+  return isErrorCode(code) ? code : OTHER;
+}
+
+const ALL_CODES = Object.keys(ERRORS).filter(isErrorCode);
+
+function codesOf(...kinds: readonly (typeof ERRORS)[ErrorCode]["kind"][]): ErrorCode[] {
+  return ALL_CODES.filter((code) => kinds.includes(ERRORS[code].kind));
+}
+
+/** The codes that a job can fail with. */
+export const FAILURE_CODES = codesOf("input", "remote", "transient", "lost", "defect");
+/** The codes that a step is tried again for. */
+export const RETRY_CODES = codesOf("transient", "quota");
+
+const MOST_METHODS = 64;
+
+/** A gRPC method as a label. Methods come from our own calls; the limit is a belt for braces. */
+export function methodLabels(): (method: string) => string {
+  const seen = new Set<string>();
+  return (method) => {
+    if (!/^[A-Z]\w{0,60}$/u.test(method)) return OTHER;
+    if (seen.size < MOST_METHODS) seen.add(method);
+    return seen.has(method) ? method : OTHER;
+  };
+}
+
+const GRPC_CODES = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+  "ABORTED_BY_US",
+] as const;
+
+export function grpcCodeLabel(code: string): string {
+  return oneOf(GRPC_CODES, code);
+}
