@@ -26,6 +26,8 @@ import { createJobStore, type JobStore } from "./queue/job-store.ts";
 import { createLeadership } from "./queue/leadership.ts";
 import { type Ledger, openLedger } from "./queue/ledger.ts";
 import { closeQueues, openQueues, type Queues } from "./queue/queues.ts";
+import { withFaultPoint } from "./runner/fault-points.ts";
+import { runJob } from "./runner/run-job.ts";
 import { watchedVolumes } from "./steps/watched-volumes.ts";
 import { createEventBus } from "./telemetry/event-bus.ts";
 import { logSubscriber } from "./telemetry/log-subscriber.ts";
@@ -80,6 +82,7 @@ export interface RunningWorker extends Served {
  * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
  */
 export async function openWorker(environment: Environment, logger: Logger): Promise<RunningWorker> {
+  const faultPoint = environment.MIRUMOJI_FAULT_POINT;
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const gpu = pricedGpu(environment);
   const metrics = createMetrics({ version: VERSION, gpu, now: Date.now });
@@ -132,6 +135,8 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     ledger,
     concurrency,
     leadership: createLeadership(redis, prefix, "caretaker"),
+    leaseMs: environment.MIRUMOJI_LEASE * 1000,
+    run: faultPoint === undefined ? runJob : withFaultPoint(faultPoint, runJob),
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
     onReaped: ({ volume, reason, problem }) => {
       metrics.observeReaped(reason, problem === null);

@@ -133,6 +133,11 @@ export const environmentSchema = z
     MIRUMOJI_HEARTBEAT: seconds(0.5, 120)
       .default(60)
       .describe("How often live volumes are kept alive, in seconds."),
+    MIRUMOJI_LEASE: seconds(1, 300)
+      .default(15)
+      .describe(
+        "How long a worker that is not heard of keeps its jobs, in seconds. They are taken over after at most 5/3 of it; a worker that cannot reach Redis for this long loses them.",
+      ),
     MIRUMOJI_TRANSCRIBE_CONCURRENCY: count(1, 1000)
       .default(4)
       .describe("Transcribe jobs that one worker runs at a time."),
@@ -152,6 +157,11 @@ export const environmentSchema = z
     MIRUMOJI_HTTP_PORT: count(0, 65_535)
       .default(9464)
       .describe("Port of Bull Board, health and metrics; 0 takes a free one."),
+    MIRUMOJI_FAULT_POINT: text
+      .optional()
+      .describe(
+        "For crash tests only: the moment at which this worker kills itself, such as `put:after`, or `put:after=stop`.",
+      ),
     BOARD_USERS: z
       .string()
       .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")

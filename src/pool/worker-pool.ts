@@ -3,18 +3,14 @@ import type { RedisConnection } from "../queue/connection.ts";
 import { type Consumer, startConsumer } from "../queue/consumer.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
-import { runJob } from "../runner/run-job.ts";
+import type { runJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/runner-tools.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 
-/**
- * A dead worker's job is taken over when its lease has run out and two sweeps have seen it:
- * at most 15 + 2 x 5 seconds.
- */
-const LEASE_MS = 15_000;
-const STALLED_INTERVAL_MS = 5000;
+/** A dead worker's job is taken over when its lease has run out and two sweeps have seen it. */
+const SWEEPS_PER_LEASE = 3;
 
 export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" | "heartbeatMs" | "onReaped"> {
   readonly redis: RedisConnection;
@@ -23,6 +19,9 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
   readonly ledger: Ledger;
   readonly tools: RunnerTools;
   readonly concurrency: Record<JobType, number>;
+  /** How long a worker that is not heard of keeps its jobs. */
+  readonly leaseMs: number;
+  readonly run: typeof runJob;
   readonly onError: (error: unknown, context: string) => void;
 }
 
@@ -44,9 +43,9 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       redis,
       prefix,
       concurrency: options.concurrency[type],
-      leaseMs: LEASE_MS,
-      stalledIntervalMs: STALLED_INTERVAL_MS,
-      handle: async (delivery) => await runJob(delivery, tools),
+      leaseMs: options.leaseMs,
+      stalledIntervalMs: Math.round(options.leaseMs / SWEEPS_PER_LEASE),
+      handle: async (delivery) => await options.run(delivery, tools),
       onError: (error) => options.onError(error, `${type} consumer`),
       now: tools.now,
     });
