@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { OutputFile } from "../job/facts.ts";
+import { MirumojiError } from "../job/errors.ts";
 import { isMissing, type MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
 
@@ -42,6 +43,7 @@ export function addOutputs(
         bytes = found.size;
       } catch (error) {
         if (isMissing(error)) return await missing(reply, "the output is not there any more");
+        if (error instanceof MirumojiError) return await missing(reply, error.message);
         throw error;
       }
       const range = parseRange(request.headers.range, bytes);
