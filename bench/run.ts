@@ -1,9 +1,11 @@
+import { measureCalls } from "./calls.ts";
 import { measureCancelLatency } from "./cancel-latency.ts";
 import { measureRoundTrips } from "./round-trips.ts";
 
 /** The benchmarks by name; each gives what is printed, as a table and as JSON. */
 const BENCHMARKS: Record<string, () => Promise<Record<string, unknown>>> = {
   cancel: async () => await measureCancelLatency(200),
+  calls: async () => ({ ...(await measureCalls(500, 60_000)) }),
   "round-trips": async () => ({ ...(await measureRoundTrips(500)) }),
 };
 
@@ -15,7 +17,7 @@ if (benchmark === undefined) {
 } else {
   const result = await benchmark();
   for (const [key, value] of Object.entries(result)) {
-    process.stderr.write(`${key.padEnd(16)} ${JSON.stringify(value)}\n`);
+    process.stderr.write(`${key.padEnd(24)} ${JSON.stringify(value)}\n`);
   }
   process.stdout.write(`${JSON.stringify({ benchmark: name, ...result })}\n`);
 }

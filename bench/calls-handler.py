@@ -1,0 +1,11 @@
+"""What `npm run bench -- calls` calls: one function that gives its argument back, one that takes its time."""
+
+import time
+
+
+def transcribe(value):
+    return value
+
+
+def convert(seconds):
+    time.sleep(seconds)
