@@ -6,6 +6,7 @@ import { configurationPage } from "./generate/configuration.ts";
 import { errorsPage } from "./generate/errors.ts";
 import { lifecyclePage } from "./generate/lifecycle.ts";
 import { schemaFile } from "./generate/schema.ts";
+import { DASHBOARDS, dashboardFile } from "./grafana/dashboards.ts";
 
 /** Every file that is made from the code, with what makes it. */
 const GENERATED: Record<string, () => string> = {
@@ -14,6 +15,12 @@ const GENERATED: Record<string, () => string> = {
   "docs/lifecycle.md": lifecyclePage,
   "docs/errors.md": errorsPage,
   "docs/configuration.md": configurationPage,
+  ...Object.fromEntries(
+    Object.entries(DASHBOARDS).map(([name, dashboard]) => [
+      `grafana/dashboards/${name}.json`,
+      () => dashboardFile(dashboard),
+    ]),
+  ),
 };
 
 const { values } = parseArgs({ options: { check: { type: "boolean" }, only: { type: "string" } } });

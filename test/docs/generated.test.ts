@@ -4,14 +4,19 @@ import { configurationPage } from "../../scripts/generate/configuration.ts";
 import { errorsPage } from "../../scripts/generate/errors.ts";
 import { lifecyclePage } from "../../scripts/generate/lifecycle.ts";
 import { schemaFile } from "../../scripts/generate/schema.ts";
+import { DASHBOARDS, dashboardFile } from "../../scripts/grafana/dashboards.ts";
 
 describe("generated files", () => {
-  it.each([
+  it.each<[path: string, make: () => string]>([
     ["schema/transcribe.json", () => schemaFile("transcribe")],
     ["schema/convert.json", () => schemaFile("convert")],
     ["docs/lifecycle.md", lifecyclePage],
     ["docs/errors.md", errorsPage],
     ["docs/configuration.md", configurationPage],
+    ...Object.entries(DASHBOARDS).map(([name, dashboard]): [string, () => string] => [
+      `grafana/dashboards/${name}.json`,
+      () => dashboardFile(dashboard),
+    ]),
   ])("%s is what the code says", async (path, make) => {
     expect(await readFile(new URL(`../../${path}`, import.meta.url), "utf8")).toBe(make());
   });
