@@ -27,7 +27,7 @@ export const call: Step<"call"> = async (job, tools) => {
     return "pending";
   }
   const { callId, appId, imageFunction } = job.facts;
-  const state = await pollCall(callId, appId, job, tools);
+  const state = await pollCall(callId, job, tools);
   if (state.kind === "succeeded") {
     const { runSeconds } = state;
     return { callId, result: await resultOf(job, state), ...(runSeconds === null ? {} : { runSeconds }) };
@@ -59,24 +59,25 @@ async function resultOf(
 }
 
 /**
- * Asks what the call has. A call that was ended together with its app is lost, not cancelled: nobody
- * meant the job.
+ * Asks what the call has. A call that was ended together with its app is lost, not cancelled, and one whose
+ * volume vanished under it did not fail by itself: nobody meant the job, and both can be made again.
  */
 async function pollCall(
   callId: string,
-  appId: string | undefined,
-  { signal }: StepJob<"call">,
-  { calls, apps }: StepTools,
+  { facts: { appId, volumeId }, signal }: StepJob<"call">,
+  { calls, apps, volumes }: StepTools,
 ): Promise<CallState> {
   try {
     return await calls.poll({ callId, waitMs: POLL_MS, signal });
   } catch (error) {
-    const ended = error instanceof MirumojiError && error.code === "FUNCTION_TERMINATED";
-    if (!ended || appId === undefined) throw error;
-    await apps.heartbeat({ appId, signal }).catch((gone: unknown) => {
-      if (!(gone instanceof MirumojiError) || gone.code !== "APP_LOST") throw gone;
-      throw new MirumojiError("CALL_LOST", `call ${callId} ended with its app ${appId}`, { cause: error });
-    });
+    if (!(error instanceof MirumojiError)) throw error;
+    if (error.code === "FUNCTION_TERMINATED" && appId !== undefined) {
+      await apps.heartbeat({ appId, signal }).catch((gone: unknown) => {
+        if (!(gone instanceof MirumojiError) || gone.code !== "APP_LOST") throw gone;
+        throw new MirumojiError("CALL_LOST", `call ${callId} ended with its app ${appId}`, { cause: error });
+      });
+    }
+    if (error.code === "FUNCTION_FAILED") await volumes.heartbeat({ volumeId, signal });
     throw error;
   }
 }

@@ -92,6 +92,21 @@ describe("runJob", () => {
     expect([...world.calls.values()].map(({ cancelled }) => cancelled)).toEqual([true, false]);
   });
 
+  it("does the same when the function fails because its volume vanished, and only then", async () => {
+    const world = new FakeWorld();
+    world.before = (effect) => {
+      if (effect === "poll" && world.volumes.delete("vo-1")) {
+        throw new MirumojiError("FUNCTION_FAILED", "volume vo-1 not found");
+      }
+    };
+    expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
+    expect([...world.calls.values()].map(({ cancelled }) => cancelled)).toEqual([true, false]);
+    const other = new FakeWorld();
+    other.before = failing("poll", "FUNCTION_FAILED");
+    expect(await runJob(other.delivery(), other.tools())).toMatchObject({ code: "FUNCTION_FAILED" });
+    expect(other.calls.size).toBe(1);
+  });
+
   it("re-attaches a running call and never starts a second one", async () => {
     const world = new FakeWorld();
     const stop = new AbortController();
