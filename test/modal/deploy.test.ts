@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startGpuHost } from "../../src/gpu-host/host.ts";
+import { type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
 import { modalApps } from "../../src/modal/apps.ts";
 import { modalCalls } from "../../src/modal/calls.ts";
 import { type DeployOptions, type Deployment, deployModal } from "../../src/modal/deploy.ts";
@@ -149,6 +149,22 @@ describe("deploying", () => {
     expect(again.appId).not.toBe(appId);
   });
 
+  test("happens again when somebody published the app without our functions", async () => {
+    await using pool = await startPool();
+    const { appId, transcribe } = await pool.deploy();
+    await pool.host.session.cpClient.appPublish({
+      appId,
+      name: "mirumoji-gpu",
+      appState: 3,
+      functionIds: {},
+    });
+    const again = await pool.deploy();
+    expect(again).toMatchObject({ isNew: true, appId });
+    const call = await callOf(pool.host, again.transcribe.functionId, ["ours"]);
+    expect(await call.result()).toBe("ours");
+    expect(transcribe.tag).toBe(again.transcribe.tag);
+  });
+
   test("takes up the deployed app when Redis was emptied", async () => {
     await using pool = await startPool();
     const { appId } = await pool.deploy();
@@ -225,8 +241,8 @@ describe("a deployed app", () => {
   test("outlives the host's restart and any time without a heartbeat, with its calls", async () => {
     await using pool = await startPool();
     const dataDir = join(pool.host.folder, "restarted");
-    const start = async () => {
-      const host = await startGpuHost({ dataDir, appTtlMs: 100, tokenId: "ak-1", tokenSecret: "as-1" });
+    const start = async (more: Partial<GpuHostOptions> = {}) => {
+      const host = await startGpuHost({ dataDir, tokenId: "ak-1", tokenSecret: "as-1", ...more });
       return { host, session: openModalSession({ ...host }) };
     };
     const first = await start();
@@ -235,7 +251,7 @@ describe("a deployed app", () => {
     const handler = mountedHandler(join(pool.host.folder, "handler.py"));
     const deployed = await deployModal(first.session, { ...options, handler });
     await first.host.close();
-    const second = await start();
+    const second = await start({ appTtlMs: 100 });
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(await deployModal(second.session, { ...options, handler })).toMatchObject({
       isNew: false,
