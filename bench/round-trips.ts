@@ -45,10 +45,10 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
     const counts = new Map<string, number>();
     const send = redis.sendCommand.bind(redis);
     redis.sendCommand = (command, stream) => {
-      const name = String(Reflect.get(command, "name"));
+      const name = command.name;
       const script = name === "evalsha" ? (OURS.get(String(command.args[0])) ?? "bullmq script") : name;
       counts.set(script, (counts.get(script) ?? 0) + 1);
-      return send(command, stream) as never;
+      return send(command, stream);
     };
     const before = await traffic(redis);
     const tools = instantTools();

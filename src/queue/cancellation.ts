@@ -17,7 +17,7 @@ export function cancelChannel(prefix: string): string {
 }
 
 /** What is said on the channel. */
-export function cancelMessage(queue: string, jobId: string): string {
+function cancelMessage(queue: string, jobId: string): string {
   return JSON.stringify([queue, jobId]);
 }
 
