@@ -4,7 +4,7 @@ import { VERSION } from "./config/version.ts";
 import type { Served } from "./http/server.ts";
 import { type MediaRoot, openMediaRoot } from "./media/media-root.ts";
 import { redisHealth } from "./pool/health.ts";
-import { connectLastingRedis } from "./queue/connection.ts";
+import { connectLastingRedis, pingRedis } from "./queue/connection.ts";
 import { readPoolState } from "./queue/depth.ts";
 import { createJobInspector } from "./queue/job-details.ts";
 import { createJobStore } from "./queue/job-store.ts";
@@ -34,7 +34,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot,
     metrics,
-    health: { redis: redisHealth(async () => await redis.ping()) },
+    health: { redis: redisHealth(async () => await pingRedis(redis)) },
     async stop() {
       await closeQueues(queues);
       redis.disconnect();

@@ -17,7 +17,7 @@ import { workerHealth } from "./pool/health.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
 import { findLeftovers, type Leftover, reap } from "./pool/reaper.ts";
 import { startWorkerPool } from "./pool/worker-pool.ts";
-import { connectLastingRedis, connectRedis, ensureRedis } from "./queue/connection.ts";
+import { connectLastingRedis, connectRedis, ensureRedis, pingRedis } from "./queue/connection.ts";
 import { createAppShare } from "./queue/app-share.ts";
 import { cancelLatency } from "./queue/cancel-latency.ts";
 import { readPoolState } from "./queue/depth.ts";
@@ -172,7 +172,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot: root,
     health: workerHealth({
-      ping: async () => await redis.ping(),
+      ping: async () => await pingRedis(redis),
       isStopping: () => isStopping,
       sincePollMs: () => pool.sincePollMs(),
       register: async () => await runtime.get(),

@@ -43,7 +43,10 @@ export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, Heal
 }
 
 export function redisHealth(ping: () => Promise<string>): HealthCheck {
-  return async () => ((await ping()) === "PONG" ? null : "gave a wrong answer");
+  return async () => {
+    const answer = await ping();
+    return answer === "PONG" ? null : answer;
+  };
 }
 
 function diskHealth(folder: string, minFreeBytes: number): HealthCheck {

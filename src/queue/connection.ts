@@ -72,6 +72,11 @@ export async function connectLastingRedis(url: string, onError: (error: unknown)
   return redis;
 }
 
+/** Asks Redis whether it is there: `PONG`, or what is the matter. Does not wait while the connection is down. */
+export async function pingRedis(redis: Redis): Promise<string> {
+  return redis.status === "ready" ? await redis.ping() : `the connection is ${redis.status}`;
+}
+
 /** A Redis URL that may be shown and logged. */
 function withoutCredentials(url: string): string {
   try {
