@@ -32,17 +32,20 @@ export interface BoardOptions {
 }
 
 function labelVariable(name: string, label: string, values: string): QueryVariableBuilder {
-  return new QueryVariableBuilder(name)
-    .label(label)
-    .datasource(DATASOURCE)
-    .query({ query: values, refId: name })
-    .definition(values)
-    .refresh(VariableRefresh.OnTimeRangeChanged)
-    .sort(VariableSort.AlphabeticalAsc)
-    .multi(true)
-    .includeAll(true)
-    .allValue(".*")
-    .current({ selected: true, text: ["All"], value: ["$__all"] });
+  return (
+    new QueryVariableBuilder(name)
+      .label(label)
+      .datasource(DATASOURCE)
+      .query({ query: values, refId: name })
+      .definition(values)
+      .refresh(VariableRefresh.OnTimeRangeChanged)
+      // oxlint-disable-next-line unicorn/no-array-sort -- it is no array
+      .sort(VariableSort.AlphabeticalAsc)
+      .multi(true)
+      .includeAll(true)
+      .allValue(".*")
+      .current({ selected: true, text: ["All"], value: ["$__all"] })
+  );
 }
 
 /** Grafana's classic schema, which every version since 10 can be given as a file; the new one needs 12 or 13. */

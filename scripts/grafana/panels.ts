@@ -59,7 +59,7 @@ const ORANGE = "orange";
 const RED = "red";
 
 /** The anchor of an alert's section in `docs/operations.md`. */
-export function runbookPath(alert: string): string {
+function runbookPath(alert: string): string {
   return `/docs/operations#${alert.toLowerCase()}`;
 }
 

@@ -7,7 +7,7 @@ import { MACHINE, type WorkingState } from "../../job/machine.ts";
  * as the process lives. What is not in its list is counted as `other`.
  */
 
-export const OTHER = "other";
+const OTHER = "other";
 /** The value of `code` where nothing went wrong. */
 export const NO_CODE = "none";
 
