@@ -43,7 +43,7 @@ export class BoardQueue extends BullMQAdapter {
     this.#type = type;
     this.#store = store;
     this.#redact = redact;
-    this.setFormatter("name", (job: QueueJobJson) => jobTitle(job.data, job.progress, job.name));
+    this.setFormatter("name", (job: QueueJobJson) => jobTitle(job));
     this.setFormatter("progress", progressByState);
     this.setFormatter("data", (data: unknown) => redactValue(data, redact));
     this.setFormatter("returnValue", (value: unknown) => redactValue(value, redact));

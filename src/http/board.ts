@@ -26,6 +26,17 @@ const ALLOWED_CHANGES: ReadonlySet<string> = new Set([
   "/api/queues/:queueName/:jobId/promote",
   "/api/queues/:queueName/:jobId/clean",
 ]);
+/** The board's own files and nothing from elsewhere; its page asks a font server on the web otherwise. */
+const POLICY = [
+  "default-src 'self'",
+  "script-src 'self' 'unsafe-inline'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "worker-src 'self' blob:",
+  "frame-ancestors 'none'",
+].join("; ");
+
 const FINISHED: ReadonlySet<string> = new Set(["completed", "failed"]);
 
 export interface BoardOptions {
@@ -54,7 +65,16 @@ export async function addBoard(server: FastifyInstance, options: BoardOptions): 
       handlerHooks: { before: guardChanges(options.isWritable) },
     },
   });
-  await server.register(adapter.registerPlugin(), { prefix: BOARD_PATH });
+  await server.register(
+    async (board: FastifyInstance) => {
+      board.addHook("onSend", async (_request, reply) => {
+        reply.header("content-security-policy", POLICY);
+        await Promise.resolve();
+      });
+      await board.register(adapter.registerPlugin());
+    },
+    { prefix: BOARD_PATH },
+  );
 }
 
 function guardChanges(isWritable: boolean): BeforeHook {

@@ -3,10 +3,23 @@ import { PATH } from "../job/machine.ts";
 import { type JobSummary, summarySchema } from "../job/summary.ts";
 
 /** A job's name for people: its file and where it stands. */
-export function jobTitle(data: unknown, progress: unknown, type: string): string {
-  const file = inputName(data) ?? type;
+export function jobTitle(job: {
+  name: string;
+  data: unknown;
+  progress: unknown;
+  failedReason?: string;
+  finishedOn?: number | null;
+}): string {
+  return `${inputName(job.data) ?? job.name} · ${stateOf(job)}`;
+}
+
+/** What the summary says; a job that no worker of ours touched has none. */
+function stateOf({ progress, failedReason, finishedOn }: Parameters<typeof jobTitle>[0]): string {
   const { data: summary } = summarySchema.safeParse(progress);
-  return summary === undefined ? file : `${file} · ${summary.state}`;
+  if (summary !== undefined) return summary.state;
+  if (finishedOn === undefined || finishedOn === null) return "queued";
+  if (failedReason === undefined || failedReason === "") return "completed";
+  return failedReason.startsWith("CANCELLED:") ? "cancelled" : "failed";
 }
 
 /** How far a job is, in percent: every state counts the same, the running one by its own progress. */

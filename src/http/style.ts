@@ -36,6 +36,7 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
 th { font-weight: 500; color: var(--muted); white-space: nowrap; }
 .facts th { width: 11rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.number + td, .number + th { padding-left: 1.5rem; }
 .timeline td:first-child { width: 6rem; }
 .timeline td { border-top: 1px solid var(--line); }
 button { font: inherit; padding: .4rem 1rem; border-radius: 6px; border: 1px solid var(--line); cursor: pointer;
