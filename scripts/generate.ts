@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { configurationPage } from "./generate/configuration.ts";
+import { conformancePage } from "./generate/conformance.ts";
 import { errorsPage } from "./generate/errors.ts";
 import { lifecyclePage } from "./generate/lifecycle.ts";
 import { schemaFile } from "./generate/schema.ts";
@@ -15,6 +16,7 @@ const GENERATED: Record<string, () => string> = {
   "docs/lifecycle.md": lifecyclePage,
   "docs/errors.md": errorsPage,
   "docs/configuration.md": configurationPage,
+  "docs/conformance.md": conformancePage,
   ...Object.fromEntries(
     Object.entries(DASHBOARDS).map(([name, dashboard]) => [
       `grafana/dashboards/${name}.json`,

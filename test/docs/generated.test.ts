@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { configurationPage } from "../../scripts/generate/configuration.ts";
+import { conformancePage } from "../../scripts/generate/conformance.ts";
 import { errorsPage } from "../../scripts/generate/errors.ts";
 import { lifecyclePage } from "../../scripts/generate/lifecycle.ts";
 import { schemaFile } from "../../scripts/generate/schema.ts";
@@ -13,6 +14,7 @@ describe("generated files", () => {
     ["docs/lifecycle.md", lifecyclePage],
     ["docs/errors.md", errorsPage],
     ["docs/configuration.md", configurationPage],
+    ["docs/conformance.md", conformancePage],
     ...Object.entries(DASHBOARDS).map(([name, dashboard]): [string, () => string] => [
       `grafana/dashboards/${name}.json`,
       () => dashboardFile(dashboard),

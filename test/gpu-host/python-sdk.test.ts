@@ -1,38 +1,9 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { startHost, undoAll } from "./helpers.ts";
-
-const VERSION = "1.5.4";
-const run = promisify(execFile);
+import { pythonWithSdk, runPythonSdk } from "./python-sdk.ts";
 
 afterEach(undoAll);
-
-/** A Python that has the official SDK, made once per machine; or why there is none. */
-async function pythonWithSdk(): Promise<{ python: string } | { missing: string }> {
-  const environment = join(tmpdir(), `gpu-host-python-sdk-${VERSION}`);
-  const python = join(environment, "bin", "python");
-  const isReady = () =>
-    run(python, ["-c", "import modal"]).then(
-      () => true,
-      () => false,
-    );
-  if (existsSync(python) && (await isReady())) return { python };
-  try {
-    await run("python3", ["-m", "venv", "--clear", environment]);
-    const quiet = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-    await run(python, ["-m", "pip", "install", ...quiet, `modal==${VERSION}`], { timeout: 180_000 });
-    return { python };
-  } catch (error) {
-    await rm(environment, { recursive: true, force: true });
-    return { missing: `modal==${VERSION} cannot be installed from PyPI: ${String(error).slice(0, 200)}` };
-  }
-}
 
 const sdk = await pythonWithSdk();
 if ("missing" in sdk) console.warn(`The official Python SDK is not checked. ${sdk.missing}`);
@@ -41,15 +12,7 @@ if ("missing" in sdk) console.warn(`The official Python SDK is not checked. ${sd
 async function check(name: string): Promise<unknown> {
   const host = await startHost();
   const script = fileURLToPath(new URL("./fixtures/python_sdk/check.py", import.meta.url));
-  const { stdout } = await run("python" in sdk ? sdk.python : "python3", ["-B", script, name], {
-    env: {
-      PATH: process.env["PATH"],
-      MODAL_SERVER_URL: host.serverUrl,
-      MODAL_TOKEN_ID: host.tokenId,
-      MODAL_TOKEN_SECRET: host.tokenSecret,
-      MODAL_CONFIG_PATH: "/nonexistent",
-    },
-  });
+  const stdout = await runPythonSdk(sdk, host, [script, name]);
   expect(host.stats()).toMatchObject({ calls: { running: 0 }, apps: { live: 0 } });
   return JSON.parse(stdout);
 }
