@@ -147,11 +147,11 @@ export const health = board({
         }),
         lines({
           title: "Redis memory",
-          description: "With maxmemory, when there is one. At the limit Redis refuses writes, and jobs wait.",
+          description: "With maxmemory; 0 is no limit. At the limit Redis refuses writes, and jobs wait.",
           unit: "bytes",
           queries: [
             ["max(mirumoji_redis_memory_used_bytes)", "used"],
-            ["max(mirumoji_redis_memory_limit_bytes) > 0", "limit"],
+            ["max(mirumoji_redis_memory_limit_bytes)", "limit"],
           ],
           width: 12,
         }),

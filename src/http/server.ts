@@ -9,6 +9,7 @@ import type { Queues } from "../queue/queues.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createRedactor } from "../telemetry/redact.ts";
 import { addBoard, BOARD_PATH } from "./board.ts";
+import { addDocs } from "./docs.ts";
 import { isLoopback, requireLocalName, requireLogin, requireSameOrigin } from "./guard.ts";
 import { addHealth, type HealthChecks } from "./health.ts";
 import { addJobPages } from "./job-pages.ts";
@@ -81,6 +82,7 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
     requireSameOrigin(guarded);
     const redact = createRedactor(settings.secrets);
     const { isWritable } = settings;
+    addDocs(guarded);
     addJobs(guarded, served.store);
     addJobPages(guarded, { ...served, isWritable, redact });
     addOutputs(guarded, served);
