@@ -76,10 +76,16 @@ export class BoardQueue extends BullMQAdapter {
     const id = String(plain().id);
     job.toJSON = () => {
       const json = plain();
+      const failedReason = this.#redact(json.failedReason ?? "");
       return {
         ...json,
-        failedReason: this.#redact(json.failedReason ?? ""),
-        stacktrace: json.stacktrace?.map((line) => this.#redact(line)) ?? null,
+        failedReason,
+        // Where it was thrown in BullMQ says nothing about the job.
+        stacktrace: failedReason === "" ? [] : [failedReason],
+        // A job that was cancelled in the queue never started; the board counts from 1970 then.
+        ...(json.processedOn === undefined && json.finishedOn !== undefined
+          ? { processedOn: json.finishedOn }
+          : {}),
       };
     };
     job.retry = async () => await this.#store.retry(id);

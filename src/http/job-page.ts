@@ -68,9 +68,9 @@ function statusWord({ view, cancelRequestedAt }: JobDetails): string {
   return cancelRequestedAt !== null && !isFinal(view.status) ? "cancelling" : view.status;
 }
 
-function showError({ error }: JobView, { redact }: PageOptions): Html {
+function showError({ error, status }: JobView, { redact }: PageOptions): Html {
   if (error === null) return NOTHING;
-  return html`<section class="error">
+  return html`<section class="error ${status}">
     <strong>${error.code}</strong>
     <p>${redact(error.message)}</p>
   </section>`;
@@ -81,11 +81,12 @@ function showStates(view: JobView): Html {
   const seen = view.states.map(({ state }) => state);
   const names = [...PATH.map(String), ...seen.filter((state) => !PATH.some((known) => known === state))];
   const current = isFinal(view.status) ? null : view.state;
+  const broken = view.error === null ? null : seen.findLast((state) => state !== "undo");
   const items = names.map((name) => {
     const visit = view.states.findLast(({ state }) => state === name);
     const isCurrent = name === current;
     const percent = isCurrent ? Math.round(fractionOf(view.step) * 100) : 0;
-    const kind = isCurrent ? "now" : visit === undefined ? "todo" : "done";
+    const kind = isCurrent ? "now" : visit === undefined ? "todo" : name === broken ? "broken" : "done";
     const tries = visit !== undefined && visit.attempts > 1 ? ` · ${visit.attempts} tries` : "";
     const words = visit === undefined ? (isCurrent ? "starting" : "–") : `${seconds(visit.ms)}${tries}`;
     const step = isCurrent && percent > 0 ? ` · ${percent} %` : "";

@@ -22,6 +22,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .status.cancelled, .status.queued { color: var(--muted); }
 .error { border-color: var(--bad); }
 .error strong { color: var(--bad); }
+.error.cancelled { border-color: var(--line); }
+.error.cancelled strong { color: var(--muted); }
 .error p { margin: .25rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 progress { width: 100%; margin-bottom: .75rem; }
 .states { list-style: none; display: flex; flex-wrap: wrap; gap: .5rem; margin: 0; padding: 0; }
@@ -30,6 +32,7 @@ progress { width: 100%; margin-bottom: .75rem; }
 .states li b { display: block; }
 .states li span { color: var(--muted); font-size: .85rem; }
 .states .done { border-top-color: var(--good); }
+.states .broken { border-top-color: var(--bad); }
 .states .now { border-top-color: var(--now); }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; overflow-wrap: anywhere; }
