@@ -22,6 +22,7 @@ WORKDIR /app
 COPY package.json LICENSE ./
 COPY bin/ bin/
 COPY schema/ schema/
+COPY docs/ docs/
 COPY container/ container/
 COPY --from=build /app/node_modules/ node_modules/
 COPY --from=build /app/dist/ dist/

@@ -21,9 +21,10 @@ export function cancelLatency(
     const { type, jobId } = event;
     if (type === "unknown") return;
     const endedAt = tools.now();
-    redis.hget(jobKeys(prefix, type, jobId).job, "cancelRequestedAt").then((text) => {
-      const askedAt = Number(text);
+    const observe = async () => {
+      const askedAt = Number(await redis.hget(jobKeys(prefix, type, jobId).job, "cancelRequestedAt"));
       if (askedAt > 0) tools.observe(type, endedAt - askedAt);
-    }, tools.onError);
+    };
+    observe().catch(tools.onError);
   };
 }

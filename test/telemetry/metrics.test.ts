@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { LIST_PRICES, parseGpuPrices, pricedGpu } from "../../src/config/gpu-prices.ts";
+import { hasProgram } from "../helpers/prometheus.ts";
 import { ERRORS, isErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import type { JobEventName, JobEvents } from "../../src/job/events.ts";
 import { outcomeOf } from "../../src/job/outcome.ts";
@@ -85,6 +87,19 @@ describe("label values", () => {
     }
     expect(seriesOf(await text(metrics)).length).toBeLessThan(SERIES_BUDGET);
   });
+
+  it.runIf(hasProgram("promtool", "the check of the API's metrics"))(
+    "are none in a process that runs no jobs, and promtool finds nothing wrong with what is left",
+    async () => {
+      const scrape = await text(createMetrics({ version: "1.2.3", gpu: null, now: Date.now }));
+      const checked = spawnSync("promtool", ["check", "metrics"], { input: scrape, encoding: "utf8" });
+      expect({ status: checked.status, said: `${checked.stdout}${checked.stderr}` }).toEqual({
+        status: 0,
+        said: "",
+      });
+      expect(seriesOf(scrape).filter((line) => line.includes("type="))).toEqual([]);
+    },
+  );
 
   it("never has two series of one name and labels", async () => {
     const names = seriesOf(await text(fresh())).map((line) => line.slice(0, line.lastIndexOf(" ")));
