@@ -88,6 +88,29 @@ describe("health", () => {
   });
 });
 
+describe("the health of a running pool", () => {
+  it("is well, and so is its GPU host", async () => {
+    await using dev = await startDev();
+    const { apiUrl, serverUrl, tokenId, tokenSecret } = dev.ready;
+    const pool = await dev.command("health", "--url", apiUrl, "--json");
+    expect(pool.code, pool.stdout).toBe(0);
+    expect(JSON.parse(pool.stdout)).toEqual({
+      ok: true,
+      checks: { redis: null, consumers: null, modal: null, disk: null, draining: null },
+    });
+    const ask = async (secret: string) =>
+      await runCommand(["health", "--modal"], {
+        cwd: dev.folder,
+        env: { MODAL_SERVER_URL: serverUrl, MODAL_TOKEN_ID: tokenId, MODAL_TOKEN_SECRET: secret },
+      });
+    expect(await ask(tokenSecret)).toMatchObject({ code: 0, stdout: "well\nmodal      ok\n" });
+    expect(await ask("as-wrong")).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^not well/u) as string,
+    });
+  });
+});
+
 describe("the log", () => {
   it("changes its level on SIGUSR2 and back", async () => {
     await using folder = await testFolder();

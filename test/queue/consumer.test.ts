@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectRedis, type RedisConnection } from "../../src/queue/connection.ts";
 import { startConsumer } from "../../src/queue/consumer.ts";
@@ -43,6 +44,38 @@ describe("a job that cannot even be read", () => {
     await expect.poll(async () => (await view())?.status, { timeout: 15_000 }).toBe("failed");
     expect((await view())?.error?.code).toBe("REQUEST_INVALID");
     expect(errors).not.toEqual([]);
+    await consumer.stop();
+    await closeQueues(queues);
+  });
+});
+
+describe("an idle consumer", () => {
+  it("asks for a job again and again, and one without room is not late", async () => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    let isHeld = true;
+    const consumer = startConsumer({
+      queue: queues.convert,
+      redis,
+      prefix,
+      concurrency: 1,
+      leaseMs: 5000,
+      stalledIntervalMs: 5000,
+      now: Date.now,
+      onError: () => undefined,
+      handle: async () => {
+        while (isHeld) await sleep(20);
+        return { kind: "fenced" };
+      },
+    });
+    // BullMQ waits 5 s for a job before it asks anew.
+    await expect.poll(() => consumer.sincePollMs(), { timeout: 15_000, interval: 50 }).toBeGreaterThan(2000);
+    await expect.poll(() => consumer.sincePollMs(), { timeout: 15_000, interval: 50 }).toBeLessThan(1000);
+    await queues.convert.add("convert", { v: 1, input: "x" });
+    await expect.poll(() => consumer.activeIds().length, { timeout: 10_000 }).toBe(1);
+    await sleep(300);
+    expect(consumer.sincePollMs()).toBe(0);
+    isHeld = false;
     await consumer.stop();
     await closeQueues(queues);
   });
