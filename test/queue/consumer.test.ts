@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectRedis, type RedisConnection } from "../../src/queue/connection.ts";
@@ -53,7 +54,7 @@ describe("an idle consumer", () => {
   it("asks for a job again and again, and one without room is not late", async () => {
     const prefix = randomPrefix();
     const queues = openQueues(redis, prefix);
-    let isHeld = true;
+    const held = new AbortController();
     const consumer = startConsumer({
       queue: queues.convert,
       redis,
@@ -64,7 +65,7 @@ describe("an idle consumer", () => {
       now: Date.now,
       onError: () => undefined,
       handle: async () => {
-        while (isHeld) await sleep(20);
+        await once(held.signal, "abort");
         return { kind: "fenced" };
       },
     });
@@ -75,7 +76,7 @@ describe("an idle consumer", () => {
     await expect.poll(() => consumer.activeIds().length, { timeout: 10_000 }).toBe(1);
     await sleep(300);
     expect(consumer.sincePollMs()).toBe(0);
-    isHeld = false;
+    held.abort();
     await consumer.stop();
     await closeQueues(queues);
   });
