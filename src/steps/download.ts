@@ -1,6 +1,7 @@
-import { type FileHandle, mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import type { SubtitleFormat } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile, RemoteResult } from "../job/facts.ts";
@@ -86,18 +87,22 @@ async function fetchResult(
 }
 
 async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
-  const folder = await mkdtemp(join(tmpdir(), "mirumoji-"));
+  const into = await openNamelessFile();
   try {
-    const path = join(folder, "segments.json");
-    const into = await open(path, "wx");
-    try {
-      await fetchResult(job, tools, into);
-    } finally {
-      await into.close();
-    }
-    const bytes = await readFile(path);
+    await fetchResult(job, tools, into);
+    const bytes = await buffer(into.createReadStream({ start: 0, autoClose: false }));
     await checkDigest(bytes, job.facts.result);
     return parseSegments(bytes.toString("utf8"));
+  } finally {
+    await into.close();
+  }
+}
+
+/** A temporary file that is gone with its handle, also when the process is killed. */
+async function openNamelessFile(): Promise<FileHandle> {
+  const folder = await mkdtemp(join(tmpdir(), "mirumoji-"));
+  try {
+    return await open(join(folder, "segments.json"), "wx+", 0o600);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
