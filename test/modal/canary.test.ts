@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCanary } from "../../src/modal/canary/canary.ts";
@@ -16,7 +18,14 @@ beforeEach(async () => {
 });
 afterEach(async () => await host[Symbol.asyncDispose]());
 
-async function check(options: { callWaitMs?: number; signal?: AbortSignal; handler?: string } = {}) {
+async function check(
+  options: {
+    callWaitMs?: number;
+    signal?: AbortSignal;
+    handler?: string;
+    onStep?: (step: StepReport) => void;
+  } = {},
+) {
   const seen: StepReport[] = [];
   const { signal } = new AbortController();
   const report = await runCanary(
@@ -27,7 +36,10 @@ async function check(options: { callWaitMs?: number; signal?: AbortSignal; handl
       callWaitMs: options.callWaitMs ?? 30_000,
       signal: options.signal ?? signal,
     },
-    (step) => seen.push(step),
+    (step) => {
+      seen.push(step);
+      options.onStep?.(step);
+    },
   );
   expect(seen).toEqual(report.steps);
   const step = (name: string): StepReport => {
@@ -140,6 +152,21 @@ describe("the canary", { timeout: 90_000 }, () => {
     expect(failed).toEqual(["delete volume"]);
     expect(step("delete volume").error?.message).toMatch(/^volume vo-\w+ could not be deleted; it expires/);
     expect(host.host.stats()).toMatchObject({ apps: { live: 0 }, volumes: { live: 1 } });
+  });
+
+  test("compares the bytes that come back", async () => {
+    let volumeId = "";
+    const { failed, step } = await check({
+      onStep: ({ name, learnt }) => {
+        if (name === "volume") volumeId = String(learnt["volume"]);
+        // Between the two steps the server changes what it was given.
+        const file = join(host.folder, "host", "volumes", volumeId, "files", "canary", "file");
+        if (name === "put") writeFileSync(file, Buffer.alloc(69_632, 1));
+      },
+    });
+    expect(failed).toEqual(["get"]);
+    expect(step("get").error).toMatchObject({ code: "TRANSFER_CORRUPT" });
+    await expectNothingLeft();
   });
 
   test("does not take a wrong result or a call that never starts for a right one", async () => {
