@@ -1,50 +1,35 @@
 import { Command } from "commander";
-import { readFileSync } from "node:fs";
-import { z } from "zod";
-import { addApi } from "./cli/api.ts";
-import { addCancel } from "./cli/cancel.ts";
-import { addDemo } from "./cli/demo.ts";
-import { addDeploy } from "./cli/deploy.ts";
-import { addDev } from "./cli/dev.ts";
-import { addDoctor } from "./cli/doctor.ts";
-import { addGpuHost } from "./cli/gpu-host.ts";
-import { addHealth } from "./cli/health.ts";
-import { addList } from "./cli/list.ts";
-import { addModal } from "./cli/modal-check.ts";
-import { addReap } from "./cli/reap.ts";
-import { addRetry } from "./cli/retry.ts";
-import { addStatus } from "./cli/status.ts";
-import { addSubmit } from "./cli/submit.ts";
-import { addVolume } from "./cli/volume.ts";
-import { addWorker } from "./cli/worker.ts";
+import { VERSION } from "./config/version.ts";
 
-const manifest = z
-  .object({ version: z.string() })
-  .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
+/**
+ * The commands, in the order of `--help`. Each brings its own dependencies, some of them heavy, so that only the
+ * one that was asked for is loaded.
+ */
+const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
+  demo: async () => (await import("./cli/demo.ts")).addDemo,
+  dev: async () => (await import("./cli/dev.ts")).addDev,
+  worker: async () => (await import("./cli/worker.ts")).addWorker,
+  api: async () => (await import("./cli/api.ts")).addApi,
+  "gpu-host": async () => (await import("./cli/gpu-host.ts")).addGpuHost,
+  deploy: async () => (await import("./cli/deploy.ts")).addDeploy,
+  submit: async () => (await import("./cli/submit.ts")).addSubmit,
+  status: async () => (await import("./cli/status.ts")).addStatus,
+  list: async () => (await import("./cli/list.ts")).addList,
+  doctor: async () => (await import("./cli/doctor.ts")).addDoctor,
+  health: async () => (await import("./cli/health.ts")).addHealth,
+  modal: async () => (await import("./cli/modal-check.ts")).addModal,
+  volume: async () => (await import("./cli/volume.ts")).addVolume,
+  cancel: async () => (await import("./cli/cancel.ts")).addCancel,
+  retry: async () => (await import("./cli/retry.ts")).addRetry,
+  reap: async () => (await import("./cli/reap.ts")).addReap,
+};
 
 const program = new Command("mirumoji-worker")
   .description("Transcribes and converts media files on Modal GPUs, or on this machine.")
-  .version(manifest.version)
+  .version(VERSION)
   .showHelpAfterError();
 
-for (const add of [
-  addDemo,
-  addDev,
-  addWorker,
-  addApi,
-  addGpuHost,
-  addDeploy,
-  addSubmit,
-  addStatus,
-  addList,
-  addDoctor,
-  addHealth,
-  addModal,
-  addVolume,
-  addCancel,
-  addRetry,
-  addReap,
-])
-  add(program);
+const asked = COMMANDS[process.argv[2] ?? ""];
+for (const load of asked === undefined ? Object.values(COMMANDS) : [asked]) (await load())(program);
 
 await program.parseAsync();

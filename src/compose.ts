@@ -22,10 +22,11 @@ import { createAppShare } from "./queue/app-share.ts";
 import { cancelLatency } from "./queue/cancel-latency.ts";
 import { readPoolState } from "./queue/depth.ts";
 import { createJobInspector } from "./queue/job-details.ts";
-import { createJobStore, type JobStore } from "./queue/job-store.ts";
+import { createJobStore } from "./queue/job-store.ts";
 import { createLeadership } from "./queue/leadership.ts";
-import { type Ledger, openLedger } from "./queue/ledger.ts";
-import { closeQueues, openQueues, type Queues } from "./queue/queues.ts";
+import { openLedger } from "./queue/ledger.ts";
+import { openProducer } from "./queue/producer.ts";
+import { closeQueues, openQueues } from "./queue/queues.ts";
 import { withFaultPoint } from "./runner/fault-points.ts";
 import { runJob } from "./runner/run-job.ts";
 import { watchedVolumes } from "./steps/watched-volumes.ts";
@@ -36,38 +37,6 @@ import { createMetrics } from "./telemetry/metrics.ts";
 
 /** The handler that is mounted into the container; the same file runs on the GPU host. */
 const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", import.meta.url));
-
-/** A connection for programs that submit and look at jobs. */
-export interface Producer extends AsyncDisposable {
-  readonly queues: Queues;
-  readonly store: JobStore;
-  readonly ledger: Ledger;
-}
-
-/** @throws MirumojiError `REDIS_UNAVAILABLE` */
-export async function openProducer(
-  environment: Pick<Environment, "REDIS_URL" | "MIRUMOJI_QUEUE_PREFIX">,
-): Promise<Producer> {
-  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
-  // Failures show where commands fail.
-  redis.on("error", () => undefined);
-  try {
-    await ensureRedis(redis, environment.REDIS_URL);
-  } catch (error) {
-    redis.disconnect();
-    throw error;
-  }
-  const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
-  return {
-    queues,
-    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
-    ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
-    [Symbol.asyncDispose]: async () => {
-      await closeQueues(queues);
-      redis.disconnect();
-    },
-  };
-}
 
 /** Everything that runs jobs in this process. */
 export interface RunningWorker extends Served {

@@ -6,7 +6,7 @@
  * const { id } = await client.submit("transcribe", { input: "films/ep1.mkv", formats: ["srt", "vtt"] });
  * const job = await client.wait(id);
  */
-import { openProducer } from "./compose.ts";
+import { openProducer } from "./queue/producer.ts";
 import type { JobStore } from "./queue/job-store.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
 

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isolatedEnvironment } from "../config/child-environment.ts";
-import { openProducer, type Producer } from "../compose.ts";
+import { openProducer, type Producer } from "../queue/producer.ts";
 import type { JobType, RequestOptions } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobView } from "../job/summary.ts";

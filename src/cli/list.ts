@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { openProducer } from "../compose.ts";
+import { openProducer } from "../queue/producer.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeRow } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openProducer } from "../compose.ts";
+import { openProducer } from "../queue/producer.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, print, printJson } from "./output.ts";

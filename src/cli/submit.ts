@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative, resolve } from "node:path";
-import { openProducer } from "../compose.ts";
+import { openProducer } from "../queue/producer.ts";
 import { type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
 import type { RequestOptions } from "../job/contract.ts";
 import { createMediaFiles } from "../media/media-files.ts";

@@ -1,0 +1,37 @@
+import { connectRedis, ensureRedis } from "./connection.ts";
+import { createJobStore, type JobStore } from "./job-store.ts";
+import { type Ledger, openLedger } from "./ledger.ts";
+import { closeQueues, openQueues, type Queues } from "./queues.ts";
+
+/** A connection for programs that submit and look at jobs. */
+export interface Producer extends AsyncDisposable {
+  readonly queues: Queues;
+  readonly store: JobStore;
+  readonly ledger: Ledger;
+}
+
+/** @throws MirumojiError `REDIS_UNAVAILABLE` */
+export async function openProducer(environment: {
+  readonly REDIS_URL: string;
+  readonly MIRUMOJI_QUEUE_PREFIX: string;
+}): Promise<Producer> {
+  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
+  // Failures show where commands fail.
+  redis.on("error", () => undefined);
+  try {
+    await ensureRedis(redis, environment.REDIS_URL);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
+  return {
+    queues,
+    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    [Symbol.asyncDispose]: async () => {
+      await closeQueues(queues);
+      redis.disconnect();
+    },
+  };
+}
