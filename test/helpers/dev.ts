@@ -25,7 +25,7 @@ const readySchema = z.object({
   mediaRoot: z.string(),
 });
 
-const statsSchema = z.object({
+export const statsSchema = z.object({
   volumes: z.object({ live: z.number(), created: z.number(), deleted: z.number(), expired: z.number() }),
   calls: z.object({
     started: z.number(),

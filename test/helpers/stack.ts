@@ -91,7 +91,8 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
   };
 }
 
-async function startWorkerProcess(cwd: string, env: Record<string, string>): Promise<WorkerProcess> {
+/** A `worker` command with exactly these settings; ready when this returns. */
+export async function startWorkerProcess(cwd: string, env: Record<string, string>): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [LAUNCHER, "worker", "--json"], {
     cwd,
     env: cleanEnvironment(env),

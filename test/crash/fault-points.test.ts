@@ -1,0 +1,99 @@
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { JOB_TYPES } from "../../src/job/contract.ts";
+import { FAULT_POINTS } from "../../src/runner/fault-points.ts";
+import type { WorkerProcess } from "../helpers/stack.ts";
+import { openRig, type Rig } from "./rig.ts";
+import type { Case, Scene } from "./scene.ts";
+
+/** Each victim has one job of each type; the two wait for each other at its point, so one death is two cases. */
+const ONE_OF_EACH = { MIRUMOJI_TRANSCRIBE_CONCURRENCY: "1", MIRUMOJI_CONVERT_CONCURRENCY: "1" };
+const ONWARD = FAULT_POINTS.filter((point) => !point.startsWith("cancel:"));
+/** The moments of an undo; the first is also the one right after it was put on record. */
+const UNDOING = ["cancel:before", "cancel:after", "delete:before", "delete:after", "settle:before"];
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await openRig({ maxConcurrentCalls: 12 });
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+});
+
+describe(
+  "workers that are killed, each at a moment of its own with a job of each type",
+  { timeout: 200_000 },
+  () => {
+    it.each(groupsOf(6, ONWARD).map((points) => [points.join(", "), points] as const))(
+      "%s: others finish all jobs and nothing is done twice",
+      async (_, points) => {
+        await using scene = await rig.scene("kill");
+        const victims = await startVictims(scene, points);
+        for (const type of JOB_TYPES) for (const _victim of victims) await scene.submit(type);
+        const cases = await deaths(scene, points, victims);
+        await scene.worker();
+        await scene.expectAllWell({ cases, isServerShared: true });
+      },
+    );
+
+    it(`${UNDOING.join(", ")} of an undo: others go on undoing`, async () => {
+      await using scene = await rig.scene("kill while undoing");
+      const victims = await startVictims(scene, UNDOING);
+      for (const type of JOB_TYPES)
+        for (const _victim of victims) await scene.submit(type, { callSeconds: 60 });
+      await callsRun(scene);
+      const client = await scene.client();
+      for (const { id } of scene.jobs) await client.cancel(id);
+      const cases = await deaths(scene, UNDOING, victims, " of an undo");
+      await scene.worker();
+      await scene.expectAllWell({ cases, status: "cancelled", isServerShared: true });
+    });
+
+    it("leave nothing on the server but the volumes that were never written down, and those expire", async () => {
+      await rig.expectNothingLeft(JOB_TYPES.length);
+    });
+  },
+);
+
+async function startVictims(scene: Scene, points: readonly string[]): Promise<WorkerProcess[]> {
+  return await Promise.all(
+    points.map(async (point) => await scene.worker({ ...ONE_OF_EACH, MIRUMOJI_FAULT_POINT: `${point}*2` })),
+  );
+}
+
+/** Waits until every victim has killed itself, at its point and with two jobs. */
+async function deaths(
+  scene: Scene,
+  points: readonly string[],
+  victims: readonly WorkerProcess[],
+  suffix = "",
+): Promise<Case[]> {
+  return await Promise.all(
+    victims.map(async (victim, index) => {
+      const { child } = victim;
+      if (child.signalCode === null && child.exitCode === null) await once(child, "exit");
+      const diedAt = Date.now();
+      expect(child.signalCode, victim.log()).toBe("SIGKILL");
+      expect(victim.log()).toContain(`fault point ${points[index]} reached`);
+      const jobs = scene.takenBy(victim);
+      expect(jobs).toHaveLength(2);
+      return { name: `kill at ${points[index]}${suffix}`, jobs, diedAt };
+    }),
+  );
+}
+
+/** Waits until every job's call runs. */
+async function callsRun(scene: Scene): Promise<void> {
+  for (;;) {
+    const { calls } = await rig.host.stats();
+    if (scene.jobs.every(({ id }) => calls.list.some(({ path }) => path.startsWith(`${id}/`)))) return;
+    await sleep(50);
+  }
+}
+
+function groupsOf<T>(size: number, items: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}
