@@ -83,6 +83,17 @@ class PollingWorker extends Worker {
   }
 }
 
+/** How often a worker looks whether its leases have run out. */
+const LEASE_CLOCK_MS = 100;
+
+/** A job that runs here. */
+interface Holding {
+  readonly lease: AbortController;
+  readonly cancelled: AbortController;
+  /** Epoch milliseconds; the lease is ours for its length from here. */
+  renewedAt: number;
+}
+
 /**
  * Takes jobs from one queue. `maxStalledCount` is out of the way on purpose: at BullMQ's default two
  * crashes fail a job without calling the processor, and nothing would clean up; the runner has its own
@@ -90,7 +101,7 @@ class PollingWorker extends Worker {
  */
 export function startConsumer(options: ConsumerOptions): Consumer {
   const { queue, redis, prefix } = options;
-  const active = new Map<string, { lease: AbortController; cancelled: AbortController }>();
+  const active = new Map<string, Holding>();
   const stopping = new AbortController();
 
   const worker = new PollingWorker(
@@ -100,7 +111,8 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       const controller = new AbortController();
       const cancelled = new AbortController();
       const jobId = job.id ?? "";
-      active.set(jobId, { lease: controller, cancelled });
+      const holding: Holding = { lease: controller, cancelled, renewedAt: Date.now() };
+      active.set(jobId, holding);
       bullSignal?.addEventListener("abort", () => controller.abort(leaseLost()), { once: true });
       const signal = AbortSignal.any([controller.signal, stopping.signal]);
       try {
@@ -124,7 +136,8 @@ export function startConsumer(options: ConsumerOptions): Consumer {
         options.onError(error);
         throw new WaitingError();
       } finally {
-        active.delete(jobId);
+        // After a lost lease this worker may have taken the same job again.
+        if (active.get(jobId) === holding) active.delete(jobId);
         // Full until now: there was no room to ask for more.
         worker.polledAt = Date.now();
       }
@@ -179,6 +192,19 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   worker.on("lockRenewalFailed", (jobIds) => {
     for (const id of jobIds) active.get(id)?.lease.abort(leaseLost());
   });
+  worker.on("locksRenewed", ({ jobIds }) => {
+    for (const id of jobIds) {
+      const holding = active.get(id);
+      if (holding !== undefined) holding.renewedAt = Date.now();
+    }
+  });
+  // Redis cannot tell us that a lease is lost when it cannot be reached, nor a process that was frozen in time:
+  // by our own clock we know that others have the job before we touch anything of it again.
+  const leaseClock = setInterval(() => {
+    for (const { lease, renewedAt } of active.values()) {
+      if (Date.now() - renewedAt > options.leaseMs) lease.abort(leaseLost());
+    }
+  }, LEASE_CLOCK_MS);
   worker.on("stalled", (jobId) => {
     repairData(redis, prefix, queue.name, jobId).catch(options.onError);
   });
@@ -194,6 +220,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       const closing = worker.close();
       stopping.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
       await closing;
+      clearInterval(leaseClock);
       await Promise.all(settling);
     },
   };

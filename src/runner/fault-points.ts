@@ -130,5 +130,7 @@ function faultAt({ point, jobs, action }: FaultPoint) {
     writeSync(2, `fault point ${point} reached: ${action}\n`);
     if (action === "throw") throw new Error(`made to fail at ${point}`);
     process.kill(process.pid, action === "kill" ? "SIGKILL" : "SIGSTOP");
+    // Whoever is frozen waits for something; when it thaws, its clocks are looked at first.
+    await sleep(1);
   };
 }
