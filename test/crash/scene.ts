@@ -42,11 +42,14 @@ export interface Expectation {
   readonly isServerShared?: boolean;
 }
 
-/** Some of a scene's jobs, and when the worker that had them died: recovery is measured from there. */
+/** Some of a scene's jobs, and from when on recovery is measured. */
 export interface Case {
   readonly name: string;
   readonly jobs: readonly CrashJob[];
+  /** When the worker that had the jobs died: until each was taken up again. */
   readonly diedAt?: number;
+  /** When a service was back: until the first job moved on. */
+  readonly backAt?: number;
 }
 
 /** A pool of its own on shared services: queue, media root, workers, and what must become of its jobs. */
@@ -154,14 +157,15 @@ export class Scene implements AsyncDisposable {
       ),
     ).then((lists) => lists.flat());
     const left = await this.#cleared(expectation.isServerShared === true);
-    for (const { name, jobs, diedAt } of expectation.cases ?? [{ name: this.#name, jobs: this.jobs }]) {
+    for (const row of expectation.cases ?? [{ name: this.#name, jobs: this.jobs }]) {
       record({
-        case: name,
-        runs: jobs.length,
-        completed: jobs.filter(({ id }) => views.find((view) => view.id === id)?.status === status).length,
-        callsStarted: jobs.reduce((sum, job) => sum + callsOf(job).length, 0),
+        case: row.name,
+        runs: row.jobs.length,
+        completed: row.jobs.filter(({ id }) => views.find((view) => view.id === id)?.status === status)
+          .length,
+        callsStarted: row.jobs.reduce((sum, job) => sum + callsOf(job).length, 0),
         volumesLeft: left.volumes,
-        recoverySeconds: diedAt === undefined ? null : this.#recovery(jobs, diedAt),
+        recoverySeconds: this.#recovery(row),
       });
     }
     wrong.push(...left.problems, ...(await this.#wrongFiles(status)));
@@ -230,25 +234,29 @@ export class Scene implements AsyncDisposable {
 
   /** The first job of each type that a worker took. */
   takenBy(worker: WorkerProcess): CrashJob[] {
-    const ids = activations(worker).map(({ jobId }) => jobId);
+    const ids = eventsOf(worker, "job.started").map(({ jobId }) => jobId);
     const jobs = ids.flatMap((id) => this.jobs.find((job) => job.id === id) ?? []);
     return JOB_TYPES.flatMap((type) => jobs.find((job) => job.type === type) ?? []);
   }
 
-  /** Seconds from a death to the first time after it that a worker took a job up again; the longest of all jobs. */
-  #recovery(jobs: readonly CrashJob[], diedAt: number): number | null {
-    const started = this.workers.flatMap(activations).filter(({ time }) => time > diedAt);
-    const firsts = jobs.flatMap(({ id }) => started.find(({ jobId }) => jobId === id)?.time ?? []);
-    return firsts.length === 0 ? null : Math.round((Math.max(...firsts) - diedAt) / 100) / 10;
+  /** Seconds; null where nobody had to take anything up. */
+  #recovery({ jobs, diedAt, backAt }: Case): number | null {
+    const since = diedAt ?? backAt ?? Infinity;
+    const name = diedAt === undefined ? "job.moved" : "job.started";
+    const after = this.workers.flatMap((worker) => eventsOf(worker, name)).filter(({ time }) => time > since);
+    const firsts = jobs.flatMap(({ id }) => after.find(({ jobId }) => jobId === id)?.time ?? []);
+    if (firsts.length === 0) return null;
+    const end = diedAt === undefined ? Math.min(...firsts) : Math.max(...firsts);
+    return Math.round((end - since) / 100) / 10;
   }
 }
 
-/** When a worker took which job. */
-function activations(worker: WorkerProcess): { time: number; jobId: string }[] {
+/** What a worker's log says of jobs. */
+function eventsOf(worker: WorkerProcess, name: string): { time: number; jobId: string }[] {
   return worker
     .log()
     .split("\n")
-    .filter((line) => line.includes('"event":"job.started"'))
+    .filter((line) => line.includes(`"event":"${name}"`))
     .map((line) => JSON.parse(line) as { time: number; jobId: string });
 }
 

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { JOB_TYPES } from "../../src/job/contract.ts";
+import { isFinal } from "../../src/job/summary.ts";
+import type { WorkerProcess } from "../helpers/stack.ts";
+import { openRig, type Rig } from "./rig.ts";
+
+/** Moments at which a frozen worker still has the most to spoil. */
+const MOMENTS = [
+  "create:after",
+  "put:after",
+  "open:after",
+  "start:before",
+  "poll:after",
+  "outputs:before",
+  "delete:before",
+];
+/** A worker that lost its lease leaves job and remote resources alone within this. */
+const LEAVES_WITHIN_MS = 1000;
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await openRig({ maxConcurrentCalls: 12 });
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+});
+
+describe("a worker that is frozen for longer than its lease", { timeout: 200_000 }, () => {
+  it(`writes nothing and touches nothing when it goes on: ${MOMENTS.join(", ")}`, async () => {
+    await using scene = await rig.scene("frozen past the lease, then thawed");
+    const frozen = await Promise.all(
+      MOMENTS.map(
+        async (point) =>
+          await scene.worker({
+            MIRUMOJI_FAULT_POINT: `${point}*2=stop`,
+            MIRUMOJI_TRANSCRIBE_CONCURRENCY: "1",
+            MIRUMOJI_CONVERT_CONCURRENCY: "1",
+          }),
+      ),
+    );
+    for (const type of JOB_TYPES) for (const _worker of frozen) await scene.submit(type);
+    await Promise.all(frozen.map(reachedItsPoint));
+    await scene.worker();
+    for (const job of scene.jobs) await scene.seen(job, ({ status }) => isFinal(status));
+    const before = await rig.host.stats();
+    for (const { child } of frozen) child.kill("SIGCONT");
+    await sleep(LEAVES_WITHIN_MS);
+    for (const worker of frozen) {
+      const [, afterwards = ""] = worker.log().split(/fault point \S+ reached: stop\n/u);
+      expect(afterwards.match(/"event":"job.fenced"/gu), worker.log()).toHaveLength(2);
+      expect(afterwards).not.toMatch(/"event":"job\.(moved|finished|delayed)"/u);
+    }
+    const after = await rig.host.stats();
+    expect(after.volumes.created).toBe(before.volumes.created);
+    expect(after.calls.list).toEqual(before.calls.list);
+    await scene.expectAllWell();
+  });
+});
+
+async function reachedItsPoint(worker: WorkerProcess): Promise<void> {
+  while (!worker.log().includes("fault point")) await sleep(20);
+}
