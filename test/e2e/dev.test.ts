@@ -43,8 +43,7 @@ describe("dev", () => {
     const children = await childrenOf(dev);
     // Redis, the GPU host, the function's Python and what that one runs.
     expect(children.length).toBeGreaterThanOrEqual(3);
-    dev.child.kill("SIGINT");
-    expect(await dev.stop()).toBe(0);
+    expect(await dev.stop("SIGINT")).toBe(0);
     await expect.poll(() => children.filter(isAlive), { timeout: 5000 }).toEqual([]);
   });
 

@@ -66,8 +66,8 @@ export interface DevServices extends AsyncDisposable {
   stats(): Promise<Stats>;
   /** Runs one of our commands in the same folder. */
   command(...args: string[]): Promise<CommandResult>;
-  /** Sends SIGTERM and waits for the end. */
-  stop(): Promise<number | null>;
+  /** Sends SIGTERM, unless another signal is asked for, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 /** Variables of this machine that would lead a test to somebody's services are left out. */
@@ -121,8 +121,8 @@ export async function startDev(env: Record<string, string> = {}, home?: string):
   ]);
   const ready = readySchema.parse(JSON.parse(line));
   const client = await createClient({ redisUrl: ready.redisUrl });
-  const stop = async () => {
-    child.kill("SIGTERM");
+  const stop = async (signal: NodeJS.Signals = "SIGTERM") => {
+    child.kill(signal);
     const [code] = (await exited) as [number | null];
     return code;
   };
