@@ -111,6 +111,15 @@ export function retried(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, attempt: checkpoint.attempt + 1 };
 }
 
+/**
+ * The checkpoint of a state that waits for something and has reached it again: what it spent on a bad time is not
+ * held against the next one.
+ */
+export function calmed(checkpoint: Checkpoint): Checkpoint {
+  const { state, attempt, visits } = checkpoint;
+  return { ...checkpoint, attempt: 1, visits: withVisit(visits, { state, ms: 0, attempts: attempt - 1 }) };
+}
+
 /** The checkpoint back in the state that makes again what vanished. */
 export function rewound(checkpoint: Checkpoint, to: WorkingState, now: number): Checkpoint {
   const back = PATH.find((state) => state === to) ?? PATH[0];
@@ -139,14 +148,17 @@ export function unwound(
 
 /** The states a job has been in, with the one it is leaving now. */
 export function visitsUntil(checkpoint: Checkpoint, now: number): Visit[] {
-  const last: Visit = {
+  return withVisit(checkpoint.visits, {
     state: checkpoint.state,
     ms: Math.max(0, Math.round(now - checkpoint.enteredAt)),
     attempts: checkpoint.attempt,
-  };
-  const same = checkpoint.visits.find((visit) => visit.state === last.state);
-  if (same === undefined) return [...checkpoint.visits, last];
-  return checkpoint.visits.map((visit) =>
+  });
+}
+
+function withVisit(visits: readonly Visit[], last: Visit): Visit[] {
+  const same = visits.find((visit) => visit.state === last.state);
+  if (same === undefined) return [...visits, last];
+  return visits.map((visit) =>
     visit === same ? { ...visit, ms: visit.ms + last.ms, attempts: visit.attempts + last.attempts } : visit,
   );
 }

@@ -43,7 +43,7 @@ interface Rule {
 export const MACHINE = {
   createVolume: { next: "upload",       attempts: 8,  firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 2 * MINUTE,  undo: "deleteVolume",         about: "make an ephemeral volume and enter it in the ledger" },
   upload:       { next: "call",         attempts: 8,  firstBackoffMs: 2 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: 12 * HOUR,   undo: null,                   about: "send the input into the volume, in blocks" },
-  call:         { next: "download",     attempts: 3,  firstBackoffMs: 5 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: null,        undo: "cancelCall",           about: "open the GPU call, start it, wait for its result" },
+  call:         { next: "download",     attempts: 10, firstBackoffMs: 2 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: null,        undo: "cancelCall",           about: "open the GPU call, start it, wait for its result" },
   download:     { next: "deleteVolume", attempts: 8,  firstBackoffMs: 2 * SECOND, longestBackoffMs: 2 * MINUTE, attemptDeadlineMs: 12 * HOUR,   undo: "removePartialOutputs", about: "fetch the result and write the outputs" },
   deleteVolume: { next: "completed",    attempts: 10, firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 2 * MINUTE,  undo: null,                   about: "delete the volume" },
   undo:         { next: "failed",       attempts: 10, firstBackoffMs: 1 * SECOND, longestBackoffMs: 1 * MINUTE, attemptDeadlineMs: 5 * MINUTE,  undo: null,                   about: "cancel the call, delete the volume, remove partial outputs" },
@@ -74,7 +74,7 @@ export const CRASH_BUDGET = 20;
 export type Decision =
   /** Go to the next state; attempts start anew. */
   | { readonly kind: "move"; readonly to: WorkingState | FinalState }
-  /** Stay and look again at once; costs nothing. */
+  /** Stay and look again at once; costs nothing, and attempts start anew. */
   | { readonly kind: "again" }
   /** Wait up to `ceilingMs` (full jitter), then try again; costs an attempt. */
   | { readonly kind: "retry"; readonly ceilingMs: number }

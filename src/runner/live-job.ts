@@ -1,4 +1,5 @@
 import {
+  calmed,
   type Checkpoint,
   moved,
   retried,
@@ -73,6 +74,11 @@ export class LiveJob {
     await this.#commit(next, {
       log: `${next.state}: ${error.code}: ${error.message}; try ${next.attempt} in ${(delayMs / 1000).toFixed(1)} s`,
     });
+  }
+
+  /** The server answers again: attempts start anew. A call of hours may meet many short troubles. */
+  async calm(): Promise<void> {
+    if (this.checkpoint.attempt > 1) await this.#commit(calmed(this.checkpoint), {});
   }
 
   /** Goes back to make again what vanished; a volume that is no longer the job's leaves the ledger. */

@@ -72,7 +72,10 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
       }
       const attempt = await tryStep(live, { ...delivery, signal }, tools, feed);
       const decision = decide(positionOf(live), attempt.outcome);
-      if (decision.kind === "again") continue;
+      if (decision.kind === "again") {
+        await live.calm();
+        continue;
+      }
       await follower?.stop();
       follower = null;
       await feed.stop();

@@ -8,10 +8,8 @@ export const createVolume: Step<"createVolume"> = async ({ job, signal }, { volu
   signal.throwIfAborted();
   // Once it is sent it is waited for, with the RPC's own deadline: a volume whose ID nobody hears could not be
   // deleted, only expire.
-  return await volumes.create({ signal: NEVER });
+  return await volumes.create({ signal: new AbortController().signal });
 };
-
-const NEVER = new AbortController().signal;
 
 /** Which stream the input must hold. */
 export function streamNeededBy(type: "transcribe" | "convert"): "audio" | "video" {

@@ -27,6 +27,8 @@ export class FakeWorld {
   clock = 1000;
   commits = 0;
   cancelRequested = false;
+  /** How many more looks at a started call find it running. */
+  waiting = 0;
   /** Called before each effect; throwing makes it fail. */
   before: (effect: Effect) => void = () => undefined;
   #serial = 0;
@@ -108,6 +110,10 @@ export class FakeWorld {
         poll: async ({ callId }): Promise<CallState> => {
           this.#act("poll");
           if (this.#call(callId).started === 0) return await Promise.resolve({ kind: "empty" });
+          if (this.waiting > 0) {
+            this.waiting -= 1;
+            return await Promise.resolve({ kind: "running" });
+          }
           return await Promise.resolve({
             kind: "succeeded",
             value: {

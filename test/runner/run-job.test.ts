@@ -124,6 +124,23 @@ describe("runJob", () => {
     expect(world.effects.filter((effect) => effect === "put")).toHaveLength(1);
   });
 
+  it("does not hold short troubles of a long call against each other", async () => {
+    const world = new FakeWorld();
+    let polls = 0;
+    world.waiting = MACHINE.call.attempts * 4;
+    world.before = (effect) => {
+      // Every second look at the call fails.
+      if (effect === "poll" && (polls += 1) % 2 === 0) throw new MirumojiError("MODAL_UNAVAILABLE", "gone");
+    };
+    let result = await runJob(world.delivery(), world.tools());
+    while (result.kind === "delayed") result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "completed") throw new Error(result.kind);
+    expect(polls).toBeGreaterThan(MACHINE.call.attempts * 4);
+    const { attempts } = result.summary.states.find(({ state }) => state === "call") ?? {};
+    expect(attempts).toBeGreaterThan(MACHINE.call.attempts);
+    expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: false }]);
+  });
+
   it("puts the input of a call that was opened but never started", async () => {
     const world = new FakeWorld();
     world.before = failing("start", "INTERRUPTED");
