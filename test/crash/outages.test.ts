@@ -25,7 +25,7 @@ afterAll(async () => {
 describe("a service that dies", { timeout: 300_000 }, () => {
   it.each(OUTAGES)("Redis, killed and back from its file after %i s: every job goes on", async (seconds) => {
     await using scene = await rig.scene(`Redis away for ${seconds} s`);
-    await Promise.all([scene.worker(), scene.worker()]);
+    await scene.worker();
     await fill(scene);
     await busy(scene);
     await rig.redis.kill();
@@ -38,7 +38,7 @@ describe("a service that dies", { timeout: 300_000 }, () => {
 
   it("the GPU host, killed and started again: every job goes on", async () => {
     await using scene = await rig.scene("GPU host away for 1 s");
-    await Promise.all([scene.worker(), scene.worker()]);
+    await scene.worker();
     await fill(scene);
     await busy(scene);
     await rig.host.kill();

@@ -8,7 +8,7 @@ import type { Scene } from "./scene.ts";
 
 const WORKERS = 3;
 const KILLS = IS_LONG ? 100 : 6;
-const STOPS = IS_LONG ? 50 : 3;
+const STOPS = IS_LONG ? 50 : 2;
 const JOBS = IS_LONG ? 50 : 10;
 
 let rig: Rig;

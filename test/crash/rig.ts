@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { testFolder } from "../helpers/folder.ts";
+import type { WorkerProcess } from "../helpers/stack.ts";
 import { Scene } from "./scene.ts";
 import { type GpuHostService, type RedisService, startHost, startRedis } from "./services.ts";
 
@@ -14,9 +16,15 @@ export interface Rig extends AsyncDisposable {
   scene(name: string): Promise<Scene>;
   /**
    * Holds the server to what must be true when every scene is over. `orphans`: volumes whose workers died before
-   * they wrote them down; nobody keeps those alive, so they are gone after a while.
+   * they wrote them down, null where that cannot be known; nobody keeps those alive, so they are gone after a while.
    */
-  expectNothingLeft(orphans?: number): Promise<void>;
+  expectNothingLeft(orphans?: number | null): Promise<void>;
+}
+
+/** Waits until a worker has killed itself; when that was. */
+export async function death({ child }: WorkerProcess): Promise<number> {
+  if (child.signalCode === null && child.exitCode === null) await once(child, "exit");
+  return Date.now();
 }
 
 export async function openRig(options: Parameters<typeof startHost>[1] = {}): Promise<Rig> {
@@ -32,12 +40,12 @@ export async function openRig(options: Parameters<typeof startHost>[1] = {}): Pr
       scenes.push(scene);
       return scene;
     },
-    async expectNothingLeft(orphans = 0) {
+    async expectNothingLeft(orphans: number | null = 0) {
       const left = async () => {
         const { volumes, calls } = await host.stats();
         return { volumes: volumes.live, calls: calls.running };
       };
-      expect(await left()).toEqual({ volumes: orphans, calls: 0 });
+      if (orphans !== null) expect(await left()).toEqual({ volumes: orphans, calls: 0 });
       if (orphans === 0) return;
       await host.kill();
       await host.start({ volumeTtlMs: 1000 });

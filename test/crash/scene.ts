@@ -8,7 +8,7 @@ import { type Client, createClient } from "../../src/index.ts";
 import { JOB_TYPES, type JobType } from "../../src/job/contract.ts";
 import { isFinal, type JobStatus, type JobView } from "../../src/job/summary.ts";
 import { renderTranscript } from "../../src/steps/transcript-formats.ts";
-import { SAMPLE } from "../helpers/dev.ts";
+import { type CommandResult, runCommand, SAMPLE } from "../helpers/dev.ts";
 import { startWorkerProcess, type WorkerProcess } from "../helpers/stack.ts";
 import { foreignKeys, terminalEvents } from "./books.ts";
 import { record } from "./report.ts";
@@ -79,8 +79,19 @@ export class Scene implements AsyncDisposable {
 
   /** Starts a worker and waits until it takes jobs. */
   async worker(env: Record<string, string> = {}): Promise<WorkerProcess> {
+    const worker = await startWorkerProcess(this.mediaRoot, { ...this.#environment(), ...env });
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Runs one of our commands to its end, with the settings of the workers. */
+  async command(...args: string[]): Promise<CommandResult> {
+    return await runCommand(args, { cwd: this.mediaRoot, env: this.#environment() });
+  }
+
+  #environment(): Record<string, string> {
     const { redis, host } = this.#services;
-    const worker = await startWorkerProcess(this.mediaRoot, {
+    return {
       REDIS_URL: redis.url,
       MIRUMOJI_QUEUE_PREFIX: this.prefix,
       HOST_MEDIA_PATH: this.mediaRoot,
@@ -90,10 +101,7 @@ export class Scene implements AsyncDisposable {
       MIRUMOJI_HANDLER: HANDLER,
       TMPDIR: this.#temp,
       ...SETTINGS,
-      ...env,
-    });
-    this.workers.push(worker);
-    return worker;
+    };
   }
 
   /** Submits a job whose input no other job has, and whose call takes `callSeconds`. */
