@@ -119,7 +119,8 @@ export function decide(position: Position, outcome: Outcome): Decision {
   if (state === "deleteVolume") return { kind: "move", to: rule.next };
   if (outcome.kind === "cancelled") return { kind: "unwind", ending: "cancelled" };
   if (outcome.kind === "lost" && position.lost < LOST_BUDGET) {
-    return { kind: "rewind", to: LOST_GOES_TO[outcome.error.code] ?? "createVolume" };
+    const to = PATH.find((passed) => passed === LOST_GOES_TO[outcome.error.code] || passed === state);
+    return { kind: "rewind", to: to ?? "createVolume" };
   }
   return { kind: "unwind", ending: "failed" };
 }
