@@ -37,7 +37,7 @@ async function lived(list: readonly Trouble[]): Promise<TroubledRun> {
   return run;
 }
 
-describe("a whole run, whatever happens on the way", () => {
+describe("a run whose workers die after the deed, go stale and lose answers", () => {
   it("ends once, keeps every promise about volumes and calls, and leaves nothing", async () => {
     await fc.assert(
       fc.asyncProperty(troubles, async (list) => {
