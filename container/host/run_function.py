@@ -1,8 +1,7 @@
 """Runs one function call of the GPU host and reports how it went.
 
-The host starts this file in a process group of its own, writes one JSON line to standard input and keeps
-that pipe open: its end means that the host is gone, and then the whole group is killed. Reports leave as
-JSON lines on descriptor 3; standard output and error belong to the function.
+The launcher forks a process for it, in a group of its own. That connects to the host three times: for its standard
+output, its standard error, and descriptor 3, which brings the job as one JSON line and takes reports the same way.
 """
 
 import base64
@@ -12,8 +11,8 @@ import json
 import os
 import pickle
 import signal
+import socket
 import sys
-import threading
 import traceback
 
 import tagged
@@ -21,44 +20,52 @@ from modal.exception import InputCancellation
 
 REPORT_FD = 3
 PR_SET_PDEATHSIG = 1
+STREAMS = (("stdout", 1), ("stderr", 2), ("reports", REPORT_FD))
+
+try:
+    libc = ctypes.CDLL(None)
+except OSError:
+    libc = None
 
 
-def main():
-    job = json.loads(sys.stdin.buffer.readline())
-    child = os.fork()
-    if child == 0:
-        run(job)
-        # Not sys.exit: what the function left running in threads must not keep the call open.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    supervise(child)
+def main(socket_path, call_id, launcher):
+    die_with(launcher)
+    for name, descriptor in STREAMS:
+        connect(socket_path, f"{call_id} {name}\n", descriptor)
+    # The host answers when it knows all three, so that nothing of a call that has begun can get lost.
+    job = json.loads(read_line(REPORT_FD))
+    run(job)
+    # Not sys.exit: what the function left running in threads must not keep the call open.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
-def supervise(child):
-    """Waits for the function in a process that always has time to notice that the host died."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.close(REPORT_FD)
-    threading.Thread(target=die_with_host, daemon=True).start()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
-    os._exit(os.waitstatus_to_exitcode(status))
+def connect(socket_path, greeting, descriptor):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(socket_path)
+        connection.sendall(greeting.encode())
+        os.dup2(connection.fileno(), descriptor, inheritable=descriptor != REPORT_FD)
 
 
-def die_with_host():
-    while sys.stdin.buffer.read(1):
-        pass
-    os.killpg(0, signal.SIGKILL)
+def read_line(descriptor):
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        data = os.read(descriptor, 1 << 20)
+        if not data:
+            os._exit(1)  # The host does not want this call any more.
+        line += data
+    return line
 
 
-def die_with_supervisor():
-    """On Linux; elsewhere the process group is all there is."""
+def die_with(launcher):
+    """On Linux; elsewhere the launcher's own care is all there is."""
     try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        pass
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    except AttributeError:
+        return
+    if os.getppid() != launcher:
+        os._exit(1)
 
 
 def cancel(_signal, _frame):
@@ -66,8 +73,6 @@ def cancel(_signal, _frame):
 
 
 def run(job):
-    die_with_supervisor()
-    os.set_inheritable(REPORT_FD, False)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     signal.signal(signal.SIGTERM, cancel)
@@ -143,7 +148,3 @@ def report(document):
     data = memoryview(json.dumps(document).encode() + b"\n")
     while data:
         data = data[os.write(REPORT_FD, data) :]
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ const readySchema = z.object({
   statsUrl: z.string(),
 });
 
-export type GpuHostChild = z.output<typeof readySchema> & { stop(): Promise<void> };
+export type GpuHostChild = z.output<typeof readySchema> & { readonly pid: number; stop(): Promise<void> };
 
 /**
  * Runs `gpu-host` as a child of its own, so that its work never holds up the worker's heartbeats. It ends
@@ -43,6 +43,7 @@ export async function startGpuHostChild(options: { dataFolder: string }): Promis
   }
   return {
     ...ready.data,
+    pid: child.pid ?? 0,
     async stop() {
       if (child.connected) child.disconnect();
       const ended = await Promise.race([

@@ -9,6 +9,7 @@ import { Signer } from "./signer.ts";
 import { Apps } from "./store/apps.ts";
 import { Blobs } from "./store/blobs.ts";
 import { Contents } from "./store/contents.ts";
+import { Intake } from "./store/intake.ts";
 import type { State } from "./store/state.ts";
 import { Uploads } from "./store/uploads.ts";
 import { Volumes } from "./store/volumes.ts";
@@ -28,7 +29,8 @@ export function assembleServices(options: {
   const { state, now, log, python, maxConcurrentCalls, httpUrl } = options;
   const calls = new Calls(state, now);
   const logs = new Logs(now);
-  const blobs = new Blobs(state.paths.blobs);
+  const intake = new Intake();
+  const blobs = new Blobs(state.paths.blobs, intake);
   const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
   return {
     state,
@@ -42,7 +44,8 @@ export function assembleServices(options: {
       },
     }),
     volumes: new Volumes({ state, ttlMs: options.volumeTtlMs, now, log }),
-    uploads: new Uploads(state.paths.volumes),
+    intake,
+    uploads: new Uploads(state.paths.volumes, intake),
     contents: new Contents(state.paths.contents),
     blobs,
     calls,

@@ -13,6 +13,7 @@ import { createHttpServer } from "./http/server.ts";
 import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
 import { currentStats, type Stats } from "./stats.ts";
+import { lockFolder } from "./store/folder-lock.ts";
 import { openState } from "./store/state.ts";
 
 export interface GpuHostOptions {
@@ -58,8 +59,27 @@ export interface GpuHost {
 
 const DEFAULT_TTL_MS = 10 * 60 * 1000;
 
-/** Starts an embedded GPU host: Modal's control plane and block store, on this machine. */
+/**
+ * Starts an embedded GPU host: Modal's control plane and block store, on this machine.
+ *
+ * @throws MirumojiError `GPU_HOST_FOLDER_IN_USE`
+ */
 export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
+  const lock = await lockFolder(options.dataDir, options.logger ?? silentLog, options.now ?? Date.now);
+  try {
+    const host = await serve(options);
+    const close = async () => {
+      await host.close();
+      await lock.close();
+    };
+    return { ...host, close };
+  } catch (error) {
+    await lock.close();
+    throw error;
+  }
+}
+
+async function serve(options: GpuHostOptions): Promise<GpuHost> {
   const now = options.now ?? Date.now;
   const log = options.logger ?? silentLog;
   const host = options.host ?? "127.0.0.1";
@@ -117,6 +137,7 @@ export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
       http.close();
       http.closeAllConnections();
       await closed;
+      await services.intake.close();
       await services.volumes.settled();
     },
   };

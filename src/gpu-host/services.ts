@@ -7,6 +7,7 @@ import type { Runner } from "./run/runner.ts";
 import type { Apps } from "./store/apps.ts";
 import type { Blobs } from "./store/blobs.ts";
 import type { Contents } from "./store/contents.ts";
+import type { Intake } from "./store/intake.ts";
 import type { State } from "./store/state.ts";
 import type { Uploads } from "./store/uploads.ts";
 import type { Volumes } from "./store/volumes.ts";
@@ -17,6 +18,7 @@ export interface Services {
   readonly state: State;
   readonly apps: Apps;
   readonly volumes: Volumes;
+  readonly intake: Intake;
   readonly uploads: Uploads;
   readonly contents: Contents;
   readonly blobs: Blobs;

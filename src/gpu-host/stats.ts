@@ -4,7 +4,14 @@ import type { CallRecord } from "./store/records.ts";
 
 /** What the host did, counted from its records (kept for a week). */
 export interface Stats {
-  readonly volumes: { live: number; created: number; deleted: number; expired: number };
+  readonly volumes: {
+    live: number;
+    created: number;
+    deleted: number;
+    expired: number;
+    /** The live ones. */
+    list: { id: string; createdAt: number }[];
+  };
   readonly calls: {
     /** Calls whose input arrived. */
     started: number;
@@ -40,6 +47,7 @@ export function currentStats({ state, ...lives }: Pick<Services, "state" | "volu
       created: volumes.length,
       deleted: inState(volumes, "deleted"),
       expired: inState(volumes, "expired"),
+      list: volumes.flatMap(({ id, createdAt, state: life }) => (life === "live" ? [{ id, createdAt }] : [])),
     },
     calls: {
       started: calls.filter((call) => call.input !== undefined).length,

@@ -93,6 +93,20 @@ describe("a function that fails", () => {
     expect(result.exception).toContain("/nonexistent/python");
   });
 
+  test("because what starts functions died is the platform's, leaves nothing, and does not happen again", async () => {
+    const { cp, id, directory } = await start();
+    const file = join(directory, "pids");
+    const functionCallId = await call(cp, id("family"), [file]);
+    const [launcher = 0, ...running] = await pids(file);
+
+    process.kill(launcher, "SIGKILL");
+
+    const { result } = await output(cp, functionCallId);
+    expect(result).toMatchObject({ status: ResultStatus.INTERNAL_FAILURE });
+    await expectGone([launcher, ...running]);
+    expect(await value(cp, await call(cp, id("later")))).toBe("later");
+  });
+
   test("to come to an end is stopped at its timeout, with all its processes", async () => {
     const { cp, id, directory } = await start({ timeoutSecs: 2 });
     const file = join(directory, "pids");

@@ -27,6 +27,12 @@ def slow(path, seconds):
         with open(path + ".cleaned", "w") as file:
             file.write("yes")
 
+def family(path):
+    process = subprocess.Popen(["sleep", "60"])
+    with open(path, "w") as file:
+        json.dump([os.getppid(), os.getpid(), process.pid], file)
+    time.sleep(60)
+
 def stubborn(path):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open(path, "w") as file:

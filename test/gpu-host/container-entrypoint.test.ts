@@ -67,11 +67,18 @@ async function runInContainer(host: GpuHost, job: ContainerJob) {
   return ending;
 }
 
-async function hostWithInput() {
+/** The sample forty times over: no machine is through with it when the cancel comes. */
+async function longInput(): Promise<string> {
+  const path = join(await temporaryDirectory(), "long.mkv");
+  await run("ffmpeg", ["-v", "error", "-stream_loop", "39", "-i", SAMPLE, "-c", "copy", path]);
+  return path;
+}
+
+async function hostWithInput(localPath: string = SAMPLE) {
   const host = await startHost();
   const volumes = modalVolumes(openModalSession(host));
   const { volumeId } = await volumes.create({ signal });
-  await volumes.putFile({ volumeId, remotePath: "job-1/in.mp4", localPath: SAMPLE, signal });
+  await volumes.putFile({ volumeId, remotePath: "job-1/in.mp4", localPath, signal });
   return { host, volumeId };
 }
 
@@ -142,7 +149,7 @@ describe.skipIf("missing" in sdk)(
     });
 
     test("stops its engine when Modal cancels the input", async () => {
-      const { host, volumeId } = await hostWithInput();
+      const { host, volumeId } = await hostWithInput(await longInput());
       const { outputs, output } = await runInContainer(host, {
         module: "mirumoji_gpu",
         function: "transcribe",

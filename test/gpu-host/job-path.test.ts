@@ -53,7 +53,7 @@ test("a job's whole path: volume, upload, two-phase call, download, delete", asy
   await cp.volumeDelete({ volumeId });
   expect(await readdir(join(dataDir, "volumes"))).toEqual([]);
   expect(await (await fetch(host.statsUrl)).json()).toEqual({
-    volumes: { live: 0, created: 1, deleted: 1, expired: 0 },
+    volumes: { live: 0, created: 1, deleted: 1, expired: 0, list: [] },
     calls: {
       started: 1,
       running: 0,

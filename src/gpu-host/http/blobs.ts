@@ -1,8 +1,7 @@
-import { createReadStream } from "node:fs";
-import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import type { Services } from "../services.ts";
 import { BlobRefused } from "../store/blobs.ts";
+import { sendRange } from "../store/send-range.ts";
 import { HttpError } from "./http-error.ts";
 import { type Exchange, type Route, sendText } from "./server.ts";
 
@@ -33,11 +32,12 @@ export function blobRoutes({ blobs, signer }: Services): Route[] {
   async function get({ response, token }: Exchange): Promise<void> {
     const claims = getClaims.safeParse(signer.open(token)).data;
     if (claims === undefined) throw new HttpError(403, "The URL is wrong or has expired");
-    const length = await blobs.sizeBytes(claims.id).catch(() => {
+    await using file = await blobs.open(claims.id).catch(() => {
       throw new HttpError(404, "The blob is gone");
     });
+    const { size: length } = await file.stat();
     response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": length });
-    await pipeline(createReadStream(blobs.file(claims.id)), response);
+    await sendRange(file, { start: 0, length }, response);
   }
 
   return [

@@ -33,7 +33,3 @@ export async function* breakOff(source: AsyncIterable<Buffer>, afterBytes: numbe
 }
 
 export class BrokenOff extends Error {}
-
-export function firstHalf(block: Buffer): Buffer {
-  return block.subarray(0, Math.floor(block.length / 2));
-}

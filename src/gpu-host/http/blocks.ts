@@ -1,13 +1,13 @@
 import { type FileHandle, open } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream/promises";
+import type { IncomingMessage } from "node:http";
 import { z } from "zod";
 import type { BlockBehaviour } from "../faults.ts";
 import type { Services } from "../services.ts";
 import { BLOCK_BYTES } from "../store/blocks.ts";
+import { lengthWithoutTrailingZeros, sendRange } from "../store/send-range.ts";
 import { BlockRefused } from "../store/staging.ts";
 import { isMissing } from "../store/uploads.ts";
-import { breakOff, BrokenOff, corruptFirstByte, failByStatus, firstHalf } from "./block-faults.ts";
+import { breakOff, BrokenOff, corruptFirstByte, failByStatus } from "./block-faults.ts";
 import { HttpError } from "./http-error.ts";
 import { type Exchange, type Route, sendText } from "./server.ts";
 
@@ -19,6 +19,7 @@ const putClaims = z.object({
   volumeId: z.string(),
   uploadId: z.string(),
   index: z.number(),
+  lengthBytes: z.number(),
   digest: z.string(),
 });
 
@@ -46,7 +47,8 @@ export function blockRoutes(services: Services): Route[] {
   async function put({ request, response, token }: Exchange): Promise<void> {
     const fault = faults.block("PUT");
     failByStatus(fault);
-    const { volumeId, uploadId, index, digest } = claimsOf(putClaims, token);
+    const block = claimsOf(putClaims, token);
+    const { volumeId, digest } = block;
     const announced = request.headers["content-length"];
     if (announced === undefined) throw new HttpError(411, "Content-Length is needed");
     if (Number(announced) > BLOCK_BYTES) throw new HttpError(413, `A block has at most ${BLOCK_BYTES} bytes`);
@@ -54,7 +56,7 @@ export function blockRoutes(services: Services): Route[] {
     if (fault === "drop") return void request.socket.destroy();
     const source = disturbed(request, fault, Number(announced));
     try {
-      await uploads.receive({ volumeId, uploadId, index, digest, source });
+      await uploads.receive({ ...block, source });
     } catch (error) {
       if (error instanceof BlockRefused) throw new HttpError(400, error.message);
       if (isMissing(error)) throw new HttpError(404, "The upload is over, or its volume gone");
@@ -69,23 +71,17 @@ export function blockRoutes(services: Services): Route[] {
     failByStatus(fault);
     if (fault === "drop") return void request.socket.destroy();
     const claims = claimsOf(getClaims, token);
-    const file = await openUnchanged(claims);
-    try {
-      if (fault !== undefined || claims.pads) {
-        const block = await readBlock(file, claims);
-        if (fault === "wrong-bytes") sendBytes(response, await corrupted(block));
-        else sendBytes(response, fault === "short" ? firstHalf(block) : withoutTrailingZeros(block));
-        return;
-      }
-      response.writeHead(200, {
-        "Content-Type": "application/octet-stream",
-        "Content-Length": claims.length,
-      });
-      const range = { start: claims.offset, end: claims.offset + claims.length - 1, autoClose: false };
-      await pipeline(file.createReadStream({ ...range, highWaterMark: 1024 * 1024 }), response);
-    } finally {
-      await file.close();
-    }
+    await using file = await openUnchanged(claims);
+    const { offset: start, length } = claims;
+    const sent =
+      fault === "short"
+        ? Math.floor(length / 2)
+        : claims.pads && fault === undefined
+          ? await lengthWithoutTrailingZeros(file, { start, length })
+          : length;
+    response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": sent });
+    const disturb = fault === "wrong-bytes" ? corruptFirstByte : undefined;
+    await sendRange(file, { start, length: sent }, response, disturb);
   }
 
   function requireVolume(volumeId: string): void {
@@ -120,28 +116,4 @@ function disturbed(
 ): AsyncIterable<Buffer> {
   if (fault === "wrong-bytes") return corruptFirstByte(request);
   return fault === "short" ? breakOff(request, Math.floor(length / 2)) : request;
-}
-
-async function readBlock(file: FileHandle, { offset, length }: { offset: number; length: number }) {
-  const { buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
-  return buffer;
-}
-
-async function corrupted(block: Buffer): Promise<Buffer> {
-  const chunks = [];
-  for await (const chunk of corruptFirstByte([block])) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-/** What a client that pads blocks itself need not be sent. */
-function withoutTrailingZeros(block: Buffer): Buffer {
-  let end = block.length;
-  while (end > 0 && block[end - 1] === 0) end -= 1;
-  return block.subarray(0, end);
-}
-
-function sendBytes(response: ServerResponse, bytes: Buffer): void {
-  response
-    .writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": bytes.length })
-    .end(bytes);
 }

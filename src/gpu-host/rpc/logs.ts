@@ -22,7 +22,7 @@ export function logRpcs({ logs, apps }: Services): Handlers<"appGetLogs"> {
         }
         const leftMs = deadline - performance.now();
         if (leftMs <= 0 || signal.aborted) return;
-        await logs.changed(appId, leftMs, signal);
+        await logs.changed(appId, request.functionCallId, leftMs, signal);
       }
     },
   };

@@ -2,7 +2,7 @@ import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { alreadyExists, failedPrecondition, invalidArgument } from "../failures.ts";
 import type { Services } from "../services.ts";
-import { blockCount } from "../store/blocks.ts";
+import { blockCount, blockLength } from "../store/blocks.ts";
 import { newId } from "../store/state.ts";
 import { moveInto, type Upload } from "../store/uploads.ts";
 import { normalizeFilePath } from "../store/volume-paths.ts";
@@ -36,7 +36,8 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
   }
 
   function putUrl(base: string, volumeId: string, { id: uploadId, file }: Upload, index: number): string {
-    const claims = { kind: "put", volumeId, uploadId, index, digest: file.digests[index] };
+    const lengthBytes = blockLength(file.sizeBytes, index);
+    const claims = { kind: "put", volumeId, uploadId, index, lengthBytes, digest: file.digests[index] };
     return `${base}/block/${signer.sign(claims, URL_TTL_MS)}`;
   }
 
@@ -63,14 +64,17 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
           planned.push({ upload: await uploads.plan(volumeId, plan), mode: file.mode ?? DEFAULT_MODE });
         }
         const base = httpUrl(context);
-        const missingBlocks = planned.flatMap(({ upload }, fileIndex) =>
-          upload.missing.map((blockIndex) => {
+        const offer = (upload: Upload, fileIndex: number, missing: readonly number[]) =>
+          missing.map((blockIndex) => {
             return { fileIndex, blockIndex, putUrl: putUrl(base, volumeId, upload, blockIndex) };
-          }),
-        );
+          });
+        const missingBlocks = planned.flatMap(({ upload }, index) => offer(upload, index, upload.missing));
         if (missingBlocks.length > 0) return { missingBlocks };
-        for (const { upload, mode } of planned) await uploads.commit(volumeId, upload, mode, !keep);
-        return {};
+        for (const [index, { upload, mode }] of planned.entries()) {
+          const replaced = await uploads.commit(volumeId, upload, mode, !keep);
+          missingBlocks.push(...offer(upload, index, replaced));
+        }
+        return { missingBlocks };
       });
     },
 

@@ -1,14 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { LineSplitter } from "./line-splitter.ts";
-
-const RUNNER_FILE = fileURLToPath(new URL("../../../container/host/run_function.py", import.meta.url));
 
 /** A function that prints without ever ending a line must not fill our memory. */
 const MAX_LOG_LINE_CHARS = 16 * 1024;
 
-/** What the child is told on its standard input. */
+/** What the child is told. */
 export interface ChildJob {
   /** Goes first on Python's import path: where the mounted files are. */
   readonly importRoot: string;
@@ -20,7 +17,7 @@ export interface ChildJob {
   readonly resultFormat: "json" | "pickle";
 }
 
-/** What the child says on descriptor 3, one JSON document per line. */
+/** What the child says, one JSON document per line. */
 export type ChildReport =
   | { readonly kind: "arguments"; readonly target: { readonly volumeId?: string; readonly path?: string } }
   | { readonly kind: "success"; readonly value?: unknown; readonly data?: string }
@@ -28,16 +25,24 @@ export type ChildReport =
 
 export interface ChildEnd {
   readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
+  readonly signal: string | null;
   /** Set when Python could not be started at all. */
   readonly error?: Error;
 }
 
-interface ChildHandlers {
+export interface ChildHandlers {
   readonly onReport: (report: ChildReport) => void;
   readonly onLine: (stream: "stdout" | "stderr", line: string) => void;
   /** Called once, after the last report and line. */
   readonly onEnd: (end: ChildEnd) => void;
+}
+
+/** The connections that a child makes to us, in this order. */
+const STREAMS = ["stdout", "stderr", "reports"] as const;
+type StreamName = (typeof STREAMS)[number];
+
+export function isStreamName(name: string): name is StreamName {
+  return (STREAMS as readonly string[]).includes(name);
 }
 
 /**
@@ -58,51 +63,61 @@ export function runEnvironment(paths: { volumesPath: string; workDir: string }):
   };
 }
 
-/** One function call in a Python process group of its own. */
+/** Our end of one function call: three connections, and what the launcher tells of the process. */
 export class Child {
-  readonly #process: ChildProcess;
+  readonly #job: ChildJob;
+  readonly #handlers: ChildHandlers;
+  readonly #streams = new Map<StreamName, Socket>();
+  readonly #flushers: (() => void)[] = [];
+  #open = 0;
+  #end: ChildEnd | undefined;
+  #isOver = false;
 
-  constructor(
-    options: { python: string; job: ChildJob; workDir: string; env: NodeJS.ProcessEnv },
-    handlers: ChildHandlers,
-  ) {
-    const child = spawn(options.python, ["-u", "-B", RUNNER_FILE], {
-      cwd: options.workDir,
-      env: options.env,
-      detached: true,
-      stdio: ["pipe", "pipe", "pipe", "pipe"],
-    });
-    this.#process = child;
-    let failure: Error | undefined;
-    child.on("error", (error) => (failure = error));
-    // The standard input stays open: the child takes its end as our death and kills its group.
-    child.stdin.on("error", () => undefined);
-    child.stdin.write(`${JSON.stringify(options.job)}\n`);
-    const flushers = [
-      follow(child.stdout, MAX_LOG_LINE_CHARS, (line) => handlers.onLine("stdout", line)),
-      follow(child.stderr, MAX_LOG_LINE_CHARS, (line) => handlers.onLine("stderr", line)),
-      follow(child.stdio[3] as Readable, Infinity, (line) => {
-        const report = parseReport(line);
-        if (report !== undefined) handlers.onReport(report);
-      }),
-    ];
-    // What the function left running in the background would keep the pipes open.
-    child.on("exit", () => this.kill("SIGKILL"));
-    child.on("close", (code, signal) => {
-      for (const flush of flushers) flush();
-      handlers.onEnd({ code, signal, ...(failure === undefined ? {} : { error: failure }) });
-    });
+  constructor(job: ChildJob, handlers: ChildHandlers) {
+    this.#job = job;
+    this.#handlers = handlers;
   }
 
-  /** Signals the whole group; one that is gone already is fine. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void {
-    const pid = this.#process.pid;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  /** Takes one connection of the process; the job goes out when all are there. */
+  attach(name: StreamName, stream: Socket): void {
+    if (this.#end !== undefined || this.#streams.has(name)) {
+      stream.destroy();
+      return;
     }
+    this.#streams.set(name, stream);
+    this.#open += 1;
+    stream.on("close", () => {
+      this.#open -= 1;
+      this.#finish();
+    });
+    this.#flushers.push(this.#follow(name, stream));
+    if (this.#streams.size === STREAMS.length) {
+      this.#streams.get("reports")?.write(`${JSON.stringify(this.#job)}\n`);
+    }
+  }
+
+  /** The process is gone, with its whole group. */
+  ended(end: ChildEnd): void {
+    this.#end ??= end;
+    // One that did not get its job cannot have said anything; its last connection may never come.
+    if (this.#streams.size < STREAMS.length) for (const stream of this.#streams.values()) stream.destroy();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#end === undefined || this.#open > 0 || this.#isOver) return;
+    this.#isOver = true;
+    for (const flush of this.#flushers) flush();
+    this.#handlers.onEnd(this.#end);
+  }
+
+  #follow(name: StreamName, stream: Readable): () => void {
+    const { onLine, onReport } = this.#handlers;
+    if (name !== "reports") return follow(stream, MAX_LOG_LINE_CHARS, (line) => onLine(name, line));
+    return follow(stream, Infinity, (line) => {
+      const report = parseReport(line);
+      if (report !== undefined) onReport(report);
+    });
   }
 }
 

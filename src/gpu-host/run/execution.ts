@@ -1,6 +1,7 @@
 import type { Blobs } from "../store/blobs.ts";
 import type { CallResult } from "../store/records.ts";
-import { Child, type ChildEnd, type ChildJob, type ChildReport } from "./child.ts";
+import type { ChildEnd, ChildReport } from "./child.ts";
+import type { Launcher, Start } from "./launcher.ts";
 import { reportedResult, silentResult, timedOut } from "./result.ts";
 
 /** How long a function may clean up after it was asked to stop. */
@@ -15,7 +16,8 @@ export interface Ending {
 /** One run of a function: its child process, its time limit, and what came out of it. */
 export class Execution {
   readonly ended: Promise<Ending>;
-  readonly #child: Child;
+  readonly #launcher: Launcher;
+  readonly #id: string;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #dataFormat: number;
   readonly #blobs: Blobs;
@@ -23,10 +25,8 @@ export class Execution {
   #stopped: Ending | undefined;
 
   constructor(options: {
-    python: string;
-    workDir: string;
-    env: NodeJS.ProcessEnv;
-    job: ChildJob;
+    launcher: Launcher;
+    start: Start;
     timeoutSecs: number;
     dataFormat: number;
     blobs: Blobs;
@@ -36,7 +36,9 @@ export class Execution {
     this.#dataFormat = options.dataFormat;
     this.#blobs = options.blobs;
     const { promise, resolve } = deferred<ChildEnd>();
-    this.#child = new Child(options, {
+    this.#launcher = options.launcher;
+    this.#id = options.start.id;
+    this.#launcher.start(options.start, {
       onLine: options.onLine,
       onReport: (report) => {
         if (report.kind === "arguments") options.onArguments(report.target);
@@ -58,12 +60,12 @@ export class Execution {
       this.kill();
       return;
     }
-    this.#child.kill("SIGTERM");
+    this.#launcher.kill(this.#id, "SIGTERM");
     this.#after(GRACE_MS, () => this.kill());
   }
 
   kill(): void {
-    this.#child.kill("SIGKILL");
+    this.#launcher.kill(this.#id, "SIGKILL");
   }
 
   async #ending(end: ChildEnd): Promise<Ending> {

@@ -43,7 +43,7 @@ export class Logs {
     }[stream];
     entries.push({ ...rest, id: `${this.#now()}-${this.#count}`, at: this.#now(), fileDescriptor });
     if (entries.length > KEPT_ENTRIES) entries.splice(0, entries.length - KEPT_ENTRIES);
-    this.wake(appId);
+    this.#waiters.wake(appId, entry.callId);
   }
 
   /** The entries of an app after the one with this ID; an unknown or empty ID gives all. */
@@ -53,9 +53,12 @@ export class Logs {
     return entries.slice(entries.findLastIndex((entry) => !isLater(entry.id, lastEntryId)) + 1);
   }
 
-  /** Resolves when the app has something new, at the deadline, or when `signal` aborts. */
-  async changed(appId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    await this.#waiters.wait(appId, timeoutMs, signal);
+  /**
+   * Resolves when the app has something new, at the deadline, or when `signal` aborts. Whoever follows one call
+   * of many is not woken by the others.
+   */
+  async changed(appId: string, callId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    await this.#waiters.wait(appId, timeoutMs, signal, callId);
   }
 
   /** Lets the app's followers look again. */

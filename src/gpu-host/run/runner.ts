@@ -9,6 +9,7 @@ import { childArguments } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
 import { runEnvironment } from "./child.ts";
 import { type Ending, Execution } from "./execution.ts";
+import { Launcher } from "./launcher.ts";
 import type { Logs } from "./logs.ts";
 import { hostFailure, terminated } from "./result.ts";
 
@@ -25,6 +26,7 @@ interface Services {
 /** Runs calls as child processes, a limited number at a time, in the order in which they came. */
 export class Runner {
   readonly #services: Services;
+  readonly #launcher: Launcher;
   readonly #queue: string[] = [];
   /** Calls that take one of the places, until everything of theirs is cleaned up. */
   readonly #active = new Map<string, Promise<void>>();
@@ -33,6 +35,7 @@ export class Runner {
 
   constructor(services: Services) {
     this.#services = services;
+    this.#launcher = new Launcher(services.python);
   }
 
   /** Takes a call that has its input. */
@@ -53,7 +56,7 @@ export class Runner {
   /** Kills what runs and waits until it is gone; the next host finds these calls unfinished. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const execution of this.#executions.values()) execution.kill();
+    await this.#launcher.close();
     await Promise.all(this.#active.values());
   }
 
@@ -88,7 +91,7 @@ export class Runner {
 
   /** Runs a call to its end; undefined when it was cancelled before it could start. */
   async #execute(id: string, workDir: string): Promise<Ending | undefined> {
-    const { calls, state, blobs, python } = this.#services;
+    const { calls, state, blobs } = this.#services;
     const input = state.calls.get(id)?.input;
     if (input === undefined) return undefined;
     const args = await childArguments(input, blobs);
@@ -100,15 +103,18 @@ export class Runner {
     calls.markRunning(id);
     this.#tell(call, TaskState.ACTIVE, "runs");
     const execution = new Execution({
-      python,
-      workDir,
-      env: runEnvironment({ volumesPath: state.paths.volumes, workDir }),
-      job: {
-        importRoot: join(state.paths.functions, definition.id, "root"),
-        module: definition.moduleName,
-        attribute: definition.attribute,
-        args,
-        resultFormat: dataFormat === DataFormat.PICKLE ? "pickle" : "json",
+      launcher: this.#launcher,
+      start: {
+        id,
+        workDir,
+        env: runEnvironment({ volumesPath: state.paths.volumes, workDir }),
+        job: {
+          importRoot: join(state.paths.functions, definition.id, "root"),
+          module: definition.moduleName,
+          attribute: definition.attribute,
+          args,
+          resultFormat: dataFormat === DataFormat.PICKLE ? "pickle" : "json",
+        },
       },
       timeoutSecs: definition.timeoutSecs,
       dataFormat,

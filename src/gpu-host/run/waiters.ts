@@ -1,11 +1,15 @@
 /** Long polls: those who wait for something to happen to a key. */
 export class Waiters {
-  readonly #waiting = new Map<string, Set<() => void>>();
+  /** By key: how to end each wait, and the topic that it is about. */
+  readonly #waiting = new Map<string, Map<() => void, string>>();
 
-  /** Resolves when the key is woken, after `timeoutMs`, or when `signal` aborts; never rejects. */
-  async wait(key: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when the key is woken, after `timeoutMs`, or when `signal` aborts; never rejects. With a topic,
+   * what happens to another topic of the key does not wake it.
+   */
+  async wait(key: string, timeoutMs: number, signal: AbortSignal, topic = ""): Promise<void> {
     if (timeoutMs <= 0 || signal.aborted) return;
-    const waiters = this.#waiting.get(key) ?? new Set();
+    const waiters = this.#waiting.get(key) ?? new Map<() => void, string>();
     this.#waiting.set(key, waiters);
     await new Promise<void>((resolve) => {
       const done = () => {
@@ -17,11 +21,14 @@ export class Waiters {
       };
       const timer = setTimeout(done, timeoutMs);
       signal.addEventListener("abort", done);
-      waiters.add(done);
+      waiters.set(done, topic);
     });
   }
 
-  wake(key: string): void {
-    for (const done of this.#waiting.get(key) ?? []) done();
+  /** Wakes everyone who waits for the key; with a topic, only those who wait for that or for any. */
+  wake(key: string, topic = ""): void {
+    for (const [done, wanted] of this.#waiting.get(key) ?? []) {
+      if (topic === "" || wanted === "" || wanted === topic) done();
+    }
   }
 }

@@ -1,9 +1,7 @@
-import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { notFound } from "../failures.ts";
+import type { Intake } from "./intake.ts";
 import { newId } from "./state.ts";
 
 /** The bytes of an upload are not the announced ones. */
@@ -12,9 +10,11 @@ export class BlobRefused extends Error {}
 /** Payloads too big for a message, one file each. */
 export class Blobs {
   readonly #directory: string;
+  readonly #intake: Intake;
 
-  constructor(directory: string) {
+  constructor(directory: string, intake: Intake) {
     this.#directory = directory;
+    this.#intake = intake;
   }
 
   /** A name for a blob to come. */
@@ -30,22 +30,14 @@ export class Blobs {
 
   /** Takes an upload; gives the MD5 that S3-like stores answer with. */
   async receive(id: string, source: AsyncIterable<Buffer>, expectedMd5: string | undefined): Promise<string> {
-    const hash = createHash("md5");
     const partial = `${this.file(id)}.${newId("part")}`;
-    const hashing = async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    };
     try {
-      await pipeline(source, hashing, createWriteStream(partial));
-      const digest = hash.digest();
-      if (expectedMd5 !== undefined && digest.toString("base64") !== expectedMd5) {
+      const md5 = await this.#writeHashed(partial, source);
+      if (expectedMd5 !== undefined && Buffer.from(md5, "hex").toString("base64") !== expectedMd5) {
         throw new BlobRefused("The blob's MD5 is not the announced one");
       }
       await rename(partial, this.file(id));
-      return digest.toString("hex");
+      return md5;
     } finally {
       await rm(partial, { force: true });
     }
@@ -54,6 +46,11 @@ export class Blobs {
   async read(id: string): Promise<Buffer> {
     await this.sizeBytes(id);
     return await readFile(this.file(id));
+  }
+
+  async open(id: string): Promise<FileHandle> {
+    await this.sizeBytes(id);
+    return await open(this.file(id));
   }
 
   async sizeBytes(id: string): Promise<number> {
@@ -69,5 +66,11 @@ export class Blobs {
   file(id: string): string {
     if (!/^bl-[0-9a-f]+$/.test(id)) throw notFound(`Blob ${id}`);
     return join(this.#directory, id);
+  }
+
+  async #writeHashed(file: string, source: AsyncIterable<Buffer>): Promise<string> {
+    await using into = await open(file, "wx");
+    const target = { algorithm: "md5", into, position: 0, limit: Number.POSITIVE_INFINITY } as const;
+    return (await this.#intake.receive(source, target)).digest;
   }
 }

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { copyFile, link, mkdir, rename, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { failedPrecondition, invalidArgument } from "../failures.ts";
+import { hashFile } from "../../media/hash-file.ts";
 import { newId } from "./state.ts";
 
 /** File contents by their SHA-256: mounted source files, and files for version 1 volumes. */
@@ -31,9 +30,7 @@ export class Contents {
 
   /** Takes a file over. */
   async adopt(sha256: string, file: string): Promise<void> {
-    const hash = createHash("sha256");
-    await pipeline(createReadStream(file), hash);
-    refuseUnless(hash.digest("hex") === sha256);
+    refuseUnless((await hashFile(file)).sha256 === sha256);
     await rename(file, this.#file(sha256));
   }
 

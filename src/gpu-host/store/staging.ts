@@ -1,16 +1,18 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { chmod, type FileHandle, open, readFile, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { BLOCK_BYTES, blockCount, blockLength } from "./blocks.ts";
+import { Readable } from "node:stream";
+import { BLOCK_BYTES, blockLength } from "./blocks.ts";
+import type { Intake } from "./intake.ts";
+import { lengthWithoutTrailingZeros } from "./send-range.ts";
 
 /** The bytes that arrived for a block are not the ones that were announced. */
 export class BlockRefused extends Error {}
 
-/** Sockets give small pieces; written one by one they would cost more time than their bytes. */
-const BATCH_BYTES = 1024 * 1024;
-
-/** What happened to a block so far; the value is its byte in the marks file. */
-const Mark = { UNTOUCHED: 0, DIRTY: 1, DONE: 2 } as const;
+/** A block's mark: the digest of what it holds, or one of these. */
+const MARK_BYTES = 32;
+const UNTOUCHED = Buffer.alloc(MARK_BYTES);
+const DIRTY = Buffer.alloc(MARK_BYTES, 0xff);
 
 /** A file on its way into a volume: where it goes and what its blocks must be. */
 export interface PlannedFile {
@@ -20,95 +22,117 @@ export interface PlannedFile {
   readonly digests: readonly string[];
 }
 
+/** A block on its way: its place, and whether something else was there. */
+interface Arrival {
+  readonly data: FileHandle;
+  readonly marks: FileHandle;
+  /** The block is there already: what comes is compared and not written. */
+  readonly isThere: boolean;
+  readonly wasTouched: boolean;
+}
+
 /**
- * A file in the making, at its final size, into which blocks are written at their final place.
- *
- * Its name is derived from what is being uploaded, and a second file has a mark per block, so an upload
- * that goes on in another process, or after this host was restarted, sends only what is missing.
+ * A file in the making, into which blocks are written at their final place. A second file has a mark per
+ * block, so an upload that goes on in another process, or after this host was restarted, sends only what
+ * is missing. The name is made of the path and the first block: a client that names a file while it is
+ * still reading it names ever more of the same file.
  */
 export class Staging {
-  readonly dataFile: string;
-  readonly marksFile: string;
+  readonly #dataFile: string;
+  readonly #marksFile: string;
 
   constructor(directory: string, uploadId: string) {
-    this.dataFile = join(directory, `${uploadId}.data`);
-    this.marksFile = join(directory, `${uploadId}.marks`);
+    this.#dataFile = join(directory, `${uploadId}.data`);
+    this.#marksFile = join(directory, `${uploadId}.marks`);
   }
 
   static uploadId(file: PlannedFile): string {
-    const identity = JSON.stringify([file.path, file.sizeBytes, file.digests]);
+    const identity = JSON.stringify([file.path, file.digests[0] ?? ""]);
     return createHash("sha256").update(identity).digest("hex").slice(0, 32);
   }
 
   /** Makes the files where needed and gives the indices of the blocks that have not arrived. */
   async missing(file: PlannedFile): Promise<number[]> {
-    const count = blockCount(file.sizeBytes);
-    await resize(this.dataFile, file.sizeBytes);
-    await resize(this.marksFile, count);
-    const marks = await readFile(this.marksFile);
-    return Array.from({ length: count }, (_, index) => index).filter((index) => marks[index] !== Mark.DONE);
+    await growTo(this.#dataFile, file.sizeBytes);
+    await growTo(this.#marksFile, file.digests.length * MARK_BYTES);
+    const marks = await readFile(this.#marksFile);
+    return [...file.digests.keys()].filter((index) => {
+      const mark = marks.subarray(index * MARK_BYTES, (index + 1) * MARK_BYTES);
+      return mark.toString("hex") !== file.digests[index];
+    });
+  }
+
+  /** Opens the place of a block; from then on the block counts as missing, unless it is there already. */
+  async begin(index: number, digest: string): Promise<Arrival> {
+    const data = await open(this.#dataFile, "r+");
+    try {
+      const marks = await open(this.#marksFile, "r+");
+      const mark = await readMark(marks, index);
+      const isThere = mark.toString("hex") === digest;
+      if (!isThere) await writeMark(marks, index, DIRTY);
+      return { data, marks, isThere, wasTouched: !mark.equals(UNTOUCHED) };
+    } catch (error) {
+      await data.close();
+      throw error;
+    }
   }
 
   /** Writes one block and verifies it while it streams. */
-  async write(index: number, digest: string, source: AsyncIterable<Uint8Array>): Promise<void> {
-    await using data = await open(this.dataFile, "r+");
-    await using marks = await open(this.marksFile, "r+");
-    const length = blockLength((await data.stat()).size, index);
-    const mark = await readMark(marks, index);
-    // A block that is already right is verified again but not touched: the second sender may be wrong.
-    const into = mark === Mark.DONE ? undefined : data;
-    if (into !== undefined) await writeMark(marks, index, Mark.DIRTY);
-    const written = await copyVerified(source, into, index * BLOCK_BYTES, length, digest);
-    if (into === undefined) return;
-    // What an earlier, broken attempt left behind must not show through as the block's trailing zeros.
-    if (mark === Mark.DIRTY) await fillZeros(into, index * BLOCK_BYTES + written, length - written);
-    await writeMark(marks, index, Mark.DONE);
+  async write(
+    { data, marks, isThere, wasTouched }: Arrival,
+    block: { index: number; lengthBytes: number; digest: string; source: AsyncIterable<Uint8Array> },
+    intake: Intake,
+  ): Promise<void> {
+    await using _data = data;
+    await using _marks = marks;
+    const { index, lengthBytes: length, digest, source } = block;
+    const position = index * BLOCK_BYTES;
+    const into = isThere ? undefined : data;
+    const received = await intake.receive(source, { algorithm: "sha256", into, position, limit: length });
+    if (received.bytes > length) throw new BlockRefused(`The block is longer than ${length} bytes`);
+    if (received.digest !== digest) {
+      throw new BlockRefused("The block's SHA-256 is not the announced one");
+    }
+    if (isThere) return;
+    // What was there before must not show through as the block's trailing zeros.
+    if (wasTouched) await fillZeros(data, position + received.bytes, length - received.bytes);
+    await writeMark(marks, index, Buffer.from(digest, "hex"));
+  }
+
+  /** Takes a block over from a file that has the same one at this place. */
+  async copy(index: number, file: PlannedFile, from: string, intake: Intake): Promise<void> {
+    const digest = file.digests[index] ?? "";
+    const start = index * BLOCK_BYTES;
+    const lengthBytes = blockLength(file.sizeBytes, index);
+    await using handle = await open(from);
+    const storedBytes = await lengthWithoutTrailingZeros(handle, { start, length: lengthBytes });
+    const range = { start, end: start + storedBytes - 1, autoClose: false };
+    const source = storedBytes > 0 ? handle.createReadStream(range) : Readable.from([]);
+    await this.write(await this.begin(index, digest), { index, lengthBytes, digest, source }, intake);
+  }
+
+  /** Gives the finished file its size and its mode, and then to `move`, which takes it away. */
+  async finish(sizeBytes: number, mode: number, move: (file: string) => Promise<void>): Promise<void> {
+    await truncate(this.#dataFile, sizeBytes);
+    await chmod(this.#dataFile, mode);
+    await move(this.#dataFile);
+    await rm(this.#marksFile, { force: true });
   }
 }
 
-async function copyVerified(
-  source: AsyncIterable<Uint8Array>,
-  into: FileHandle | undefined,
-  start: number,
-  limit: number,
-  digest: string,
-): Promise<number> {
-  const hash = createHash("sha256");
-  let received = 0;
-  let batch: Uint8Array[] = [];
-  let batchBytes = 0;
-  const flush = async () => {
-    if (batch.length > 0) await into?.writev(batch, start + received - batchBytes);
-    batch = [];
-    batchBytes = 0;
-  };
-  for await (const chunk of source) {
-    received += chunk.length;
-    // The rest of a block that is too long is read all the same, so that its sender hears why.
-    if (received > limit) continue;
-    hash.update(chunk);
-    batch.push(chunk);
-    batchBytes += chunk.length;
-    if (batchBytes >= BATCH_BYTES) await flush();
-  }
-  if (received > limit) throw new BlockRefused(`The block is longer than ${limit} bytes`);
-  await flush();
-  if (hash.digest("hex") !== digest) throw new BlockRefused("The block's SHA-256 is not the announced one");
-  return received;
-}
-
-async function resize(file: string, sizeBytes: number): Promise<void> {
+/** Never cuts: what is beyond was named by an earlier request, and may be named again. */
+async function growTo(file: string, sizeBytes: number): Promise<void> {
   await using handle = await open(file, "a");
-  await handle.truncate(sizeBytes);
+  if ((await handle.stat()).size < sizeBytes) await handle.truncate(sizeBytes);
 }
 
-async function readMark(marks: FileHandle, index: number): Promise<number> {
-  const { buffer } = await marks.read(Buffer.alloc(1), 0, 1, index);
-  return buffer.readUInt8(0);
+async function readMark(marks: FileHandle, index: number): Promise<Buffer> {
+  const { buffer } = await marks.read(Buffer.alloc(MARK_BYTES), 0, MARK_BYTES, index * MARK_BYTES);
+  return buffer;
 }
 
-async function writeMark(marks: FileHandle, index: number, mark: number): Promise<void> {
-  await marks.write(Buffer.of(mark), 0, 1, index);
+async function writeMark(marks: FileHandle, index: number, mark: Buffer): Promise<void> {
+  await marks.write(mark, 0, MARK_BYTES, index * MARK_BYTES);
 }
 
 async function fillZeros(file: FileHandle, start: number, length: number): Promise<void> {

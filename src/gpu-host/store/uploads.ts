@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { chmod, link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { alreadyExists, failedPrecondition } from "../failures.ts";
+import type { Intake } from "./intake.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { type PlannedFile, Staging } from "./staging.ts";
 import { VolumeDirectory } from "./volume-paths.ts";
@@ -22,13 +23,25 @@ export interface Upload {
   readonly unchanged: boolean;
 }
 
+export interface ReceivedBlock {
+  readonly volumeId: string;
+  readonly uploadId: string;
+  readonly index: number;
+  /** How many bytes the file has there. */
+  readonly lengthBytes: number;
+  readonly digest: string;
+  readonly source: AsyncIterable<Uint8Array>;
+}
+
 /** Version 2 uploads: plan, receive blocks, commit by a rename. */
 export class Uploads {
   readonly #volumesPath: string;
+  readonly #intake: Intake;
   readonly #locks = new KeyedLock();
 
-  constructor(volumesPath: string) {
+  constructor(volumesPath: string, intake: Intake) {
     this.#volumesPath = volumesPath;
+    this.#intake = intake;
   }
 
   /** Runs one change of a volume's files at a time. */
@@ -39,46 +52,66 @@ export class Uploads {
   async plan(volumeId: string, file: PlannedFile): Promise<Upload> {
     const directory = new VolumeDirectory(this.#volumesPath, volumeId);
     const id = Staging.uploadId(file);
-    if (await this.#isUnchanged(directory, file)) return { id, file, missing: [], unchanged: true };
-    const missing = await new Staging(directory.staging, id).missing(file);
+    const current = await this.#current(directory, file.path);
+    const { sizeBytes, digests } = file;
+    if (current?.sizeBytes === sizeBytes && String(current.digests) === String(digests)) {
+      return { id, file, missing: [], unchanged: true };
+    }
+    const missing = (await new Staging(directory.staging, id).missing(file)).filter(
+      (index) => current?.digests[index] !== digests[index],
+    );
     return { id, file, missing, unchanged: false };
   }
 
   /** Receives one block; of two senders of the same block the second waits for the first. */
-  receive(block: {
-    volumeId: string;
-    uploadId: string;
-    index: number;
-    digest: string;
-    source: AsyncIterable<Uint8Array>;
-  }): Promise<void> {
-    const directory = new VolumeDirectory(this.#volumesPath, block.volumeId);
-    const staging = new Staging(directory.staging, block.uploadId);
-    const key = `${block.volumeId}/${block.uploadId}/${block.index}`;
-    return this.#locks.run(key, () => staging.write(block.index, block.digest, block.source));
+  async receive(block: ReceivedBlock): Promise<void> {
+    const { volumeId, uploadId, index, digest } = block;
+    const staging = new Staging(new VolumeDirectory(this.#volumesPath, volumeId).staging, uploadId);
+    const key = `${volumeId}/${uploadId}`;
+    await this.#locks.run(`${key}/${index}`, async () => {
+      const arrival = await this.#locks.run(key, async () => await staging.begin(index, digest));
+      await staging.write(arrival, block, this.#intake);
+    });
   }
 
-  async commit(volumeId: string, upload: Upload, mode: number, overwrite: boolean): Promise<void> {
-    if (upload.unchanged) return;
+  /**
+   * Puts the file at its place.
+   *
+   * @returns blocks that another upload of the same beginning has begun to replace meanwhile; none when done
+   */
+  async commit(
+    volumeId: string,
+    upload: Upload,
+    mode: number,
+    overwrite: boolean,
+  ): Promise<readonly number[]> {
+    if (upload.unchanged) return [];
+    const { id, file } = upload;
     const directory = new VolumeDirectory(this.#volumesPath, volumeId);
-    const staging = new Staging(directory.staging, upload.id);
-    const target = directory.file(upload.file.path);
-    await chmod(staging.dataFile, safeMode(mode));
-    await moveInto(staging.dataFile, target, upload.file.path, overwrite);
-    await rm(staging.marksFile, { force: true });
-    const { mtimeMs } = await stat(target);
-    await this.#remember(directory, upload.file, mtimeMs);
+    const staging = new Staging(directory.staging, id);
+    const target = directory.file(file.path);
+    return await this.#locks.run(`${volumeId}/${id}`, async () => {
+      const current = await this.#current(directory, file.path);
+      const toCome = await staging.missing(file);
+      const replaced = toCome.filter((index) => current?.digests[index] !== file.digests[index]);
+      if (replaced.length > 0) return replaced;
+      for (const index of toCome) await staging.copy(index, file, target, this.#intake);
+      await staging.finish(file.sizeBytes, safeMode(mode), async (finished) => {
+        await moveInto(finished, target, file.path, overwrite);
+      });
+      await this.#remember(directory, file, (await stat(target)).mtimeMs);
+      return [];
+    });
   }
 
-  async #isUnchanged(directory: VolumeDirectory, file: PlannedFile): Promise<boolean> {
+  /** What the volume has under this path, as long as nobody but us has written it. */
+  async #current(directory: VolumeDirectory, path: string): Promise<Manifest | undefined> {
     try {
-      const text = await readFile(manifestFile(directory, file.path), "utf8");
-      const manifest = JSON.parse(text) as Manifest;
-      const { size, mtimeMs } = await stat(directory.file(file.path));
-      const untouched = size === manifest.sizeBytes && mtimeMs === manifest.mtimeMs;
-      return untouched && size === file.sizeBytes && String(manifest.digests) === String(file.digests);
+      const manifest = JSON.parse(await readFile(manifestFile(directory, path), "utf8")) as Manifest;
+      const { size, mtimeMs } = await stat(directory.file(path));
+      return size === manifest.sizeBytes && mtimeMs === manifest.mtimeMs ? manifest : undefined;
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   }
