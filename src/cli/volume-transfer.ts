@@ -2,7 +2,7 @@ import { lstat, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { toMirumojiError, MirumojiError } from "../job/errors.ts";
 import { isMissing, openMediaRoot } from "../media/media-root.ts";
-import { inLanes } from "../modal/lanes.ts";
+import { inLanes } from "../modal/transfers/lanes.ts";
 import type { VolumeEntry } from "../modal/volume-listing.ts";
 import type { VolumeStore } from "../modal/volume-store.ts";
 import { localTarget, writeWhole } from "./local-file.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { MirumojiError } from "../job/errors.ts";
-import { getBlock, putBlock } from "./block-store.ts";
-import { sha256 } from "./blocks.ts";
+import { getWhole, putBlock } from "./transfers/block-store.ts";
+import { sha256 } from "./transfers/blocks.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
 
@@ -43,6 +43,9 @@ export async function putBlob(
   return { blobId };
 }
 
+/** A result is a description of files; the files themselves are in the volume. */
+const LONGEST_RESULT_BYTES = 256 * 1024 * 1024;
+
 /** Fetches a result that was too large to come inline. */
 export async function getBlob(
   session: ModalSession,
@@ -55,5 +58,5 @@ export async function getBlob(
     { blobId },
     { signal, codes: { NOT_FOUND: "CALL_LOST" } },
   );
-  return await getBlock(downloadUrl, undefined, { what: `result ${blobId}`, signal });
+  return await getWhole(downloadUrl, { what: `result ${blobId}`, signal, maxBytes: LONGEST_RESULT_BYTES });
 }

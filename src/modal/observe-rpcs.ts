@@ -4,6 +4,8 @@ import { type ClientMiddleware, ClientError, Status } from "nice-grpc";
 export interface RpcEvent {
   /** As in the protocol, for example `FunctionGetOutputs`. */
   readonly method: string;
+  /** With its service, for example `modal.client.ModalClient/FunctionGetOutputs`. */
+  readonly path: string;
   /** `OK`, a gRPC status such as `UNAVAILABLE`, or `ABORTED_BY_US`. */
   readonly code: string;
   readonly ms: number;
@@ -22,8 +24,13 @@ export function observeRpcs(onRpc: ((event: RpcEvent) => void) | undefined): Cli
       if (thrown instanceof ClientError) code = Status[thrown.code] ?? String(thrown.code);
       throw thrown;
     } finally {
-      const method = call.method.path.slice(call.method.path.lastIndexOf("/") + 1);
-      onRpc?.({ method, code, ms: performance.now() - startedAt });
+      const path = call.method.path.replace(/^\//u, "");
+      onRpc?.({
+        method: path.slice(path.lastIndexOf("/") + 1),
+        path,
+        code,
+        ms: performance.now() - startedAt,
+      });
     }
   };
 }

@@ -17,6 +17,8 @@ export interface OpenRuntimeOptions {
   readonly onLog: (line: string) => void;
   /** Heartbeats of an ephemeral app that failed. */
   readonly onHeartbeatError: (error: MirumojiError, appId: string) => void;
+  /** Aborts when nobody waits for the functions any more. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -30,15 +32,15 @@ export async function openRuntime(
   options: OpenRuntimeOptions,
 ): Promise<ModalRuntime> {
   const { MODAL_APP_MODE: mode } = environment;
-  const { share, onHeartbeatError } = options;
+  const { share, onHeartbeatError, signal } = options;
   if (mode === "ephemeral") {
     const registration = registrationOptions(environment, options);
-    return await setupModal(session, { ...registration, share, onHeartbeatError });
+    return await setupModal(session, { ...registration, share, onHeartbeatError, signal });
   }
   const found =
     mode === "deployed"
-      ? await deployModal(session, { ...registrationOptions(environment, options), share })
-      : await findModal(session, functionNames(environment));
+      ? await deployModal(session, { ...registrationOptions(environment, options), share, signal })
+      : await findModal(session, { ...functionNames(environment), signal });
   return { ...found, close: async () => await Promise.resolve() };
 }
 

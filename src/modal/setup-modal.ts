@@ -90,7 +90,8 @@ async function registerApp(
   const { appName = DEFAULT_APP_NAME, signal } = options;
   const appId =
     (await unfinishedApp(session, share, fingerprint, signal)) ??
-    (await createApp(session, { appName, state: "ephemeral", signal })).appId;
+    // Not with the signal: an app whose ID nobody hears could not be ended, only expire.
+    (await createApp(session, { appName, state: "ephemeral" })).appId;
   // Written down before anything is registered in it, so that a crash here leaves no second app.
   await share.write({ appId, fingerprint, functions: null });
   await share.join(appId);

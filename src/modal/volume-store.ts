@@ -1,12 +1,13 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { TransferProgress } from "../steps/ports.ts";
-import { downloadFile } from "./download.ts";
+import { downloadFile } from "./transfers/download.ts";
 import { statusOf } from "./grpc-errors.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { uploadFile } from "./upload.ts";
-import { uploadFileV1 } from "./upload-v1.ts";
+import { openTransferRoom } from "./transfers/transfer-room.ts";
+import { uploadFile } from "./transfers/upload.ts";
+import { uploadFileV1 } from "./transfers/upload-v1.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
 import { OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
 
@@ -47,6 +48,7 @@ export async function openVolume(
 ): Promise<VolumeStore> {
   const { volumeId, version } = await findVolume(session, nameOrId, signal);
   const isV2 = version === VOLUME_VERSION_2;
+  const room = openTransferRoom();
   /** NOT_FOUND is said of the volume and of the path: only asking for the volume can tell them apart. */
   const pathOrVolumeGone = async (thrown: unknown, path: string): Promise<never> => {
     if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
@@ -71,8 +73,8 @@ export async function openVolume(
         async (thrown: unknown) => await pathOrVolumeGone(thrown, path),
       ),
     put: async (options) => {
-      const send = isV2 ? uploadFile : uploadFileV1;
-      const { sizeBytes } = await send(session, { volumeId, ...options });
+      const file = { volumeId, ...options };
+      const { sizeBytes } = await (isV2 ? uploadFile(session, room, file) : uploadFileV1(session, file));
       await assertListed(async (path) => await list(path, false, options.signal), {
         ...options,
         volumeId,
@@ -83,7 +85,7 @@ export async function openVolume(
     },
     // Both versions are read with the same RPC (`modal-wire` 4.4).
     get: async (options) =>
-      await downloadFile(session, { volumeId, ...options }).catch(
+      await downloadFile(session, room, { volumeId, ...options }).catch(
         async (thrown: unknown) => await pathOrVolumeGone(thrown, options.remotePath),
       ),
     remove: async ({ path, recursive, signal: stop }) => {

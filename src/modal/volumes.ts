@@ -1,10 +1,12 @@
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { Volumes } from "../steps/ports.ts";
-import { downloadFile } from "./download.ts";
+import { downloadBytes, downloadFile } from "./transfers/download.ts";
 import { statusOf } from "./grpc-errors.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";
-import { uploadFile } from "./upload.ts";
+import { streamInput } from "./transfers/stream-input.ts";
+import { openTransferRoom, type TransferRoom } from "./transfers/transfer-room.ts";
+import { uploadFile, uploadSource } from "./transfers/upload.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
 import { OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
 
@@ -19,12 +21,45 @@ export interface ModalVolumes extends Volumes {
 }
 
 /** Volumes over the raw control plane: the SDK's own make version 1 and never delete. */
-export function modalVolumes(session: ModalSession): ModalVolumes {
+export function modalVolumes(session: ModalSession, room: TransferRoom = openTransferRoom()): ModalVolumes {
   const heartbeat: ModalVolumes["heartbeat"] = async ({ volumeId, signal }) => {
     await unary(session, "volumeHeartbeat", { volumeId }, { signal, codes: VOLUME_GONE });
   };
   const remove = async (volumeId: string, signal: AbortSignal | undefined): Promise<void> => {
     await unlessGone(unary(session, "volumeDelete", { volumeId }, { signal, codes: VOLUME_GONE }));
+  };
+  /** NOT_FOUND is said of the volume and of the file; only a heartbeat can tell them apart. */
+  const orMissing = async <T>(
+    options: { volumeId: string; remotePath: string; signal: AbortSignal },
+    download: Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await download;
+    } catch (cause) {
+      if (statusOf(cause) !== "NOT_FOUND") throw cause;
+      await heartbeat(options);
+      const { volumeId, remotePath } = options;
+      throw new MirumojiError(
+        "RESULT_MISSING",
+        `volume ${volumeId} has no file ${remotePath}; it is tried again`,
+        { cause },
+      );
+    }
+  };
+  const andListed = async (
+    options: { volumeId: string; remotePath: string; signal: AbortSignal },
+    upload: ReturnType<typeof uploadFile>,
+  ): ReturnType<typeof uploadFile> => {
+    const sent = await upload;
+    const { volumeId, signal } = options;
+    const list = async (path: string) => await listVolume(session, { volumeId, path, signal });
+    await assertListed(list, {
+      ...options,
+      sizeBytes: sent.sizeBytes,
+      // Only a heartbeat can tell a volume that is gone from a file that is not there yet.
+      onMissing: async () => await heartbeat({ volumeId, signal }),
+    });
+    return sent;
   };
   return {
     heartbeat,
@@ -52,33 +87,14 @@ export function modalVolumes(session: ModalSession): ModalVolumes {
       );
     },
 
-    putFile: async (options) => {
-      const sent = await uploadFile(session, options);
-      const { volumeId, signal } = options;
-      const list = async (path: string) => await listVolume(session, { volumeId, path, signal });
-      await assertListed(list, {
-        ...options,
-        sizeBytes: sent.sizeBytes,
-        // Only a heartbeat can tell a volume that is gone from a file that is not there yet.
-        onMissing: async () => await heartbeat({ volumeId, signal }),
-      });
-      return sent;
+    putFile: async (options) => await andListed(options, uploadFile(session, room, options)),
+    putStream: async (options) => {
+      const source = streamInput(options.content, options.expectedBytes);
+      return await andListed(options, uploadSource(session, room, { ...options, source }));
     },
 
-    getFile: async (options) => {
-      try {
-        return await downloadFile(session, options);
-      } catch (thrown) {
-        if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
-        // NOT_FOUND is said of the volume and of the file; only a heartbeat can tell them apart.
-        await heartbeat(options);
-        throw new MirumojiError(
-          "RESULT_MISSING",
-          `volume ${options.volumeId} has no file ${options.remotePath}; it is tried again`,
-          { cause: thrown },
-        );
-      }
-    },
+    getFile: async (options) => await orMissing(options, downloadFile(session, room, options)),
+    readFile: async (options) => await orMissing(options, downloadBytes(session, room, options)),
 
     remove: async ({ volumeId, path, signal }) => {
       const removal = unary(

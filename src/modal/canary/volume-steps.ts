@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import { sleep } from "../abort.ts";
-import { sha256 } from "../blocks.ts";
+import { sha256 } from "../transfers/blocks.ts";
 import { statusOf } from "../grpc-errors.ts";
 import { unary } from "../rpc.ts";
 import { modalVolumes } from "../volumes.ts";
@@ -53,17 +53,8 @@ export const VOLUME_STEPS: readonly CanaryStep[] = [
       const volumeId = need(run, "volumeId");
       const request = { volumeId, path: CANARY_FILE };
       const { getUrls } = await unary(run.session, "volumeGetFile2", request, { signal });
-      const bytes = await inScratch(async (folder) => {
-        const localPath = join(folder, "out");
-        const into = await open(localPath, "w");
-        try {
-          const file = { volumeId, remotePath: CANARY_FILE, into, signal };
-          await modalVolumes(run.session).getFile(file);
-        } finally {
-          await into.close();
-        }
-        return await readFile(localPath);
-      });
+      const file = { volumeId, remotePath: CANARY_FILE, maxBytes: CANARY_BYTES.length, signal };
+      const bytes = await modalVolumes(run.session).readFile(file);
       if (!bytes.equals(CANARY_BYTES)) {
         throw new MirumojiError(
           "TRANSFER_CORRUPT",

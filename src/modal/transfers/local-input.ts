@@ -1,15 +1,13 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { type ErrorCode, MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { BLOCK_BYTES, blockLength } from "./blocks.ts";
+import type { UploadSource } from "./upload-source.ts";
 
 /** An input file that must stay as it is while it is being sent. */
-export interface LocalInput {
+export interface LocalInput extends UploadSource {
   readonly sizeBytes: number;
   /** Reads one block into the front of the buffer. Throws `INPUT_CHANGED` when the file became shorter. */
   readBlock(index: number, buffer: Buffer): Promise<Uint8Array>;
-  /** Throws `INPUT_CHANGED` when size or modification time are not what they were at the opening. */
-  assertUnchanged(): Promise<void>;
-  changed(why: string): MirumojiError;
   close(): Promise<void>;
 }
 
@@ -28,7 +26,16 @@ export async function openLocalInput(localPath: string): Promise<LocalInput> {
       );
     return {
       sizeBytes,
+      expectedBytes: sizeBytes,
+      isRepeatable: true,
       changed,
+      load: async (index, { memory }, thread) =>
+        await translated(localPath, async () => {
+          const length = Math.max(0, blockLength(sizeBytes, index));
+          const loaded = await thread.load({ fd: handle.fd, position: index * BLOCK_BYTES, memory, length });
+          if (loaded.readBytes < length) throw changed(`it ends before byte ${sizeBytes}`);
+          return loaded;
+        }),
       readBlock: async (index, buffer) =>
         await translated(localPath, async () => {
           const block = buffer.subarray(0, blockLength(sizeBytes, index));

@@ -11,20 +11,6 @@ export function blockLength(sizeBytes: number, index: number): number {
   return Math.min(BLOCK_BYTES, sizeBytes - index * BLOCK_BYTES);
 }
 
-/**
- * The part of a block that is stored: without its trailing zeros, which the reader adds again. A block
- * of zeros only is stored as nothing.
- */
-export function withoutTrailingZeros(block: Uint8Array): Uint8Array {
-  let end = block.length;
-  // Whole zero pages first, by memcmp, then the rest by hand.
-  while (end >= ZEROS.length && ZEROS.equals(block.subarray(end - ZEROS.length, end))) end -= ZEROS.length;
-  while (end > 0 && block[end - 1] === 0) end--;
-  return block.subarray(0, end);
-}
-
-const ZEROS = Buffer.alloc(64 * 1024);
-
 /** SHA-256 by WebCrypto, which works on a thread of its own: hashing must never delay a heartbeat. */
 export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

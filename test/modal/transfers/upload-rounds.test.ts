@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BLOCK_BYTES } from "../../src/modal/blocks.ts";
-import { uploadFile } from "../../src/modal/upload.ts";
-import { startHttpStore } from "./http-store.ts";
-import { scriptedSession } from "./scripted-session.ts";
+import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
+import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
+import { uploadFile } from "../../../src/modal/transfers/upload.ts";
+import { startHttpStore } from "../http-store.ts";
+import { scriptedSession } from "../scripted-session.ts";
 
 interface PutFiles2 {
   readonly files: {
@@ -54,7 +55,12 @@ function upload(
   localPath: string,
   signal = new AbortController().signal,
 ) {
-  return uploadFile(session, { volumeId: "vo-1", remotePath: "in.mkv", localPath, signal });
+  return uploadFile(session, openTransferRoom(), {
+    volumeId: "vo-1",
+    remotePath: "in.mkv",
+    localPath,
+    signal,
+  });
 }
 
 describe("uploading in rounds", () => {
@@ -106,21 +112,60 @@ describe("uploading in rounds", () => {
     expect(store.requests.map(({ path }) => path)).toEqual(expect.arrayContaining(["/1?2", "/2?2"]));
   });
 
+  test("reads a long file once, asks for URLs meanwhile, and never for a file that could be complete", async () => {
+    await using store = await startHttpStore(({ path }, response) => response.end(`proof of ${path}`));
+    const localPath = join(folder, "long");
+    await writeFile(localPath, "");
+    await truncate(localPath, 30 * BLOCK_BYTES - 1);
+    const requests: PutFiles2[] = [];
+    const session = scriptedSession({
+      volumePutFiles2: async (request: PutFiles2) => {
+        requests.push(request);
+        return missingOf(request, store.url, requests.length);
+      },
+    });
+    await upload(session, localPath);
+    expect(store.requests).toHaveLength(30);
+    const parts = requests.flatMap(({ files }) => files).filter(({ blocks }) => blocks.length < 30);
+    expect(parts.length).toBeGreaterThan(1);
+    const ofZeros = Buffer.from(createHash("sha256").digest());
+    for (const { size, blocks } of parts) {
+      const isUnknown = blocks.filter(({ contentsSha256 }) => !ofZeros.equals(contentsSha256));
+      expect(isUnknown).toEqual([blocks.at(-1)]);
+      expect(size).toBe((blocks.length - 1) * BLOCK_BYTES + 1);
+    }
+    const whole = requests.at(-1)?.files[0];
+    expect(whole).toMatchObject({ size: 30 * BLOCK_BYTES - 1 });
+    expect(whole?.blocks.filter(({ putResponse }) => putResponse !== undefined)).toHaveLength(30);
+  });
+
   test("sends nothing more in a round once a URL has expired", async () => {
+    let wholeRounds = 0;
     await using store = await startHttpStore(({ path }, response) => {
-      response.writeHead(path.endsWith("?1") ? 403 : 200).end("proof");
+      const isGood = path.endsWith("?whole2");
+      response.writeHead(isGood ? 200 : 403).end("proof");
     });
     const localPath = join(folder, "zeros");
     await writeFile(localPath, "");
     await truncate(localPath, 30 * BLOCK_BYTES);
-    let round = 0;
     const session = scriptedSession({
-      volumePutFiles2: async (request: PutFiles2) => missingOf(request, store.url, ++round),
+      volumePutFiles2: async (request: PutFiles2) => {
+        const isWhole = request.files[0]?.blocks.length === 30;
+        const { missingBlocks } = missingOf(request, store.url, 0) as { missingBlocks: { putUrl: string }[] };
+        if (isWhole) wholeRounds++;
+        const round = isWhole ? `whole${wholeRounds}` : "part";
+        return {
+          missingBlocks: missingBlocks.map((block) => ({
+            ...block,
+            putUrl: block.putUrl.replace("?0", `?${round}`),
+          })),
+        };
+      },
     });
     await upload(session, localPath);
     // What was in flight already could not know.
-    expect(store.requests.filter(({ path }) => path.endsWith("?1")).length).toBeLessThanOrEqual(8);
-    expect(store.requests.filter(({ path }) => path.endsWith("?2"))).toHaveLength(30);
+    expect(store.requests.filter(({ path }) => path.endsWith("?whole1")).length).toBeLessThanOrEqual(8);
+    expect(store.requests.filter(({ path }) => path.endsWith("?whole2"))).toHaveLength(30);
   });
 
   test("gives up on a volume that keeps missing what it was sent", async () => {
@@ -143,7 +188,7 @@ describe("uploading in rounds", () => {
       }),
     });
     const reports: number[] = [];
-    const sent = await uploadFile(session, {
+    const sent = await uploadFile(session, openTransferRoom(), {
       volumeId: "vo-1",
       remotePath: "in.mkv",
       localPath: await inputOf(THREE_BLOCKS),
@@ -173,8 +218,13 @@ describe("uploading in rounds", () => {
 
 describe("an input that changes under the upload is INPUT_CHANGED", () => {
   /** Changes the input when the volume has been told its digests. */
-  async function uploadWhile(change: (path: string) => Promise<void>): Promise<unknown> {
-    await using store = await startHttpStore((_, response) => response.end("proof"));
+  async function uploadWhile(
+    change: (path: string) => Promise<void>,
+    isFirstUrlGood = true,
+  ): Promise<unknown> {
+    await using store = await startHttpStore(({ path }, response) => {
+      response.writeHead(path.endsWith("?1") && !isFirstUrlGood ? 403 : 200).end("proof");
+    });
     const localPath = await inputOf(Buffer.alloc(1000, "a"));
     let round = 0;
     const session = scriptedSession({
@@ -186,18 +236,18 @@ describe("an input that changes under the upload is INPUT_CHANGED", () => {
     return await upload(session, localPath);
   }
 
-  test("when other bytes are in its place, though size and time are the same", async () => {
+  test("when a block that is read again has other bytes, though size and time are the same", async () => {
     const changing = uploadWhile(async (path) => {
       await writeFile(path, Buffer.alloc(1000, "b"));
       await utimes(path, WRITTEN_AT, WRITTEN_AT);
-    });
+    }, false);
     await expect(changing).rejects.toMatchObject({ code: "INPUT_CHANGED" });
   });
 
   test("when it becomes shorter", async () => {
     const changing = uploadWhile(async (path) => await writeFile(path, "a"));
     await expect(changing).rejects.toMatchObject({ code: "INPUT_CHANGED" });
-    await expect(changing).rejects.toThrow(/ends before byte 1000/);
+    await expect(changing).rejects.toThrow(/had 1000 bytes and has 1/);
   });
 
   test("when it was written again, though with the same bytes", async () => {

@@ -1,4 +1,5 @@
-import { throwIfAborted } from "./abort.ts";
+import { setMaxListeners } from "node:events";
+import { throwIfAborted } from "../abort.ts";
 
 /**
  * Works on items in parallel, `laneCount` at a time, each lane one after the other. The first failure
@@ -13,6 +14,8 @@ export async function inLanes<Item>(
   throwIfAborted(signal);
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  // Every lane listens, with more than one ear.
+  setMaxListeners(0, either);
   const queue = items[Symbol.iterator]();
   let failure: { readonly thrown: unknown } | undefined;
   const runLane = async (lane: number): Promise<void> => {
@@ -28,10 +31,4 @@ export async function inLanes<Item>(
   await Promise.all(Array.from({ length: laneCount }, async (_, lane) => await runLane(lane)));
   throwIfAborted(signal);
   if (failure !== undefined) throw failure.thrown;
-}
-
-/** One reusable block buffer per lane, made when the lane first needs it. */
-export function laneBuffers(bytes: number): (lane: number) => Buffer {
-  const buffers: Buffer[] = [];
-  return (lane) => (buffers[lane] ??= Buffer.allocUnsafeSlow(bytes));
 }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { MirumojiError } from "../../src/job/errors.ts";
-import { getBlock, putBlock, UrlExpiredError } from "../../src/modal/block-store.ts";
-import { startHttpStore } from "./http-store.ts";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import { getBlock, getWhole, putBlock, UrlExpiredError } from "../../../src/modal/transfers/block-store.ts";
+import { abortLatency } from "../abort-latency.ts";
+import { startHttpStore } from "../http-store.ts";
 
 const options = () => ({ what: "a.mkv, block 0", signal: new AbortController().signal });
 const digestOf = (bytes: Buffer): string =>
@@ -48,16 +49,13 @@ describe("sending a block", () => {
 
   test("stops within 100 ms of an abort, with its reason", async () => {
     await using store = await startHttpStore(() => {});
-    const controller = new AbortController();
-    const cancelled = new MirumojiError("CANCELLED", "somebody asked");
-    let abortedAt = 0;
-    setTimeout(() => {
-      abortedAt = performance.now();
-      controller.abort(cancelled);
-    }, 50);
-    const sending = putBlock(store.url, Buffer.from("bytes"), { ...options(), signal: controller.signal });
-    await expect(sending).rejects.toBe(cancelled);
-    expect(performance.now() - abortedAt).toBeLessThan(100);
+    const reason = new MirumojiError("CANCELLED", "somebody asked");
+    const latency = await abortLatency(
+      reason,
+      50,
+      async (signal) => await putBlock(store.url, Buffer.from("bytes"), { ...options(), signal }),
+    );
+    expect(latency).toBeLessThan(100);
   });
 
   test("keeps the presigned URL out of its message", async () => {
@@ -68,27 +66,49 @@ describe("sending a block", () => {
   });
 });
 
+/** Fetches a block of five bytes, and takes it only when its digest is right. */
+async function fetched(url: string): Promise<string> {
+  const into = new Uint8Array(5);
+  let stored = "";
+  await getBlock(
+    url,
+    into,
+    async ({ storedBytes, digest }) => {
+      stored = Buffer.from(into.subarray(0, storedBytes)).toString();
+      const found = createHash("sha256").update(stored).digest();
+      return await Promise.resolve(digest === undefined || found.equals(digest));
+    },
+    options(),
+  );
+  return stored;
+}
+
 describe("fetching a block", () => {
   test("believes a body of the right length", async () => {
     await using store = await startHttpStore((_, response) => response.end("bytes"));
-    expect(Buffer.from(await getBlock(store.url, 5, options())).toString()).toBe("bytes");
+    expect(await fetched(store.url)).toBe("bytes");
   });
 
-  test("tries again when fewer bytes come than were announced, or than the block has", async () => {
+  test.each([
+    ["fewer bytes come than were announced", "cut"],
+    ["the block is longer", "byt"],
+    ["the block is shorter", "bytes and more"],
+  ])("tries again when %s", async (_name, wrong) => {
     await using store = await startHttpStore((_, response, count) => {
-      if (count === 1) {
+      if (count > 1) response.end("bytes");
+      else if (wrong === "cut") {
         response.writeHead(200, { "content-length": 5 }).write("by", () => response.destroy());
-      } else response.end(count === 2 ? "byt" : "bytes");
+      } else response.end(wrong);
     });
-    expect(Buffer.from(await getBlock(store.url, 5, options())).toString()).toBe("bytes");
-    expect(store.requests).toHaveLength(3);
+    expect(await fetched(store.url)).toBe("bytes");
+    expect(store.requests).toHaveLength(2);
   });
 
   test("believes a short body that brings its digest: its trailing zeros were left out", async () => {
     await using store = await startHttpStore((_, response) => {
       response.setHeader("repr-digest", digestOf(Buffer.from("byt"))).end("byt");
     });
-    expect(Buffer.from(await getBlock(store.url, 5, options())).toString()).toBe("byt");
+    expect(await fetched(store.url)).toBe("byt");
     expect(store.requests).toHaveLength(1);
   });
 
@@ -98,12 +118,61 @@ describe("fetching a block", () => {
         .setHeader("repr-digest", `md5=:AAAA:, ${digestOf(Buffer.from("bytes"))}`)
         .end(count === 1 ? "bytez" : "bytes");
     });
-    expect(Buffer.from(await getBlock(store.url, 5, options())).toString()).toBe("bytes");
+    expect(await fetched(store.url)).toBe("bytes");
     expect(store.requests).toHaveLength(2);
   });
 
   test("asks for a new URL when this one has expired", async () => {
     await using store = await startHttpStore((_, response) => response.writeHead(403).end());
-    await expect(getBlock(store.url, 5, options())).rejects.toBeInstanceOf(UrlExpiredError);
+    await expect(fetched(store.url)).rejects.toBeInstanceOf(UrlExpiredError);
+  });
+
+  test("that cannot be kept is not asked for again", async () => {
+    await using store = await startHttpStore((_, response) => response.end("bytes"));
+    const full = new MirumojiError("DISK_FULL", "no space");
+    const fetching = getBlock(
+      store.url,
+      new Uint8Array(5),
+      async () => await Promise.reject(full),
+      options(),
+    );
+    await expect(fetching).rejects.toBe(full);
+    expect(store.requests).toHaveLength(1);
+  });
+});
+
+describe("fetching what nobody told the length of", () => {
+  const whole = async (url: string, maxBytes = 10) =>
+    Buffer.from(await getWhole(url, { ...options(), maxBytes })).toString();
+
+  test("gives all of it, and compares the digest", async () => {
+    await using store = await startHttpStore((_, response, count) => {
+      response.setHeader("repr-digest", digestOf(Buffer.from("bytes"))).end(count === 1 ? "bytez" : "bytes");
+    });
+    expect(await whole(store.url)).toBe("bytes");
+    expect(store.requests).toHaveLength(2);
+  });
+});
+
+describe("connections", () => {
+  test("are kept, and one that the store has closed meanwhile costs no try", async () => {
+    const closed: (() => void)[] = [];
+    const sockets = new Set<unknown>();
+    await using store = await startHttpStore(({ path }, response) => {
+      sockets.add(response.socket);
+      // The second request on a connection is cut off, as by a store whose patience just ended.
+      if (path === "/cut" && closed.length === 0) {
+        closed.push(() => undefined);
+        response.socket?.resetAndDestroy();
+      } else response.end("proof");
+    });
+    await putBlock(`${store.url}/first`, Buffer.from("a"), options());
+    await putBlock(`${store.url}/second`, Buffer.from("b"), options());
+    expect(sockets.size).toBe(1);
+    const startedAt = performance.now();
+    await putBlock(`${store.url}/cut`, Buffer.from("c"), options());
+    expect(store.requests.map(({ path }) => path)).toEqual(["/first", "/second", "/cut", "/cut"]);
+    // No pause before the new connection: the pauses are up to half a second.
+    expect(performance.now() - startedAt).toBeLessThan(400);
   });
 });

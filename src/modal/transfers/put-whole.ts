@@ -4,8 +4,8 @@ import { request as requestHttps } from "node:https";
 import { once } from "node:events";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import { abortError, backoffMs, sleep } from "./abort.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { abortError, backoffMs, sleep } from "../abort.ts";
 
 const TRIES = 4;
 

@@ -2,10 +2,11 @@ import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BLOCK_BYTES } from "../../src/modal/blocks.ts";
-import { downloadFile } from "../../src/modal/download.ts";
-import { startHttpStore } from "./http-store.ts";
-import { scriptedSession } from "./scripted-session.ts";
+import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
+import { downloadFile } from "../../../src/modal/transfers/download.ts";
+import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
+import { startHttpStore } from "../http-store.ts";
+import { scriptedSession } from "../scripted-session.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -32,7 +33,12 @@ async function download(session: ReturnType<typeof scriptedSession>): Promise<Bu
   const into = await open(localPath, "w");
   const { signal } = new AbortController();
   try {
-    await downloadFile(session, { volumeId: "vo-1", remotePath: "out.mp4", into, signal });
+    await downloadFile(session, openTransferRoom(), {
+      volumeId: "vo-1",
+      remotePath: "out.mp4",
+      into,
+      signal,
+    });
   } finally {
     await into.close();
   }

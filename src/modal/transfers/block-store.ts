@@ -1,0 +1,197 @@
+import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { abortError, backoffMs, sleep } from "../abort.ts";
+import { sameBytes, sha256 } from "./blocks.ts";
+import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts";
+
+/** Tries of one block on one URL, with pauses of up to 0.5, 1, 2, 4 and 8 seconds between them. */
+const TRIES = 6;
+const FIRST_BACKOFF_MS = 500;
+const LONGEST_BACKOFF_MS = 10_000;
+/** What a store says of a block that it took is short. */
+const LONGEST_PROOF_BYTES = 1024 * 1024;
+
+/** Answers by which an object store says that a presigned URL is no good (any more). */
+const EXPIRED = new Set([401, 403, 404, 410]);
+
+/** A presigned URL that is no good any more; the caller asks for a new one. */
+export class UrlExpiredError extends MirumojiError {
+  constructor(what: string, status: number) {
+    super("TRANSFER_FAILED", `${what}: the block store answers ${status}, and so it does on new URLs`);
+  }
+}
+
+interface BlockOptions {
+  /** What the block is, for messages. */
+  readonly what: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Sends the bytes of one block and gives what the store answered, the proof for `VolumePutFiles2`. URLs
+ * are presigned by the object store: they get no header of ours, and stay out of messages.
+ *
+ * @throws MirumojiError `TRANSFER_FAILED` after some tries, or at once as `UrlExpiredError`
+ */
+export async function putBlock(
+  url: string,
+  bytes: Uint8Array,
+  options: BlockOptions & { readonly headers?: Readonly<Record<string, string>> },
+): Promise<Uint8Array> {
+  const headers = { ...options.headers, "content-length": bytes.length };
+  return await withTries(options, async () => {
+    const proof = collector(LONGEST_PROOF_BYTES, options.what);
+    const { signal } = options;
+    const answer = await exchange(url, { method: "PUT", headers, body: bytes, onBody: proof.add, signal });
+    assertOk(options.what, answer);
+    return proof.bytes();
+  });
+}
+
+/** The stored bytes of a block: what is missing up to the block's length are zeros. */
+export interface FetchedBlock {
+  readonly storedBytes: number;
+  /** The SHA-256 that the store gave with them; not compared yet. */
+  readonly digest: Uint8Array | undefined;
+}
+
+/**
+ * Fetches the stored bytes of one block into the front of `into`, once. A body that is shorter than the
+ * block is only right when trailing zeros were left out; we never ask for that (`client_pads_blocks`), so
+ * it is believed only with a digest that proves it was meant, and is an interrupted answer otherwise.
+ *
+ * @throws MirumojiError `TRANSFER_FAILED`, `TRANSFER_CORRUPT`, or `UrlExpiredError`
+ */
+async function fetchBlock(url: string, into: Uint8Array, options: BlockOptions): Promise<FetchedBlock> {
+  const { what, signal } = options;
+  let storedBytes = 0;
+  const onBody = (piece: Buffer): void => {
+    if (storedBytes + piece.length > into.length) {
+      throw retryable("TRANSFER_CORRUPT", what, `more bytes came than ${into.length}`);
+    }
+    into.set(piece, storedBytes);
+    storedBytes += piece.length;
+  };
+  const answer = await exchange(url, { method: "GET", onBody, signal });
+  assertOk(what, answer);
+  const digest = digestIn(answer);
+  if (storedBytes < into.length && digest === undefined) {
+    throw retryable("TRANSFER_CORRUPT", what, `${storedBytes} bytes came instead of ${into.length}`);
+  }
+  return { storedBytes, digest };
+}
+
+/**
+ * Fetches one block and hands it to `keep`, which compares the digest; again, if that says so.
+ *
+ * @param into - as long as the block is
+ * @param keep - gives false when the bytes do not have the digest that came with them
+ * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries, or at once as
+ * `UrlExpiredError`; whatever `keep` throws
+ */
+export async function getBlock(
+  url: string,
+  into: Uint8Array,
+  keep: (block: FetchedBlock) => Promise<boolean>,
+  options: BlockOptions,
+): Promise<void> {
+  await withTries(options, async () => {
+    const block = await fetchBlock(url, into, options);
+    const isKept = await keep(block).catch((error: unknown) => {
+      throw new FinalError(error);
+    });
+    if (!isKept) throw wrongDigest(options.what);
+  });
+}
+
+/**
+ * Fetches a whole object whose length nobody told, into memory.
+ *
+ * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries
+ */
+export async function getWhole(
+  url: string,
+  options: BlockOptions & { readonly maxBytes: number },
+): Promise<Uint8Array> {
+  const { what, signal, maxBytes } = options;
+  return await withTries(options, async () => {
+    const body = collector(maxBytes, what);
+    const answer = await exchange(url, { method: "GET", onBody: body.add, signal });
+    assertOk(what, answer);
+    const bytes = body.bytes();
+    const digest = digestIn(answer);
+    if (digest !== undefined && !sameBytes(await sha256(bytes), digest)) throw wrongDigest(what);
+    return bytes;
+  });
+}
+
+/** Not about the store: no reason to ask it again. */
+class FinalError extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super("the block could not be kept");
+    this.reason = reason;
+  }
+}
+
+async function withTries<T>({ what, signal }: BlockOptions, attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ;) {
+    if (signal.aborted) throw abortError(signal);
+    try {
+      return await attempt();
+    } catch (thrown) {
+      if (signal.aborted) throw abortError(signal);
+      if (thrown instanceof FinalError) throw thrown.reason;
+      // The next kept connection may be as stale; there are not many, and each is met once.
+      if (thrown instanceof StaleConnectionError) continue;
+      const error = thrown instanceof MirumojiError ? thrown : networkError(what, thrown);
+      if (error instanceof UrlExpiredError || tries >= TRIES) throw error;
+      await sleep(backoffMs(tries, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS), signal);
+      tries++;
+    }
+  }
+}
+
+function assertOk(what: string, { status }: Answer): void {
+  if (status >= 200 && status < 300) return;
+  if (EXPIRED.has(status)) throw new UrlExpiredError(what, status);
+  throw retryable("TRANSFER_FAILED", what, `the block store answers ${status}`);
+}
+
+function networkError(what: string, thrown: unknown): MirumojiError {
+  return retryable("TRANSFER_FAILED", what, toMirumojiError(thrown).message, thrown);
+}
+
+function wrongDigest(what: string): MirumojiError {
+  return retryable("TRANSFER_CORRUPT", what, "the bytes do not have the digest that came with them");
+}
+
+function retryable(code: ErrorCode, what: string, why: string, cause?: unknown): MirumojiError {
+  return new MirumojiError(code, `${what}: ${why}; it is tried again`, { cause });
+}
+
+function collector(
+  maxBytes: number,
+  what: string,
+): { add: (piece: Buffer) => void; bytes: () => Uint8Array } {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  return {
+    add(piece) {
+      length += piece.length;
+      if (length > maxBytes) {
+        throw retryable("TRANSFER_CORRUPT", what, `the answer has more than ${maxBytes} bytes`);
+      }
+      pieces.push(piece);
+    },
+    bytes: () => new Uint8Array(Buffer.concat(pieces)),
+  };
+}
+
+/** The SHA-256 in a `Repr-Digest` header (RFC 9530: `sha-256=:<base64>:`), if there is one. */
+function digestIn({ headers }: Answer): Uint8Array | undefined {
+  const header = headers["repr-digest"];
+  const text = Array.isArray(header) ? header.join(",") : header;
+  const base64 = text?.match(/(?:^|[,\s])sha-256=:([A-Za-z0-9+/=]+):/)?.[1];
+  return base64 === undefined ? undefined : Buffer.from(base64, "base64");
+}

@@ -1,0 +1,47 @@
+import { MirumojiError } from "../../job/errors.ts";
+import { BLOCK_BYTES } from "./blocks.ts";
+import type { Block } from "./transfer-room.ts";
+import type { UploadSource } from "./upload-source.ts";
+
+/**
+ * Content that is made while it is sent. It is read as fast as blocks get free, and cannot be read again.
+ *
+ * @param expectedBytes - tells how many bytes it probably has, for progress
+ */
+export function streamInput(content: AsyncIterable<Uint8Array>, expectedBytes: () => number): UploadSource {
+  const pieces = content[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array();
+  /** Fills one block after the other, though several ask. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const fill = async ({ bytes }: Block): Promise<number> => {
+    let length = 0;
+    while (length < BLOCK_BYTES) {
+      if (rest.length === 0) {
+        const next = await pieces.next();
+        if (next.done === true) break;
+        rest = next.value;
+      }
+      const part = rest.subarray(0, BLOCK_BYTES - length);
+      bytes.set(part, length);
+      length += part.length;
+      rest = rest.subarray(part.length);
+    }
+    return length;
+  };
+  return {
+    sizeBytes: null,
+    get expectedBytes() {
+      return expectedBytes();
+    },
+    isRepeatable: false,
+    load: async (_index, block, thread) => {
+      const filled = turn.then(async () => await fill(block));
+      turn = filled.catch(() => undefined);
+      return await thread.digest({ memory: block.memory, length: await filled });
+    },
+    // Whoever makes the content knows whether what it is made from has changed.
+    assertUnchanged: async () => await Promise.resolve(),
+    changed: (why) => new MirumojiError("INPUT_CHANGED", why),
+  };
+}

@@ -1,0 +1,23 @@
+import type { LoadedBytes } from "./block-worker.ts";
+import type { Block, Seat } from "./transfer-room.ts";
+
+/** What an upload sends, block by block. */
+export interface UploadSource {
+  /** How many bytes it has; null where only its end tells. */
+  readonly sizeBytes: number | null;
+  /** How many bytes it probably has, for progress. */
+  readonly expectedBytes: number;
+  /** Whether a block can be loaded again, and blocks in any order; several at a time then. */
+  readonly isRepeatable: boolean;
+  /**
+   * Loads block `index` into the front of a block; fewer bytes than a whole one only at the end, and none
+   * after it.
+   *
+   * @throws MirumojiError `INPUT_*`
+   */
+  load(index: number, block: Block, thread: Seat["thread"]): Promise<LoadedBytes>;
+  /** Throws `INPUT_CHANGED` when it is not what it was in the beginning. */
+  assertUnchanged(): Promise<void>;
+  /** The error for content that is not what it was. */
+  changed(why: string): Error;
+}

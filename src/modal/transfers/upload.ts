@@ -1,0 +1,199 @@
+import { MirumojiError } from "../../job/errors.ts";
+import type { TransferProgress } from "../../steps/ports.ts";
+import type { ModalSession } from "../session.ts";
+import { putBlock, UrlExpiredError } from "./block-store.ts";
+import { BLOCK_BYTES, blockCount, blockLength, sameBytes } from "./blocks.ts";
+import { inLanes } from "./lanes.ts";
+import { openLocalInput } from "./local-input.ts";
+import { type TransferMeter, transferMeter } from "./transfer-meter.ts";
+import type { Seat, TransferRoom } from "./transfer-room.ts";
+import type { UploadSource } from "./upload-source.ts";
+import { urlDesk } from "./url-desk.ts";
+import { type MissingBlock, type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
+
+/** Rounds in a row that may pass without the number of missing blocks going down. */
+const MAX_STALLED_ROUNDS = 3;
+
+interface UploadOptions extends RemoteFile {
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
+}
+
+/** Sends a local file, which must stay as it is meanwhile; see `uploadSource`. */
+export async function uploadFile(
+  session: ModalSession,
+  room: TransferRoom,
+  options: UploadOptions & { readonly localPath: string },
+): Promise<{ sizeBytes: number; sentBytes: number }> {
+  const source = await openLocalInput(options.localPath);
+  try {
+    return await uploadSource(session, room, { ...options, source });
+  } finally {
+    await source.close();
+  }
+}
+
+/**
+ * Sends a file into a version 2 volume (`modal-wire` 4.2): name blocks by their digests, send those that
+ * the volume says it lacks, name all of them with the store's answers. The source is read once: loading,
+ * asking and sending go on at the same time, in the memory that the seat in the room gives. When URLs
+ * expire on the way, another round brings new ones. Safe to repeat: blocks that are there already are not
+ * sent again.
+ *
+ * @throws MirumojiError `VOLUME_LOST`, `FILE_EXISTS`, `INPUT_*`, `TRANSFER_FAILED`, `MODAL_*`
+ */
+export async function uploadSource(
+  session: ModalSession,
+  room: TransferRoom,
+  options: UploadOptions & { readonly source: UploadSource },
+): Promise<{ sizeBytes: number; sentBytes: number }> {
+  const { source, signal, onProgress } = options;
+  return await room.enter("upload", signal, async (seat) => {
+    const upload: Upload = {
+      ...options,
+      session,
+      seat,
+      blocks: [],
+      blockCount: source.sizeBytes === null ? Number.POSITIVE_INFINITY : blockCount(source.sizeBytes),
+      sizeBytes: source.sizeBytes ?? 0,
+      sentBytes: 0,
+      done: new Set(),
+      meter: transferMeter(() => source.expectedBytes, onProgress),
+    };
+    const hasWholeFile = await sendOnce(upload);
+    await source.assertUnchanged();
+    if (!hasWholeFile) await sendWhatIsMissing(upload);
+    await source.assertUnchanged();
+    upload.meter.finish(upload.sizeBytes);
+    return { sizeBytes: upload.sizeBytes, sentBytes: upload.sentBytes };
+  });
+}
+
+/** An upload under way. */
+interface Upload extends UploadOptions {
+  readonly session: ModalSession;
+  readonly seat: Seat;
+  readonly source: UploadSource;
+  readonly blocks: NamedBlock[];
+  blockCount: number;
+  sizeBytes: number;
+  sentBytes: number;
+  /** Blocks that are stored, as far as the meter knows. */
+  readonly done: Set<number>;
+  readonly meter: TransferMeter;
+}
+
+/** Sends the source from its beginning to its end. @returns whether the volume has the file by then */
+async function sendOnce(upload: Upload): Promise<boolean> {
+  const { session, source, seat, signal, blocks } = upload;
+  const desk = urlDesk(session, upload, Math.ceil(seat.mostBlocks / 2));
+  const lanes = Math.min(seat.mostBlocks, upload.blockCount);
+  await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
+    const block = await seat.take(stop);
+    try {
+      const bytes = await desk.loading(async () => {
+        const loaded = await source.load(index, block, seat.thread);
+        if (source.sizeBytes === null) grow(upload, index, loaded.readBytes);
+        if (loaded.readBytes === 0) return null;
+        blocks[index] = { contentsSha256: loaded.digest };
+        return block.bytes.subarray(0, loaded.storedBytes);
+      }, stop);
+      if (bytes === null) return;
+      const url = await desk.urlFor(index, stop);
+      if (url === null) countDone(upload, index);
+      else await send(upload, { index, url, bytes, signal: stop });
+    } finally {
+      block.giveBack();
+    }
+  });
+  return desk.hasWholeFile();
+}
+
+function* indexesOf(upload: Upload): Generator<number, void> {
+  for (let index = 0; index < upload.blockCount; index++) yield index;
+}
+
+/** Counts a block of a source that does not know its size; one that is not full was the last. */
+function grow(upload: Upload, index: number, readBytes: number): void {
+  upload.sizeBytes += readBytes;
+  if (readBytes === BLOCK_BYTES) return;
+  upload.blockCount = Math.min(upload.blockCount, readBytes === 0 ? index : index + 1);
+}
+
+/** The rounds: names all blocks until the volume lacks none. */
+async function sendWhatIsMissing(upload: Upload): Promise<void> {
+  const { session, source, seat, signal, blocks, remotePath } = upload;
+  let fewestMissing = Number.POSITIVE_INFINITY;
+  for (let stalledRounds = 0; ;) {
+    const missing = await nameBlocks(session, upload, upload, signal);
+    if (missing.length === 0) return;
+    stalledRounds = missing.length < fewestMissing ? 0 : stalledRounds + 1;
+    fewestMissing = Math.min(fewestMissing, missing.length);
+    if (stalledRounds >= MAX_STALLED_ROUNDS || !source.isRepeatable) {
+      throw new MirumojiError(
+        "TRANSFER_FAILED",
+        `${remotePath}: the volume keeps missing ${missing.length} of ${blocks.length} blocks; it is tried again`,
+      );
+    }
+    let hasExpired = false;
+    await inLanes(missing, seat.mostBlocks, signal, async (lacking, { signal: stop }) => {
+      if (!hasExpired) hasExpired = !(await sendAgain(upload, lacking, stop));
+    });
+  }
+}
+
+/** Sends a block that is not in memory any more. @returns false when its URL has expired */
+async function sendAgain(
+  upload: Upload,
+  { blockIndex: index, putUrl: url }: MissingBlock,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { source, seat } = upload;
+  const promised = upload.blocks[index];
+  if (promised === undefined) {
+    throw new MirumojiError("MODAL_REFUSED", `Modal VolumePutFiles2 asks for block ${index}, which is none`);
+  }
+  const block = await seat.take(signal);
+  try {
+    const loaded = await source.load(index, block, seat.thread);
+    // What goes out is what was promised, or the job would work on a mixture of two files.
+    if (!sameBytes(loaded.digest, promised.contentsSha256)) {
+      throw source.changed(`block ${index} is not the one that was read before`);
+    }
+    return await send(upload, { index, url, bytes: block.bytes.subarray(0, loaded.storedBytes), signal });
+  } finally {
+    block.giveBack();
+  }
+}
+
+/** Sends a block and keeps the proof of it. @returns false when the URL has expired */
+async function send(
+  upload: Upload,
+  block: {
+    readonly index: number;
+    readonly url: string;
+    readonly bytes: Uint8Array;
+    readonly signal: AbortSignal;
+  },
+): Promise<boolean> {
+  const { index, url, bytes, signal } = block;
+  const named = upload.blocks[index];
+  if (named === undefined) return false;
+  try {
+    const putResponse = await putBlock(url, bytes, { what: `${upload.remotePath}, block ${index}`, signal });
+    upload.blocks[index] = { ...named, putResponse };
+    upload.sentBytes += bytes.length;
+    countDone(upload, index);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof UrlExpiredError) return false;
+    throw thrown;
+  }
+}
+
+function countDone(upload: Upload, index: number): void {
+  if (upload.done.has(index)) return;
+  upload.done.add(index);
+  const { source, sizeBytes } = upload;
+  upload.meter.add(source.sizeBytes === null ? BLOCK_BYTES : blockLength(sizeBytes, index));
+}

@@ -1,0 +1,77 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
+import { blockThread } from "../../../src/modal/transfers/block-worker.ts";
+
+const thread = blockThread();
+const memory = new SharedArrayBuffer(BLOCK_BYTES);
+const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mirumoji-threads-"));
+});
+afterAll(async () => await rm(folder, { recursive: true }));
+
+test("what is stored of a block ends where its zeros begin, and its digest is of that", async () => {
+  const runs = fc.array(fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 0, max: 70_000 })), {
+    maxLength: 6,
+  });
+  await fc.assert(
+    fc.asyncProperty(runs, fc.integer({ min: 0, max: 140_000 }), async (pieces, zeros) => {
+      const block = Buffer.concat([
+        ...pieces.map(([byte, length]) => Buffer.alloc(length, byte)),
+        Buffer.alloc(zeros),
+      ]);
+      new Uint8Array(memory).set(block);
+      const { readBytes, storedBytes, digest } = await thread.digest({ memory, length: block.length });
+      expect(readBytes).toBe(block.length);
+      expect(storedBytes === 0 || block[storedBytes - 1] !== 0).toBe(true);
+      expect(block.subarray(storedBytes).every((byte) => byte === 0)).toBe(true);
+      expect(sha256(block.subarray(0, storedBytes)).equals(digest)).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+describe("a file", () => {
+  test("is loaded from where the block is, as far as it goes", async () => {
+    const content = randomBytes(1000);
+    const path = join(folder, "in");
+    await writeFile(path, content);
+    const file = await open(path);
+    try {
+      const loaded = await thread.load({ fd: file.fd, position: 600, memory, length: 700 });
+      expect(loaded.readBytes).toBe(400);
+      expect(Buffer.from(loaded.digest).equals(sha256(content.subarray(600)))).toBe(true);
+      expect(Buffer.from(memory, 0, 400).equals(content.subarray(600))).toBe(true);
+    } finally {
+      await file.close();
+    }
+  });
+
+  test("gets the block with its zeros, though the memory had other bytes there", async () => {
+    const path = join(folder, "out");
+    const file = await open(path, "w");
+    try {
+      new Uint8Array(memory).fill(7, 0, 10);
+      const block = { fd: file.fd, position: 5, memory, length: 10, storedBytes: 4 };
+      expect(await thread.save({ ...block, digest: sha256(Buffer.alloc(4, 7)) })).toBe(true);
+      expect([...(await readFile(path))]).toEqual([0, 0, 0, 0, 0, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0]);
+      expect(await thread.save({ ...block, position: 0, digest: sha256(Buffer.alloc(4, 8)) })).toBe(false);
+      expect((await readFile(path))[0]).toBe(0);
+    } finally {
+      await file.close();
+    }
+  });
+
+  test("that cannot be used gives the system's own error code", async () => {
+    await expect(thread.load({ fd: 9999, position: 0, memory, length: 1 })).rejects.toMatchObject({
+      code: "EBADF",
+    });
+  });
+});

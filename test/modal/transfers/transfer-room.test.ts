@@ -1,0 +1,150 @@
+import { setMaxListeners } from "node:events";
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import { type Block, openTransferRoom, type Seat } from "../../../src/modal/transfers/transfer-room.ts";
+
+const never = new AbortController().signal;
+setMaxListeners(0, never);
+
+/** A transfer that stays in the room until it is told to leave. */
+function sit(room: ReturnType<typeof openTransferRoom>, signal = never) {
+  let leave = (): void => {};
+  const left = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  let sat: (seat: Seat) => void = () => {};
+  const seat = new Promise<Seat>((resolve) => {
+    sat = resolve;
+  });
+  const over = room.enter("upload", signal, async (given) => {
+    sat(given);
+    await left;
+  });
+  return { seat, leave, over };
+}
+
+/** Whether a promise has settled by now. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const open = Symbol("open");
+  await turn();
+  return (await Promise.race([promise.catch(() => null), Promise.resolve(open)])) !== open;
+}
+
+describe("a room for transfers", () => {
+  test("lets so many in, and the next when one leaves, in the order of their coming", async () => {
+    const room = openTransferRoom({ maxTransfers: 1 });
+    const [first, second, third] = [sit(room), sit(room), sit(room)];
+    await first.seat;
+    expect(await isSettled(second.seat)).toBe(false);
+    first.leave();
+    await second.seat;
+    expect(await isSettled(third.seat)).toBe(false);
+    second.leave();
+    await third.seat;
+    third.leave();
+    await Promise.all([first.over, second.over, third.over]);
+  });
+
+  test("forgets who gives up, and lets in who comes after a failure", async () => {
+    const room = openTransferRoom({ maxTransfers: 1 });
+    await expect(
+      room.enter("upload", never, async () => await Promise.reject(new Error("broken"))),
+    ).rejects.toThrow("broken");
+    const first = sit(room);
+    await first.seat;
+    const impatient = new AbortController();
+    const second = sit(room, impatient.signal);
+    const cancelled = new MirumojiError("CANCELLED", "somebody asked");
+    impatient.abort(cancelled);
+    await expect(second.over).rejects.toBe(cancelled);
+    const third = sit(room);
+    first.leave();
+    await third.seat;
+    third.leave();
+    await third.over;
+  });
+
+  test("keeps two blocks for those that have none, whoever takes the others", async () => {
+    const room = openTransferRoom({ maxBlocks: 4 });
+    const greedy = sit(room);
+    const greedySeat = await greedy.seat;
+    expect(greedySeat.mostBlocks).toBe(2);
+    const held = [await greedySeat.take(never), await greedySeat.take(never)];
+    const more = greedySeat.take(never);
+    expect(await isSettled(more)).toBe(false);
+    const modest = sit(room);
+    // Although somebody waits already.
+    const block = await (await modest.seat).take(never);
+    block.giveBack();
+    held[0]?.giveBack();
+    (await more).giveBack();
+    held[1]?.giveBack();
+    for (const { leave, over } of [greedy, modest]) {
+      leave();
+      await over;
+    }
+  });
+
+  test("lets a download have half as many, because its answers take as much memory again", async () => {
+    const room = openTransferRoom({ maxBlocks: 10 });
+    await room.enter("download", never, async (seat) => {
+      expect(seat.mostBlocks).toBe(4);
+      const held = await Promise.all([1, 2, 3, 4].map(async () => await seat.take(never)));
+      const fifth = seat.take(never);
+      expect(await isSettled(fifth)).toBe(false);
+      for (const block of held) block.giveBack();
+      (await fifth).giveBack();
+    });
+  });
+
+  test("a block that is waited for is given up with the signal", async () => {
+    const room = openTransferRoom({ maxBlocks: 3 });
+    const one = sit(room);
+    const seat = await one.seat;
+    const block = await seat.take(never);
+    const impatient = new AbortController();
+    const more = seat.take(impatient.signal);
+    impatient.abort();
+    await expect(more).rejects.toMatchObject({ code: "INTERRUPTED" });
+    block.giveBack();
+    (await seat.take(never)).giveBack();
+    one.leave();
+    await one.over;
+  });
+
+  test("gives every block to one transfer at a time, never more than there are, and evenly", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 3, max: 8 }),
+        fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 5 }),
+        fc.infiniteStream(fc.nat(3)),
+        async (maxBlocks, transfers, pauses) => {
+          const room = openTransferRoom({ maxBlocks, maxTransfers: 3 });
+          const out = new Set<SharedArrayBuffer>();
+          let most = 0;
+          const use = async (block: Block): Promise<void> => {
+            expect(out.has(block.memory)).toBe(false);
+            out.add(block.memory);
+            most = Math.max(most, out.size);
+            for (let turns = pauses.next().value; turns > 0; turns--) await turn();
+            out.delete(block.memory);
+            block.giveBack();
+          };
+          await Promise.all(
+            transfers.map(async (blocks) => {
+              await room.enter("upload", never, async (seat) => {
+                const each = Array.from({ length: blocks }, async () => await use(await seat.take(never)));
+                await Promise.all(each);
+              });
+            }),
+          );
+          expect(out.size).toBe(0);
+          expect(most).toBeLessThanOrEqual(maxBlocks);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});
