@@ -1,7 +1,9 @@
 import { access, constants, stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
+import type { InputFile } from "../steps/ports.ts";
+import type { LookInside } from "./look-inside.ts";
 import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
-import { probe } from "./probe.ts";
+import { openAudio } from "./open-audio.ts";
 
 /**
  * Checks an input before anything is paid for.
@@ -11,8 +13,9 @@ import { probe } from "./probe.ts";
  */
 export async function openInput(
   root: MediaRoot,
+  look: LookInside,
   { path, needs, signal }: { path: string; needs: "audio" | "video"; signal: AbortSignal },
-): Promise<{ localPath: string; seconds: number | null }> {
+): Promise<InputFile> {
   const localPath = await locate(root, path);
   const info = await stat(localPath);
   const name = JSON.stringify(path);
@@ -25,7 +28,7 @@ export async function openInput(
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  const found = await probe(localPath, signal);
+  const found = await look(localPath, { info, needs, signal });
   // Without ffprobe here, the handler beside the GPU finds it out.
   if (found !== null && !found.streams.has(needs)) {
     throw new MirumojiError(
@@ -33,7 +36,12 @@ export async function openInput(
       `input ${name} has no ${needs} stream${found.streams.size === 0 ? "; it is not a media file" : ""}; check it with ffprobe`,
     );
   }
-  return { localPath, seconds: found?.seconds ?? null };
+  return {
+    localPath,
+    seconds: found?.seconds ?? null,
+    audioSeconds: found?.audio?.seconds ?? null,
+    openAudio: async (options) => await openAudio(localPath, found, options),
+  };
 }
 
 async function locate(root: MediaRoot, path: string): Promise<string> {

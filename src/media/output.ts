@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 import type { OutputToWrite } from "../steps/ports.ts";
@@ -32,7 +32,7 @@ export async function checkOutput(root: MediaRoot, output: PlannedOutput): Promi
 /**
  * Writes outputs, all or none: each into a temporary file beside its target, flushed to disk; when all of
  * them are complete they are renamed. The temporary name is the job's own, so that a second try takes the
- * place of the first.
+ * place of the first, and goes on where a download was cut off.
  *
  * @throws MirumojiError `OUTPUT_WRITE_FAILED`, `DISK_FULL`, and whatever `fill` throws
  */
@@ -41,10 +41,16 @@ export async function writeOutputs(
   { jobId, outputs }: { jobId: string; outputs: readonly OutputToWrite[] },
 ): Promise<OutputFile[]> {
   const staged: StagedOutput[] = [];
+  /** Temporary files that were not there before. */
+  const made = new Set<PlannedOutput>();
   try {
     for (const { output, fill, sha256 } of outputs) {
       const target = await resolveOutput(root, output);
       const partial = partialPath(target, jobId);
+      // Only a download goes on in what it finds, and writes nothing there that is not in the result already. Else
+      // a worker that was frozen with the old file open must not reach into the one that becomes the output.
+      if (sha256 === undefined) await rm(partial, { force: true }).catch(() => undefined);
+      if (!(await isThere(partial))) made.add(output);
       const written = await stage(output, target, partial, fill);
       if (sha256 !== undefined && written.sha256 !== sha256) {
         const what = JSON.stringify(output.path);
@@ -63,15 +69,38 @@ export async function writeOutputs(
       sha256,
     }));
   } catch (error) {
-    // What cannot be removed now is removed by the undo step or overwritten by the next try.
+    // What cannot be removed now is removed by the undo step or overwritten by the next try. Without the lease there
+    // is neither, only another worker's file, or ours that nobody would ever remove.
+    const isOurs = (output: PlannedOutput) =>
+      isLeaseLost(error) ? made.has(output) : !isWorthKeeping(error);
     await Promise.all(
-      outputs.map(
-        async ({ output }) => await removePartialOutput(root, jobId, output).catch(() => undefined),
-      ),
+      outputs.map(async ({ output }) => {
+        if (isOurs(output)) await removePartialOutput(root, jobId, output).catch(() => undefined);
+      }),
     );
     throw error;
   }
 }
+
+function isLeaseLost(error: unknown): boolean {
+  return error instanceof MirumojiError && error.code === "LEASE_LOST";
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the next try can go on with what there is: nothing was wrong here, only the way was cut. */
+function isWorthKeeping(error: unknown): boolean {
+  return error instanceof MirumojiError && (error.kind === "interrupted" || CUT_OFF.has(error.code));
+}
+
+const CUT_OFF: ReadonlySet<string> = new Set<ErrorCode>(["TRANSFER_FAILED", "MODAL_UNAVAILABLE"]);
 
 interface StagedOutput {
   readonly output: PlannedOutput;
@@ -89,7 +118,8 @@ async function stage(
 ): Promise<{ bytes: number; sha256: string }> {
   try {
     await mkdir(dirname(target), { recursive: true });
-    const handle = await open(partial, "w", 0o644);
+    // Not emptied: an interrupted download goes on in it.
+    const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644);
     try {
       await fill(handle);
       await handle.sync();

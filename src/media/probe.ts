@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
+import { SAFE_INPUT } from "./input-formats.ts";
 import { hasErrno } from "./media-root.ts";
 
 const run = promisify(execFile);
@@ -12,20 +13,35 @@ export interface Probe {
   readonly streams: ReadonlySet<string>;
   /** How long it plays, or null where the file does not say. */
   readonly seconds: number | null;
+  /** The timestamp that a player shows as 0: that of the stream that begins first. */
+  readonly startSeconds: number;
+  /** The first audio stream that can be decoded, which is the one that the handler transcribes. */
+  readonly audio: AudioStream | null;
 }
 
-const NOT_MEDIA: Probe = { streams: new Set(), seconds: null };
+export interface AudioStream {
+  readonly index: number;
+  /** How long it says it is, or null where it does not. */
+  readonly seconds: number | null;
+}
+
+const NOT_MEDIA: Probe = { streams: new Set(), seconds: null, startSeconds: 0, audio: null };
+
+const duration = z.coerce.number().positive().optional().catch(undefined);
 
 const probeSchema = z.object({
   streams: z
     .array(
       z.object({
+        index: z.number(),
         codec_type: z.string().optional(),
+        codec_name: z.string().optional(),
+        duration,
         disposition: z.object({ attached_pic: z.number() }).partial().optional(),
       }),
     )
     .default([]),
-  format: z.object({ duration: z.coerce.number().positive().optional().catch(undefined) }).default({}),
+  format: z.object({ duration, start_time: z.coerce.number().catch(0).default(0) }).prefault({}),
 });
 
 /**
@@ -34,7 +50,7 @@ const probeSchema = z.object({
  */
 export async function probe(path: string, signal: AbortSignal): Promise<Probe | null> {
   const wanted = ["-show_streams", "-show_format", "-of", "json"];
-  const args = ["-v", "error", "-protocol_whitelist", "file", ...wanted, `file:${path}`];
+  const args = ["-v", "error", ...SAFE_INPUT, ...wanted, `file:${path}`];
   try {
     const { stdout } = await run("ffprobe", args, {
       signal,
@@ -43,9 +59,15 @@ export async function probe(path: string, signal: AbortSignal): Promise<Probe | 
     });
     const { streams, format } = probeSchema.parse(JSON.parse(stdout));
     const real = streams.filter((stream) => stream.disposition?.attached_pic !== 1);
+    const audio = real.find(
+      ({ codec_type: type, codec_name: name }) =>
+        type === "audio" && name !== undefined && name !== "unknown",
+    );
     return {
       streams: new Set(real.flatMap((stream) => stream.codec_type ?? [])),
       seconds: format.duration ?? null,
+      startSeconds: format.start_time,
+      audio: audio === undefined ? null : { index: audio.index, seconds: audio.duration ?? null },
     };
   } catch (error) {
     signal.throwIfAborted();

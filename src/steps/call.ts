@@ -16,7 +16,7 @@ export const call: Step<"call"> = async (job, tools) => {
   const { calls } = tools;
   const { signal } = job;
   if (job.facts.callId === undefined) {
-    const runtime = await tools.runtime();
+    const runtime = await tools.runtime(signal);
     const functionId = runtime.functionId(job.job.type);
     const imageFunction = runtime.imageFunctions[job.job.type];
     const input = callInput(job.job, job.facts, imageFunction);
@@ -33,7 +33,7 @@ export const call: Step<"call"> = async (job, tools) => {
     return { callId, result: await resultOf(job, state), ...(runSeconds === null ? {} : { runSeconds }) };
   }
   if (state.kind === "empty") {
-    const runtime = await tools.runtime();
+    const runtime = await tools.runtime(signal);
     if (runtime.appId !== appId || runtime.imageFunctions[job.job.type] !== imageFunction) {
       throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
     }

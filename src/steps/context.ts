@@ -10,8 +10,10 @@ export interface StepTools {
   readonly calls: Calls;
   readonly media: MediaFiles;
   /** The registered app; awaited where it is needed, because registering takes a while. */
-  readonly runtime: () => Promise<FunctionDirectory>;
+  readonly runtime: (signal: AbortSignal) => Promise<FunctionDirectory>;
   readonly apps: Apps;
+  /** Whether transcribe jobs send the audio track alone; `auto`: when that is less. */
+  readonly uploadAudioOnly: "auto" | "never" | "always";
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
   /** How long a job may wait before its first activation. */
@@ -32,6 +34,8 @@ export interface StepJob<S extends WorkingState> {
   readonly signal: AbortSignal;
   /** Reports where the step is; may be called often. */
   readonly report: (progress: StepProgress) => void;
+  /** Tells the log that the step goes another way than it was meant to. */
+  readonly warn: (message: string) => void;
   /** Writes facts down durably before the step goes on. */
   readonly save: (facts: StoredFacts) => Promise<void>;
 }

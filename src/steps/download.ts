@@ -1,7 +1,4 @@
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
+import type { FileHandle } from "node:fs/promises";
 import type { SubtitleFormat } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile, RemoteResult } from "../job/facts.ts";
@@ -21,10 +18,13 @@ export const download: Step<"download"> = async (job, tools) => {
 };
 
 async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
+  const sha256 = "sha256" in job.facts.result ? job.facts.result.sha256 : undefined;
   const outputs = planOutputs(job.job).map((output) => ({
     output,
-    fill: async (into: FileHandle) => await fetchResult(job, tools, into),
-    sha256: "sha256" in job.facts.result ? job.facts.result.sha256 : undefined,
+    fill: async (into: FileHandle) => {
+      await fetchResult(job, tools, async (file) => await tools.volumes.getFile({ ...file, into, sha256 }));
+    },
+    sha256,
   }));
   return await tools.media.writeOutputs({ jobId: job.id, outputs });
 }
@@ -35,9 +35,14 @@ async function saveSubtitles(job: StepJob<"download">, tools: StepTools): Promis
     const { format } = output;
     if (format === "mp4") return [];
     const text = render(format);
-    return [{ output, fill: async (into: FileHandle) => await into.writeFile(text) }];
+    return [{ output, fill: async (into: FileHandle) => await overwrite(into, text) }];
   });
   return await tools.media.writeOutputs({ jobId: job.id, outputs });
+}
+
+async function overwrite(file: FileHandle, text: string): Promise<void> {
+  await file.truncate(0);
+  await file.writeFile(text);
 }
 
 /** Gives the text of each format. */
@@ -62,19 +67,26 @@ async function subtitles(
 /** A file that a container wrote is seen by others a moment later; one that is not seen by then was never written. */
 const VISIBLE_WITHIN_MS = 10_000;
 
+interface RemoteFile {
+  readonly volumeId: string;
+  readonly remotePath: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: ReturnType<typeof transferReporter>;
+}
+
 /** Fetches the result file. A function that names a file which it never wrote is not called again for it. */
-async function fetchResult(
+async function fetchResult<T>(
   { facts, signal, report, enteredAt }: StepJob<"download">,
-  { volumes, now }: StepTools,
-  into: FileHandle,
-): Promise<void> {
+  { now }: StepTools,
+  fetch: (file: RemoteFile) => Promise<T>,
+): Promise<T> {
   const { volumeId, result } = facts;
   if (!("path" in result)) {
     throw new MirumojiError("CHECKPOINT_CORRUPT", "the result is a text where a file was expected");
   }
   try {
     const onProgress = transferReporter(report, now);
-    await volumes.getFile({ volumeId, remotePath: result.path, into, signal, onProgress });
+    return await fetch({ volumeId, remotePath: result.path, signal, onProgress });
   } catch (cause) {
     const isMissing = cause instanceof MirumojiError && cause.code === "RESULT_MISSING";
     if (!isMissing || now() - enteredAt < VISIBLE_WITHIN_MS) throw cause;
@@ -86,26 +98,18 @@ async function fetchResult(
   }
 }
 
-async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
-  const into = await openNamelessFile();
-  try {
-    await fetchResult(job, tools, into);
-    const bytes = await buffer(into.createReadStream({ start: 0, autoClose: false }));
-    await checkDigest(bytes, job.facts.result);
-    return parseSegments(bytes.toString("utf8"));
-  } finally {
-    await into.close();
-  }
-}
+/** The segments of a day of speech have some ten megabytes. */
+const LONGEST_TRANSCRIPT_BYTES = 256 * 1024 * 1024;
 
-/** A temporary file that is gone with its handle, also when the process is killed. */
-async function openNamelessFile(): Promise<FileHandle> {
-  const folder = await mkdtemp(join(tmpdir(), "mirumoji-"));
-  try {
-    return await open(join(folder, "segments.json"), "wx+", 0o600);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
+  const maxBytes = LONGEST_TRANSCRIPT_BYTES;
+  const bytes = await fetchResult(
+    job,
+    tools,
+    async (file) => await tools.volumes.readFile({ ...file, maxBytes }),
+  );
+  await checkDigest(bytes, job.facts.result);
+  return parseSegments(bytes.toString("utf8"));
 }
 
 async function checkDigest(bytes: Uint8Array<ArrayBuffer>, result: RemoteResult): Promise<void> {

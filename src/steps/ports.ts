@@ -21,14 +21,38 @@ export interface Volumes {
     signal: AbortSignal;
     onProgress?: (progress: TransferProgress) => void;
   }): Promise<{ sizeBytes: number; sentBytes: number }>;
-  /** Fetches a file into an open, empty local file; checks the total size. Throws `VOLUME_LOST`, `RESULT_MISSING`. */
+  /** The same with content that is made while it is sent, and cannot be read again. */
+  putStream(options: {
+    volumeId: string;
+    remotePath: string;
+    content: AsyncIterable<Uint8Array>;
+    /** How many bytes it probably has, for progress; asked again and again. */
+    expectedBytes: () => number;
+    /** Size of the file in whose place it is sent; what it has less counts as saved. */
+    insteadOfBytes?: number;
+    signal: AbortSignal;
+    onProgress?: (progress: TransferProgress) => void;
+  }): Promise<{ sizeBytes: number; sentBytes: number }>;
+  /**
+   * Fetches a file into an open local file. With the SHA-256 of its content, hexadecimal, and the file open for
+   * reading too, it goes on where an interrupted download stopped. Throws `VOLUME_LOST`, `RESULT_MISSING`.
+   */
   getFile(options: {
     volumeId: string;
     remotePath: string;
     into: FileHandle;
+    sha256?: string | undefined;
     signal: AbortSignal;
     onProgress?: (progress: TransferProgress) => void;
-  }): Promise<{ sizeBytes: number }>;
+  }): Promise<{ sizeBytes: number; fetchedBytes: number }>;
+  /** Fetches a file of at most `maxBytes` into memory. Throws `VOLUME_LOST`, `RESULT_MISSING`, `FUNCTION_RESULT_INVALID`. */
+  readFile(options: {
+    volumeId: string;
+    remotePath: string;
+    maxBytes: number;
+    signal: AbortSignal;
+    onProgress?: (progress: TransferProgress) => void;
+  }): Promise<Buffer<ArrayBuffer>>;
   /** Keeps the volume alive. Throws `VOLUME_LOST` when it is gone. */
   heartbeat(options: { volumeId: string; signal?: AbortSignal }): Promise<void>;
   /** Removes the volume by ID; that it is gone already is success. */
@@ -93,7 +117,7 @@ export interface CallInput {
   readonly kwargs: Readonly<Record<string, unknown>>;
 }
 
-/** An output and what writes its bytes into an open, empty file. */
+/** An output and what writes its bytes into an open file, which may hold what an interrupted try left of it. */
 export interface OutputToWrite {
   readonly output: PlannedOutput;
   readonly fill: (handle: FileHandle) => Promise<void>;
@@ -101,14 +125,37 @@ export interface OutputToWrite {
   readonly sha256?: string | undefined;
 }
 
+/** The audio track of an input, 16 kHz mono FLAC, as it comes out of it. */
+export interface AudioTrack {
+  /** Size of the input. */
+  readonly inputBytes: number;
+  /** The bytes, once, as they are made; throws `INPUT_CHANGED` when the input is not what it was in the beginning. */
+  readonly content: AsyncIterable<Uint8Array>;
+  /** How many there will be, as far as can be told by now. */
+  expectedBytes(): number;
+  /** How long what has come by now plays. */
+  seconds(): number;
+  /** Ends the work on it, done or not. */
+  close(): Promise<void>;
+}
+
+/** An input on this machine. */
+export interface InputFile {
+  readonly localPath: string;
+  /** How long it plays, and how long its audio does, where the file says so. */
+  readonly seconds: number | null;
+  readonly audioSeconds: number | null;
+  /**
+   * Starts to take the audio track out; null when sending the file itself is as good, which is not looked at when it
+   * is forced. Throws `PROGRAM_MISSING`, `AUDIO_EXTRACTION_FAILED`; so does its content.
+   */
+  openAudio(options: { isForced: boolean; signal: AbortSignal }): Promise<AudioTrack | null>;
+}
+
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
-  /** Checks that the input can be used; gives its place on this machine, and how long it plays if that shows. */
-  openInput(options: {
-    path: string;
-    needs: "audio" | "video";
-    signal: AbortSignal;
-  }): Promise<{ localPath: string; seconds: number | null }>;
+  /** Checks that the input can be used; gives its place on this machine, and what shows of it. */
+  openInput(options: { path: string; needs: "audio" | "video"; signal: AbortSignal }): Promise<InputFile>;
   /** Checks that every output could be written now. Leaves nothing behind. */
   checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
   /**

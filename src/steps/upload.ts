@@ -1,23 +1,35 @@
+import type { Gained } from "../job/facts.ts";
 import { remoteInputPath } from "../job/paths.ts";
-import type { Step } from "./context.ts";
+import type { Step, StepJob, StepTools } from "./context.ts";
 import { streamNeededBy } from "./create-volume.ts";
+import type { InputFile } from "./ports.ts";
+import { sendAudio } from "./send-audio.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
-/** Sends the input into the volume. A repeated upload sends only blocks that the volume lacks. */
-export const upload: Step<"upload"> = async ({ id, job, facts, signal, report }, { volumes, media, now }) => {
-  const input = await media.openInput({ path: job.request.input, needs: streamNeededBy(job.type), signal });
+/** Sends the input, or what is needed of it, into the volume. A repeated upload sends only blocks that it lacks. */
+export const upload: Step<"upload"> = async (step, tools) => {
+  const { job, signal } = step;
+  const input = await tools.media.openInput({
+    path: job.request.input,
+    needs: streamNeededBy(job.type),
+    signal,
+  });
+  const sent = (await sendAudio(step, input, tools)) ?? (await sendFile(step, input, tools));
+  return { ...sent, ...(input.seconds === null ? {} : { inputSeconds: input.seconds }) };
+};
+
+async function sendFile(
+  { id, job, facts, signal, report }: StepJob<"upload">,
+  { localPath }: InputFile,
+  { volumes, now }: StepTools,
+): Promise<Gained<"upload">> {
   const remotePath = remoteInputPath(id, job.request.input);
   const sent = await volumes.putFile({
     volumeId: facts.volumeId,
     remotePath,
-    localPath: input.localPath,
+    localPath,
     signal,
     onProgress: transferReporter(report, now),
   });
-  return {
-    remotePath,
-    inputBytes: sent.sizeBytes,
-    sentBytes: sent.sentBytes,
-    ...(input.seconds === null ? {} : { inputSeconds: input.seconds }),
-  };
-};
+  return { remotePath, inputBytes: sent.sizeBytes, sentBytes: sent.sentBytes };
+}

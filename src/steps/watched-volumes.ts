@@ -1,18 +1,19 @@
 import type { Direction, WatchTransfer } from "../telemetry/metrics/transfers.ts";
 import type { TransferProgress, Volumes } from "./ports.ts";
 
-/** The same volumes; every transfer is told to `watch`, with its bytes as they move. */
-export function watchedVolumes(volumes: Volumes, watch: WatchTransfer): Volumes {
-  const transfer = async <R extends { sizeBytes: number; sentBytes?: number }>(
+/** The same volumes; every transfer is told to all watchers, with its bytes as they move. */
+export function watchedVolumes(volumes: Volumes, watchers: readonly WatchTransfer[]): Volumes {
+  const transfer = async <R extends { sizeBytes: number; sentBytes?: number; fetchedBytes?: number }>(
     direction: Direction,
     signal: AbortSignal,
     onProgress: ((progress: TransferProgress) => void) | undefined,
     run: (onProgress: (progress: TransferProgress) => void) => Promise<R>,
+    insteadOfBytes?: number,
   ): Promise<R> => {
-    const watched = watch(direction);
+    const watches = watchers.map((watch) => watch(direction));
     let seenBytes = 0;
     const moveTo = (doneBytes: number) => {
-      watched.moved(doneBytes - seenBytes);
+      for (const watched of watches) watched.moved(doneBytes - seenBytes);
       seenBytes = Math.max(seenBytes, doneBytes);
     };
     try {
@@ -21,10 +22,11 @@ export function watchedVolumes(volumes: Volumes, watch: WatchTransfer): Volumes 
         onProgress?.(progress);
       });
       moveTo(result.sizeBytes);
-      watched.end("done", result.sizeBytes - (result.sentBytes ?? result.sizeBytes));
+      const { sizeBytes, fetchedBytes = sizeBytes, sentBytes = fetchedBytes } = result;
+      for (const watched of watches) watched.end("done", (insteadOfBytes ?? sizeBytes) - sentBytes);
       return result;
     } catch (error) {
-      watched.end(signal.aborted ? "stopped" : "failed");
+      for (const watched of watches) watched.end(signal.aborted ? "stopped" : "failed");
       throw error;
     }
   };
@@ -34,6 +36,18 @@ export function watchedVolumes(volumes: Volumes, watch: WatchTransfer): Volumes 
       await transfer("upload", options.signal, options.onProgress, async (onProgress) => {
         return await volumes.putFile({ ...options, onProgress });
       }),
+    putStream: async (options) => {
+      const send = async (onProgress: (progress: TransferProgress) => void) =>
+        await volumes.putStream({ ...options, onProgress });
+      return await transfer("upload", options.signal, options.onProgress, send, options.insteadOfBytes);
+    },
+    readFile: async (options) => {
+      const read = async (onProgress: (progress: TransferProgress) => void) => {
+        const bytes = await volumes.readFile({ ...options, onProgress });
+        return { sizeBytes: bytes.length, bytes };
+      };
+      return (await transfer("download", options.signal, options.onProgress, read)).bytes;
+    },
     getFile: async (options) =>
       await transfer("download", options.signal, options.onProgress, async (onProgress) => {
         return await volumes.getFile({ ...options, onProgress });

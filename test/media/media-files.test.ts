@@ -1,12 +1,21 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  open as openFile,
+  readdir,
+  readFile,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { toMirumojiError } from "../../src/job/errors.ts";
+import { MirumojiError, toMirumojiError } from "../../src/job/errors.ts";
 import { createMediaFiles } from "../../src/media/media-files.ts";
 import { openMediaRoot } from "../../src/media/media-root.ts";
+import { quickLookForVideo } from "../../src/media/quick-look.ts";
 import { testFolder } from "../helpers/folder.ts";
 
 const run = promisify(execFile);
@@ -40,6 +49,8 @@ describe("openInput", () => {
     await expect(test.media.openInput({ path: "tone.wav", needs: "audio", signal })).resolves.toEqual({
       localPath: join(test.root, "tone.wav"),
       seconds: expect.closeTo(0.2, 1),
+      audioSeconds: expect.closeTo(0.2, 1),
+      openAudio: expect.any(Function),
     });
     expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }))).toBe(
       "INPUT_NOT_MEDIA",
@@ -69,6 +80,37 @@ describe("openInput", () => {
     expect(await open(join(test.folder, "outside", "secret.wav"))).toBe("PATH_OUTSIDE_MEDIA_ROOT");
     // No decoding happens: an escaped path is just a name that does not exist.
     expect(await open("%2e%2e/outside/secret.wav")).toBe("INPUT_NOT_FOUND");
+  });
+
+  it("knows a film from a sound, also without a program, and a file that became another one", async () => {
+    await using test = await setup();
+    const film = join(test.root, "film.mp4");
+    const make = async (...inputs: string[]) =>
+      await run("ffmpeg", [
+        "-v",
+        "error",
+        "-y",
+        ...inputs.flatMap((input) => ["-f", "lavfi", "-i", input]),
+        film,
+      ]);
+    const open = async (needs: "audio" | "video") =>
+      await codeOf(test.media.openInput({ path: "film.mp4", needs, signal }));
+    await make("testsrc=d=0.4:s=64x64", "sine=d=0.4");
+    expect([await open("video"), await open("audio")]).toEqual(["accepted", "accepted"]);
+    const path = process.env["PATH"];
+    process.env["PATH"] = "/nonexistent";
+    try {
+      await expect(quickLookForVideo(film, 1)).resolves.toMatchObject({ seconds: expect.closeTo(0.4, 1) });
+      await expect(quickLookForVideo(film, 2 ** 30)).resolves.toBeNull();
+      expect([await open("video"), await open("audio")]).toEqual(["accepted", "accepted"]);
+    } finally {
+      process.env["PATH"] = path;
+    }
+    await make("sine=d=0.4");
+    expect([await open("video"), await open("audio")]).toEqual(["INPUT_NOT_MEDIA", "accepted"]);
+    await writeFile(film, (await readFile(film)).subarray(0, 100));
+    expect([await open("video"), await open("audio")]).toEqual(["INPUT_NOT_MEDIA", "INPUT_NOT_MEDIA"]);
+    await expect(quickLookForVideo(film, 100)).resolves.toBeNull();
   });
 
   it("never lets a file name be read as a protocol or an option", async () => {
@@ -111,6 +153,46 @@ describe("outputs", () => {
     expect(await readdir(join(test.root, "a/b"))).toEqual(["out.srt"]);
   });
 
+  it("leaves no file of a worker that lost its lease, and takes none of the one that has it", async () => {
+    await using test = await setup();
+    const lost = new MirumojiError("LEASE_LOST", "another worker owns the job now");
+    const write = async (fill: (handle: FileHandle) => Promise<void>) =>
+      await test.media.writeOutputs({
+        jobId: "job-1",
+        outputs: [{ output: { path: "film.mp4", format: "mp4" }, fill, sha256: "0".repeat(64) }],
+      });
+    const stale = async (handle: FileHandle) => {
+      await handle.writeFile("half");
+      throw lost;
+    };
+    await expect(write(stale)).rejects.toBe(lost);
+    expect(await readdir(test.root)).toEqual([]);
+    const stopped = new MirumojiError("INTERRUPTED", "stopping");
+    await expect(write(async () => await Promise.reject(stopped))).rejects.toBe(stopped);
+    const [partial] = await readdir(test.root);
+    await expect(write(stale)).rejects.toBe(lost);
+    expect(await readdir(test.root)).toEqual([partial]);
+  });
+
+  it("shares no file with a worker that was frozen while it wrote a text", async () => {
+    await using test = await setup();
+    let frozen: FileHandle | undefined;
+    const stopped = new MirumojiError("INTERRUPTED", "stopping");
+    const write = async (fill: (handle: FileHandle) => Promise<void>) =>
+      await test.media.writeOutputs({ jobId: "job-1", outputs: [{ output: srt("out.srt"), fill }] });
+    const freeze = async () => {
+      const [partial = ""] = await readdir(test.root);
+      frozen = await openFile(join(test.root, partial), "r+");
+      throw stopped;
+    };
+    await expect(write(freeze)).rejects.toBe(stopped);
+    await write(async (handle) => await handle.writeFile("right"));
+    await frozen?.truncate(0);
+    await frozen?.close();
+    expect(await readFile(join(test.root, "out.srt"), "utf8")).toBe("right");
+    expect(await readdir(test.root)).toEqual(["out.srt"]);
+  });
+
   it("leaves the old files and no litter when writing one of them fails", async () => {
     await using test = await setup();
     await test.put("one.srt", "old");
@@ -132,6 +214,28 @@ describe("outputs", () => {
     expect(await readFile(join(test.root, "one.srt"), "utf8")).toBe("old");
     expect(await readFile(join(test.root, "two.srt"), "utf8")).toBe("old");
     expect(await readdir(test.root)).toEqual(["one.srt", "two.srt"]);
+  });
+
+  it.each([
+    ["keeps", "was cut off on its way", "INTERRUPTED", "half and whole"],
+    ["keeps", "did not come through", "TRANSFER_FAILED", "half and whole"],
+    ["does not keep", "was wrong", "TRANSFER_CORRUPT", " and whole"],
+    ["does not keep", "did not fit", "DISK_FULL", " and whole"],
+  ] as const)("%s the part of an output that %s", async (_keeps, _what, code, expected) => {
+    await using test = await setup();
+    const sha256 = createHash("sha256").update(expected).digest("hex");
+    const write = async (fill: (handle: FileHandle) => Promise<void>) =>
+      await test.media.writeOutputs({ jobId: "job-1", outputs: [{ output: srt("one.srt"), fill, sha256 }] });
+    const failing = write(async (handle) => {
+      await handle.writeFile("half");
+      throw new MirumojiError(code, "as the test wants");
+    });
+    await expect(failing).rejects.toMatchObject({ code });
+    await write(async (handle) => {
+      await handle.write(" and whole", (await handle.stat()).size);
+    });
+    expect(await readFile(join(test.root, "one.srt"), "utf8")).toBe(expected);
+    expect(await readdir(test.root)).toEqual(["one.srt"]);
   });
 
   it("says that a try is worth another one when the folder changed under the job", async () => {

@@ -138,6 +138,7 @@ describe("the outputs", () => {
           enteredAt: 0,
           signal: new AbortController().signal,
           report: () => undefined,
+          warn: () => undefined,
           save: async () => await Promise.resolve(),
         },
         { ...world, media: { ...world.media, writeOutputs } },

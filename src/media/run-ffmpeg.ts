@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { addAbortSignal, type Readable } from "node:stream";
+import { isolatedEnvironment } from "../config/child-environment.ts";
+import { MirumojiError } from "../job/errors.ts";
+import { hasErrno } from "./media-root.ts";
+
+/** An ffmpeg that writes to its stdout. */
+export interface RunningFfmpeg {
+  readonly stdout: Readable;
+  /** Settles when it has ended; null when all went well. */
+  readonly failure: Promise<MirumojiError | null>;
+  /** Ends it at once, without waiting for its end. */
+  kill(): void;
+}
+
+const STDERR_CHARS = 4096;
+
+/** Starts ffmpeg; it is killed when the signal aborts, and dies of its closed stdout when this process does. */
+export function runFfmpeg(args: readonly string[], signal: AbortSignal): RunningFfmpeg {
+  const child = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "pipe"], env: isolatedEnvironment({}) });
+  const { stdout, stderr } = child;
+  const kill = (): void => {
+    child.kill("SIGKILL");
+    stdout.destroy();
+  };
+  if (signal.aborted) kill();
+  signal.addEventListener("abort", kill, { once: true });
+  addAbortSignal(signal, stdout).on("error", () => {});
+  let words = "";
+  stderr.setEncoding("utf8").on("data", (text: string) => {
+    words = (words + text).slice(-STDERR_CHARS);
+  });
+  const failure = endOf(child, () => words).finally(() => signal.removeEventListener("abort", kill));
+  return { stdout, failure, kill };
+}
+
+async function endOf(child: ChildProcess, words: () => string): Promise<MirumojiError | null> {
+  return await new Promise((resolve) => {
+    child.once("error", (cause) => {
+      resolve(
+        hasErrno(cause, "ENOENT")
+          ? new MirumojiError("PROGRAM_MISSING", "ffmpeg is not on this machine; install it", { cause })
+          : extractionFailed(`ffmpeg cannot be started: ${cause.message}`, cause),
+      );
+    });
+    child.once("close", (code, by) => {
+      if (code === 0) return resolve(null);
+      const lines = words()
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "");
+      const how = code === null ? `was ended by ${by ?? "a signal"}` : `failed with exit code ${code}`;
+      resolve(
+        extractionFailed(`ffmpeg ${how}: ${lines.slice(-3).join(" | ").slice(-600) || "it said nothing"}`),
+      );
+    });
+  });
+}
+
+/** The error for an audio track that cannot be had. */
+export function extractionFailed(why: string, cause?: unknown): MirumojiError {
+  return new MirumojiError("AUDIO_EXTRACTION_FAILED", why, { cause });
+}

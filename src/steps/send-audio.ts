@@ -1,0 +1,69 @@
+import { type ErrorCode, MirumojiError } from "../job/errors.ts";
+import type { Gained } from "../job/facts.ts";
+import { remoteAudioPath } from "../job/paths.ts";
+import type { StepJob, StepTools } from "./context.ts";
+import type { AudioTrack, InputFile } from "./ports.ts";
+import { transferReporter } from "./transfer-progress.ts";
+
+/** What must not stop a job whose input can be sent as it is. */
+const DISPENSABLE: ReadonlySet<ErrorCode> = new Set(["PROGRAM_MISSING", "AUDIO_EXTRACTION_FAILED"]);
+
+/**
+ * Sends the audio track of an input in its place; null where the input itself is to be sent.
+ *
+ * @throws MirumojiError what `putStream` throws, `INPUT_CHANGED`; when it must be the track also `PROGRAM_MISSING` and
+ * `AUDIO_EXTRACTION_FAILED`
+ */
+export async function sendAudio(
+  job: StepJob<"upload">,
+  input: InputFile,
+  tools: StepTools,
+): Promise<Gained<"upload"> | null> {
+  const { uploadAudioOnly } = tools;
+  if (job.job.type !== "transcribe" || uploadAudioOnly === "never") return null;
+  const isForced = uploadAudioOnly === "always";
+  try {
+    const track = await input.openAudio({ isForced, signal: job.signal });
+    return track === null ? null : await sendTrack(job, input, track, tools);
+  } catch (error) {
+    if (isForced || !(error instanceof MirumojiError) || !DISPENSABLE.has(error.code)) throw error;
+    job.warn(`the whole input is sent, not only its audio: ${error.message}`);
+    return null;
+  }
+}
+
+async function sendTrack(
+  { id, facts, signal, report }: StepJob<"upload">,
+  input: InputFile,
+  track: AudioTrack,
+  { volumes, now }: StepTools,
+): Promise<Gained<"upload">> {
+  try {
+    const remotePath = remoteAudioPath(id);
+    const { sentBytes } = await volumes.putStream({
+      volumeId: facts.volumeId,
+      remotePath,
+      content: track.content,
+      expectedBytes: () => track.expectedBytes(),
+      insteadOfBytes: track.inputBytes,
+      signal,
+      onProgress: transferReporter(report, now),
+    });
+    const inputWarnings = shortfall(track.seconds(), input.audioSeconds ?? 0);
+    return {
+      remotePath,
+      inputBytes: track.inputBytes,
+      sentBytes,
+      audioOnly: true,
+      ...(inputWarnings.length === 0 ? {} : { inputWarnings }),
+    };
+  } finally {
+    await track.close();
+  }
+}
+
+/** What the handler says of a whole input; from the track alone it cannot tell. */
+function shortfall(seconds: number, promised: number): string[] {
+  if (seconds >= promised - Math.max(1, promised * 0.02)) return [];
+  return [`only ${seconds.toFixed(1)} of ${promised.toFixed(1)} s could be decoded; the file is damaged`];
+}
