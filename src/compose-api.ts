@@ -1,5 +1,6 @@
 /** The composition root of the process that serves people and Prometheus, and runs no job. */
 import type { Environment } from "./config/schema.ts";
+import { tracingSettings } from "./config/tracing.ts";
 import { VERSION } from "./config/version.ts";
 import type { Served } from "./http/server.ts";
 import { type MediaRoot, openMediaRoot } from "./media/media-root.ts";
@@ -12,6 +13,9 @@ import { openLedger } from "./queue/ledger.ts";
 import { closeQueues, openQueues } from "./queue/queues.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { openTracing } from "./telemetry/tracing.ts";
+
+const CLOSE_TRACING_MS = 2000;
 
 export interface RunningApi extends Served {
   stop(): Promise<void>;
@@ -24,13 +28,19 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
     logger.warn({ err: error }, "Redis connection"),
   );
+  const tracing = await openTracing(tracingSettings(environment), {
+    role: "api",
+    version: VERSION,
+    closeMs: CLOSE_TRACING_MS,
+    onProblem: (message) => logger.warn(message),
+  });
   const queues = openQueues(redis, prefix);
   const ledger = openLedger(redis, queues, prefix);
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
   metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
   return {
     queues,
-    store: createJobStore(redis, queues, prefix),
+    store: createJobStore(redis, queues, prefix, tracing),
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot,
     metrics,
@@ -38,6 +48,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     async stop() {
       await closeQueues(queues);
       redis.disconnect();
+      await tracing.close();
     },
   };
 }

@@ -1,17 +1,21 @@
 import { fileURLToPath } from "node:url";
 import { pricedGpu } from "./config/gpu-prices.ts";
 import type { Environment } from "./config/schema.ts";
+import { tracingSettings } from "./config/tracing.ts";
 import { VERSION } from "./config/version.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
+import { isJobType } from "./job/parse-request.ts";
 import type { Served } from "./http/server.ts";
 import { createMediaFiles } from "./media/media-files.ts";
 import { openMediaRoot } from "./media/media-root.ts";
+import { orAborted } from "./modal/abort.ts";
 import { modalApps } from "./modal/apps.ts";
 import { modalCalls } from "./modal/calls.ts";
 import { deployModal, type Deployment } from "./modal/deploy.ts";
 import { imageFunctions, openRuntime, registrationOptions } from "./modal/open-runtime.ts";
 import { sayHello } from "./modal/hello.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/session.ts";
+import { openTransferRoom } from "./modal/transfers/transfer-room.ts";
 import { modalVolumes } from "./modal/volumes.ts";
 import { workerHealth } from "./pool/health.ts";
 import { createRuntimeHolder } from "./pool/runtime-holder.ts";
@@ -24,6 +28,7 @@ import { readPoolState } from "./queue/depth.ts";
 import { createJobInspector } from "./queue/job-details.ts";
 import { createJobStore } from "./queue/job-store.ts";
 import { createLeadership } from "./queue/leadership.ts";
+import { findCarrier } from "./queue/trace-carrier.ts";
 import { openLedger } from "./queue/ledger.ts";
 import { openProducer } from "./queue/producer.ts";
 import { closeQueues, openQueues } from "./queue/queues.ts";
@@ -34,9 +39,13 @@ import { createEventBus } from "./telemetry/event-bus.ts";
 import { logSubscriber } from "./telemetry/log-subscriber.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import { openTracing } from "./telemetry/tracing.ts";
 
 /** The handler that is mounted into the container; the same file runs on the GPU host. */
 const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", import.meta.url));
+
+/** How long a stopping worker may go on sending traces: its jobs are handed back by then. */
+const CLOSE_TRACING_MS = 5000;
 
 /** Everything that runs jobs in this process. */
 export interface RunningWorker extends Served {
@@ -55,8 +64,17 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const gpu = pricedGpu(environment);
   const metrics = createMetrics({ version: VERSION, gpu, now: Date.now });
+  const tracing = await openTracing(tracingSettings(environment), {
+    role: "worker",
+    version: VERSION,
+    closeMs: CLOSE_TRACING_MS,
+    onProblem: (message) => logger.warn(message),
+  });
   const session = openSession(environment, {
-    onRpc: (event) => metrics.observeRpc(event),
+    onRpc: (event) => {
+      metrics.observeRpc(event);
+      tracing.observeRpc(event);
+    },
     onWarning: (message) => logger.warn(message),
   });
   const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
@@ -66,10 +84,12 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   const queues = openQueues(redis, prefix);
   const share = createAppShare(redis, prefix, Date.now);
   const deployedApps = new Set<string>();
-  const runtime = createRuntimeHolder(async () => {
+  let isStopping = false;
+  const runtime = createRuntimeHolder(async (signal) => {
     const opened = await openRuntime(session, environment, {
       share,
       handlerPath: HANDLER_PATH,
+      signal,
       onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
       onHeartbeatError: (error, appId) => {
         logger.warn({ code: error.code }, `app heartbeat: ${error.message}`);
@@ -84,6 +104,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     ({ appId }) => logger.info({ appId }, "functions are registered"),
     (error: unknown) => {
       const { code, message } = toMirumojiError(error);
+      if (isStopping) return;
       logger.error({ code }, `functions cannot be registered: ${message}`);
     },
   );
@@ -97,6 +118,13 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     observe: metrics.observeCancel,
     onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
   });
+  const transfers = openTransferRoom({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
+  /** The trace of a job ends where its volume does. */
+  const traceReaped = ({ queue, jobId }: Leftover["volume"], reason: string) => {
+    if (!isJobType(queue)) return;
+    const find = async () => await findCarrier(redis, queues[queue], { prefix, jobId });
+    void tracing.ask("reap", { queue, jobId }, find, async (answered) => answered(reason));
+  };
   const pool = startWorkerPool({
     redis,
     prefix,
@@ -106,6 +134,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     leadership: createLeadership(redis, prefix, "caretaker"),
     leaseMs: environment.MIRUMOJI_LEASE * 1000,
     run: faultPoint === undefined ? runJob : withFaultPoint(faultPoint, runJob),
+    tracing,
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
     onReaped: ({ volume, reason, problem }) => {
       metrics.observeReaped(reason, problem === null);
@@ -113,30 +142,37 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
         { volumeId: volume.volumeId, jobId: volume.jobId, callId: volume.callId, reason },
         problem === null ? "removed a leftover volume" : `a leftover volume stays: ${problem}`,
       );
+      traceReaped(volume, reason);
     },
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
-      volumes: watchedVolumes(modalVolumes(session), metrics.watchTransfer),
+      volumes: watchedVolumes(modalVolumes(session, transfers), [
+        metrics.watchTransfer,
+        tracing.watchTransfer,
+      ]),
       apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
       calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
       media: createMediaFiles(root),
-      runtime: async () => await runtime.get(),
+      runtime: async (signal) => await orAborted(runtime.get(), signal),
       callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
+      uploadAudioOnly: environment.MIRUMOJI_UPLOAD_AUDIO_ONLY,
       queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
       jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
       now: Date.now,
       random: Math.random,
-      emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels], (error) =>
-        logger.error({ err: error }, "an event subscriber failed"),
+      emit: createEventBus(
+        [logSubscriber(logger), metrics.subscriber, cancels, tracing.subscriber],
+        (error) => logger.error({ err: error }, "an event subscriber failed"),
       ),
     },
   });
-  metrics.showSlots(concurrency, (type) => pool.activeCount(type));
+  metrics.showSlots({ jobs: concurrency, transfers: environment.MIRUMOJI_MAX_TRANSFERS }, (type) =>
+    pool.activeCount(type),
+  );
   metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
-  let isStopping = false;
   return {
     queues,
-    store: createJobStore(redis, queues, prefix),
+    store: createJobStore(redis, queues, prefix, tracing),
     metrics,
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot: root,
@@ -157,6 +193,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       await closeQueues(queues);
       redis.disconnect();
       session.close();
+      await tracing.close();
     },
   };
 }

@@ -6,9 +6,13 @@
  * const { id } = await client.submit("transcribe", { input: "films/ep1.mkv", formats: ["srt", "vtt"] });
  * const job = await client.wait(id);
  */
+import { processTracing } from "./config/load.ts";
+import { VERSION } from "./config/version.ts";
+import { toMirumojiError } from "./job/errors.ts";
 import { openProducer } from "./queue/producer.ts";
 import type { JobStore } from "./queue/job-store.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
+import { NO_TRACING, openTracing, type Tracing } from "./telemetry/tracing.ts";
 
 export {
   type ConvertOptions,
@@ -45,15 +49,37 @@ export interface Client extends JobStore, AsyncDisposable {
 }
 
 /**
- * Connects to Redis.
+ * Connects to Redis. Traces of the submitted jobs begin here when OpenTelemetry's variables name a collector,
+ * inside the caller's own trace if there is one.
  *
  * @throws MirumojiError `REDIS_UNAVAILABLE`
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const producer = await openProducer({
-    REDIS_URL: options.redisUrl,
-    MIRUMOJI_QUEUE_PREFIX: options.queuePrefix ?? DEFAULT_PREFIX,
-  });
+  const producer = await openProducer(
+    {
+      REDIS_URL: options.redisUrl,
+      MIRUMOJI_QUEUE_PREFIX: options.queuePrefix ?? DEFAULT_PREFIX,
+    },
+    await clientTracing(),
+  );
   const close = async () => await producer[Symbol.asyncDispose]();
   return { ...producer.store, close, [Symbol.asyncDispose]: close };
+}
+
+const CLOSE_TRACING_MS = 2000;
+
+/** The variables are the program's, not ours: what we cannot use of them must not stop it. */
+async function clientTracing(): Promise<Tracing> {
+  const onProblem = (message: string) => process.emitWarning(message, "MirumojiWarning");
+  try {
+    return await openTracing(processTracing(), {
+      role: "client",
+      version: VERSION,
+      closeMs: CLOSE_TRACING_MS,
+      onProblem,
+    });
+  } catch (error) {
+    onProblem(`no traces: ${toMirumojiError(error).message}`);
+    return NO_TRACING;
+  }
 }

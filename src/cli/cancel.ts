@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { openProducer } from "../queue/producer.ts";
-import { clientEnvironment } from "./dev-session.ts";
+import { openClient } from "./client.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 
@@ -20,7 +19,7 @@ export function addCancel(program: Command): void {
       guarded(
         (_id: string, { json }: CancelOptions) => json === true,
         async (id: string, { json, wait }: CancelOptions) => {
-          await using producer = await openProducer(clientEnvironment().environment);
+          await using producer = await openClient();
           const { accepted } = await producer.store.cancel(id);
           const job =
             wait === true ? await producer.store.wait(id, { pollMs: 100 }) : await producer.store.get(id);

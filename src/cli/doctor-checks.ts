@@ -28,11 +28,22 @@ export async function runChecks(environment: Environment): Promise<Finding[]> {
     checkRedis(environment),
     checkModalServer(environment),
     program("ffprobe", ["-version"], "warning", "install ffmpeg: inputs are only checked beside the GPU now"),
-    program("ffmpeg", ["-version"], "warning", "install ffmpeg: the GPU host here needs it"),
+    checkFfmpeg(environment),
     checkEngines(),
     checkMediaRoot(environment),
   ];
   return (await Promise.all(checks)).flat();
+}
+
+/** Without it audio tracks cannot be taken out of inputs. */
+async function checkFfmpeg({ MIRUMOJI_UPLOAD_AUDIO_ONLY: mode }: Environment): Promise<Finding> {
+  const meanwhile = {
+    auto: "transcribe jobs send whole inputs now, and the GPU host here needs it",
+    always: "with MIRUMOJI_UPLOAD_AUDIO_ONLY=always transcribe jobs fail without it",
+    never: "the GPU host here needs it",
+  };
+  const level = mode === "always" ? "problem" : "warning";
+  return await program("ffmpeg", ["-version"], level, `install ffmpeg: ${meanwhile[mode]}`);
 }
 
 function checkNode(): Finding {
@@ -137,7 +148,12 @@ async function checkMediaRoot(environment: Environment): Promise<Finding[]> {
   }
 }
 
-async function program(name: string, args: string[], level: "warning", advice: string): Promise<Finding> {
+async function program(
+  name: string,
+  args: string[],
+  level: Finding["level"],
+  advice: string,
+): Promise<Finding> {
   const found = await works(name, args);
   return finding(name, found ? "ok" : level, found ? "found" : "not found", advice);
 }

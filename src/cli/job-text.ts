@@ -13,8 +13,10 @@ export function describeJob(job: JobView): string {
     ...job.outputs.map(({ path, bytes }) => `  output   ${path}  ${prettyBytes(bytes)}`),
   ];
   if (job.report !== null) {
-    const { engine, mediaSeconds, gpuSeconds, warnings } = job.report;
+    const { engine, mediaSeconds, gpuSeconds, sentBytes, inputBytes, audioOnly, warnings } = job.report;
     lines.push(`  done by  ${engine}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`);
+    const what = audioOnly ? ", the audio only" : "";
+    lines.push(`  sent     ${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${what}`);
     lines.push(...warnings.map((warning) => `  warning  ${warning}`));
   }
   if (job.error !== null) lines.push(`  error    ${job.error.code}: ${job.error.message}`);

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { openProducer } from "../queue/producer.ts";
-import { clientEnvironment } from "./dev-session.ts";
+import { openClient } from "./client.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, print, printJson } from "./output.ts";
 
@@ -14,7 +13,7 @@ export function addRetry(program: Command): void {
       guarded(
         (_id: string, { json }: { json?: boolean }) => json === true,
         async (id: string, { json }: { json?: boolean }) => {
-          await using producer = await openProducer(clientEnvironment().environment);
+          await using producer = await openClient();
           await producer.store.retry(id);
           const job = await producer.store.get(id);
           if (json === true) printJson(job);

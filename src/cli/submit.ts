@@ -1,10 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative, resolve } from "node:path";
-import { openProducer } from "../queue/producer.ts";
 import { type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
 import type { RequestOptions } from "../job/contract.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import { openMediaRoot } from "../media/media-root.ts";
+import { openClient } from "./client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";
@@ -82,9 +82,9 @@ async function submitJob(
   options: object,
   { json, wait }: { json: boolean; wait: boolean },
 ): Promise<void> {
-  const { environment, mediaRoot } = clientEnvironment();
+  const { mediaRoot } = clientEnvironment();
   const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, type);
-  await using producer = await openProducer(environment);
+  await using producer = await openClient();
   // The contract's schema checks every field; what commander parsed is just data until then.
   const request = { ...options, input } as RequestOptions[typeof type];
   const submitted = await producer.store.submit(type, request);

@@ -1,5 +1,9 @@
+import { z } from "zod";
 import { MirumojiError } from "../job/errors.ts";
 import { type Environment, environmentSchema, SECRET_NAMES } from "./schema.ts";
+import { tracingSettings, type TracingSettings, tracingVariables } from "./tracing.ts";
+
+type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads the environment once and reports every problem together. An empty variable counts as not set,
@@ -7,11 +11,24 @@ import { type Environment, environmentSchema, SECRET_NAMES } from "./schema.ts";
  *
  * @throws MirumojiError `CONFIG_INVALID` with, for each variable, what it got and what it wants
  */
-export function loadEnvironment(variables: Readonly<Record<string, string | undefined>>): Environment {
+export function loadEnvironment(variables: Variables): Environment {
+  return read(environmentSchema, variables);
+}
+
+/**
+ * Where this process's traces go, for programs that have no other setting of ours in their environment.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`
+ */
+export function processTracing(): TracingSettings | null {
+  return tracingSettings(read(z.object(tracingVariables), process.env));
+}
+
+function read<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
   const present = Object.fromEntries(
     Object.entries(variables).filter(([, value]) => value !== undefined && value !== ""),
   );
-  const parsed = environmentSchema.safeParse(present);
+  const parsed = schema.safeParse(present);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => {
     const name = String(issue.path[0]);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseGpuPrices } from "./gpu-prices.ts";
+import { tracingVariables } from "./tracing.ts";
 
 const text = z.string().min(1);
 const count = (min: number, max: number) =>
@@ -144,6 +145,17 @@ export const environmentSchema = z
     MIRUMOJI_CONVERT_CONCURRENCY: count(1, 1000)
       .default(4)
       .describe("Convert jobs that one worker runs at a time."),
+    MIRUMOJI_MAX_TRANSFERS: count(1, 1000)
+      .default(8)
+      .describe(
+        "Uploads and downloads that one worker moves at once; others wait their turn. All share 80 MiB of blocks.",
+      ),
+    MIRUMOJI_UPLOAD_AUDIO_ONLY: z
+      .enum(["auto", "never", "always"])
+      .default("auto")
+      .describe(
+        "Whether transcribe jobs send the audio track (16 kHz mono FLAC) in the place of the input. `auto`: when that is at least 1 MiB and 10 % less and ffmpeg can; `always` fails where it cannot.",
+      ),
     MIRUMOJI_DRAIN: seconds(0, 3600)
       .default(20)
       .describe("How long a stopping worker may take to hand its jobs back, in seconds."),
@@ -192,6 +204,7 @@ export const environmentSchema = z
     MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
       .default(600)
       .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),
+    ...tracingVariables,
   })
   .superRefine((environment, context) => {
     const { MIRUMOJI_MODAL_MIN_CONTAINERS: min, MIRUMOJI_MODAL_MAX_CONTAINERS: max } = environment;
@@ -212,4 +225,5 @@ export const SECRET_NAMES: ReadonlySet<string> = new Set<EnvironmentName>([
   "MODAL_TOKEN_SECRET",
   "BOARD_USERS",
   "REDIS_URL",
+  "OTEL_EXPORTER_OTLP_HEADERS",
 ]);

@@ -2,15 +2,21 @@ import type { Environment } from "./schema.ts";
 
 /** The values of this environment that must not turn up anywhere: in no log, on no page. */
 export function secretValues(
-  environment: Pick<Environment, "MODAL_TOKEN_SECRET" | "MODAL_TOKEN_ID" | "BOARD_USERS" | "REDIS_URL">,
+  environment: Pick<Environment, "MODAL_TOKEN_SECRET" | "MODAL_TOKEN_ID" | "BOARD_USERS" | "REDIS_URL"> &
+    Partial<Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS">>,
 ): string[] {
-  const { MODAL_TOKEN_SECRET, MODAL_TOKEN_ID, BOARD_USERS, REDIS_URL } = environment;
+  const { MODAL_TOKEN_SECRET, MODAL_TOKEN_ID, BOARD_USERS, REDIS_URL, OTEL_EXPORTER_OTLP_HEADERS } =
+    environment;
+  const headers = (OTEL_EXPORTER_OTLP_HEADERS ?? "")
+    .split(",")
+    .map((pair) => pair.slice(pair.indexOf("=") + 1));
   const passwords = (BOARD_USERS ?? "").split(",").map((pair) => pair.slice(pair.indexOf(":") + 1));
   const redisPassword = new URL(REDIS_URL).password;
   return [
     MODAL_TOKEN_SECRET ?? "",
     MODAL_TOKEN_ID ?? "",
     ...passwords,
+    ...headers,
     redisPassword,
     decodeURIComponent(redisPassword),
   ].filter((value) => value !== "");

@@ -12,6 +12,7 @@ const LINES: Lines = {
     resumedAt === null ? "job started" : `job resumed at ${resumedAt}`,
   ],
   "step.started": ({ state, attempt }) => ["debug", `${state} started, try ${attempt}`],
+  "step.warned": ({ state, message }) => ["warn", `${state}: ${message}`],
   "step.finished": ({ state, outcome, code, message }) => {
     if (outcome === "done") return ["debug", `${state} done`];
     if (outcome === "interrupted") return ["info", `${state} interrupted`];

@@ -5,7 +5,7 @@ import type { JobEventSubscriber } from "./event-bus.ts";
 import { collectPool, type PoolState } from "./metrics/collectors.ts";
 import { InFlightJobs, showInFlight } from "./metrics/in-flight.ts";
 import { createInstruments } from "./metrics/instruments.ts";
-import { DIRECTIONS, grpcCodeLabel, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
+import { grpcCodeLabel, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
 import { metricsSubscriber } from "./metrics/subscriber.ts";
 import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
 import { startAtZero } from "./metrics/zero.ts";
@@ -29,7 +29,10 @@ export interface Metrics {
   readonly observeCancel: (type: JobType, ms: number) => void;
   readonly observeReaped: (reason: string, isRemoved: boolean) => void;
   /** Shows the jobs that run here against their limits. */
-  readonly showSlots: (slots: Readonly<Record<JobType, number>>, active: (type: JobType) => number) => void;
+  readonly showSlots: (
+    slots: { readonly jobs: Readonly<Record<JobType, number>>; readonly transfers: number },
+    active: (type: JobType) => number,
+  ) => void;
   /** Shows the pool's state in Redis; read on every scrape. */
   readonly showPool: (read: () => Promise<PoolState>) => void;
 }
@@ -64,7 +67,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
       if (isRemoved) instruments.reaped.inc({ reason: oneOf(REASONS, reason) });
       else instruments.reapFailures.inc();
     },
-    showSlots: (slots, active) => {
+    showSlots: ({ jobs: slots, transfers }, active) => {
       showInFlight(registry, inFlight);
       const registers = [registry];
       const limit = { labelNames: ["type"], registers };
@@ -75,13 +78,11 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
       });
       const transferSlots = new Gauge({
         name: "mirumoji_transfer_slots",
-        help: "Transfers that may run here at a time: one for each job slot.",
-        labelNames: ["direction"],
+        help: "Transfers that may move here at a time, up and down together; others wait their turn.",
         registers,
       });
       for (const type of JOB_TYPES) jobSlots.set({ type }, slots[type]);
-      const all = JOB_TYPES.reduce((sum, type) => sum + slots[type], 0);
-      for (const direction of DIRECTIONS) transferSlots.set({ direction }, all);
+      transferSlots.set(transfers);
       new Gauge({
         name: "mirumoji_jobs_in_flight",
         help: "Jobs that run here now.",

@@ -131,7 +131,7 @@ export function createInstruments(registry: Registry) {
     ),
     transferSaved: counter(
       "transfer_saved_bytes_total",
-      "Those uploaded bytes that did not have to travel: zero tails, and blocks that were there already.",
+      "Bytes of inputs that did not have to travel: all but the audio, zero tails, blocks that were there already.",
     ),
     transferSeconds: histogram(
       "transfer_duration_seconds",

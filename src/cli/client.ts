@@ -1,0 +1,25 @@
+import { tracingSettings } from "../config/tracing.ts";
+import { VERSION } from "../config/version.ts";
+import { openProducer, type Producer } from "../queue/producer.ts";
+import { openTracing } from "../telemetry/tracing.ts";
+import { clientEnvironment } from "./dev-session.ts";
+import { note } from "./output.ts";
+
+/** Nobody waits longer for a command because a collector does not answer. */
+const CLOSE_TRACING_MS = 2000;
+
+/**
+ * A connection for commands that change jobs: their part shows in the job's trace, where traces are wanted.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
+ */
+export async function openClient(): Promise<Producer> {
+  const { environment } = clientEnvironment();
+  const tracing = await openTracing(tracingSettings(environment), {
+    role: "client",
+    version: VERSION,
+    closeMs: CLOSE_TRACING_MS,
+    onProblem: note,
+  });
+  return await openProducer(environment, tracing);
+}

@@ -1,0 +1,33 @@
+import type { Job, Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import type { TraceCarrier } from "../telemetry/tracing.ts";
+import { jobKeys } from "./keys.ts";
+
+/** Where a worker writes the trace of a job that came without one; producers write BullMQ's `opts.telemetry`. */
+const FIELD = "mirumojiTrace";
+
+/** What the producer sent along. */
+export function carrierOf(job: Job): TraceCarrier | null {
+  return job.opts.telemetry?.metadata ?? null;
+}
+
+/** Writes a carrier down unless there is one; gives the one that counts from now on. */
+export async function adoptCarrier(
+  redis: Redis,
+  jobKey: string,
+  carrier: TraceCarrier,
+): Promise<TraceCarrier> {
+  const [, kept] = await Promise.all([redis.hsetnx(jobKey, FIELD, carrier), redis.hget(jobKey, FIELD)]);
+  return kept ?? carrier;
+}
+
+/** The carrier of a job in a queue, whoever wrote it. */
+export async function findCarrier(
+  redis: Redis,
+  queue: Queue,
+  { prefix, jobId }: { readonly prefix: string; readonly jobId: string },
+): Promise<TraceCarrier | null> {
+  const job = await queue.getJob(jobId);
+  if (job === undefined) return null;
+  return carrierOf(job) ?? (await redis.hget(jobKeys(prefix, queue.name, jobId).job, FIELD));
+}

@@ -1,0 +1,133 @@
+import {
+  context,
+  type Context,
+  isSpanContextValid,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Tracer,
+} from "@opentelemetry/api";
+import { z } from "zod";
+import { toMirumojiError } from "../../job/errors.ts";
+import type { TracedDelivery, Tracing } from "../tracing.ts";
+import { activeTrace } from "./active.ts";
+import { jobAttributes } from "./attributes.ts";
+import { DeliveryTrace } from "./delivery-trace.ts";
+import { traceSubscriber } from "./trace-subscriber.ts";
+
+/** How a place in a trace is written down for other processes. */
+export interface Carriers {
+  /** Null for a context without a trace. */
+  write(context: Context): string | null;
+  read(fields: Record<string, string>): Context;
+}
+
+/** Everything about the traces of jobs that is not about where they are sent. */
+export function jobTracing(tracer: Tracer, carriers: Carriers): Omit<Tracing, "close"> {
+  const current = () => {
+    const live = activeTrace.getStore();
+    return live instanceof DeliveryTrace ? live : null;
+  };
+  /** Null for what is no trace: other programs may have written anything there. */
+  const placeOf = (carrier: string | null): Context | null => {
+    const found = carrier === null ? null : carriers.read(fieldsOf(carrier));
+    const place = found === null ? undefined : trace.getSpanContext(found);
+    return found !== null && place !== undefined && isSpanContextValid(place) ? found : null;
+  };
+  const queued = (delivery: TracedDelivery, parent: Context) =>
+    tracer.startSpan(
+      "queued",
+      { startTime: delivery.submittedAt, attributes: jobAttributes(delivery, "wait") },
+      parent,
+    );
+  /** The job's place in its trace, for all its spans; the same for every worker that ever has it. */
+  const homeOf = async (delivery: TracedDelivery): Promise<Context> => {
+    const given = placeOf(delivery.carrier);
+    if (given !== null) {
+      if (delivery.isFirst) queued(delivery, given).end();
+      return given;
+    }
+    // Whoever queued it traced nothing: its time in the queue is the root, and is written down with the job.
+    const root = queued(delivery, ROOT_CONTEXT);
+    const own = trace.setSpan(ROOT_CONTEXT, root);
+    const carrier = carriers.write(own) ?? "";
+    const kept = await delivery.adopt(carrier).catch(() => carrier);
+    if (kept === carrier) root.end();
+    return placeOf(kept) ?? own;
+  };
+  return {
+    async submit(job, send) {
+      const attributes = jobAttributes(job, "add", "send");
+      // The program that imports us may be in a trace of its own; the job goes on in it.
+      const parent = context.active();
+      const span = tracer.startSpan(`add ${job.queue}`, { kind: SpanKind.PRODUCER, attributes }, parent);
+      const carrier = carriers.write(trace.setSpan(parent, span)) ?? undefined;
+      return await ending(span, async () => await send(carrier));
+    },
+    async ask(what, job, find, act) {
+      const home = placeOf(await find().catch(() => null));
+      if (home === null) return await act(() => undefined);
+      const span = tracer.startSpan(
+        `${what} ${job.queue}`,
+        { kind: SpanKind.CLIENT, attributes: jobAttributes(job, what) },
+        home,
+      );
+      return await ending(
+        span,
+        async () => await act((answer) => span.setAttribute("mirumoji.answer", answer)),
+      );
+    },
+    async deliver(delivery, run) {
+      const live = new DeliveryTrace(tracer, delivery, await homeOf(delivery));
+      try {
+        return await activeTrace.run(live, run);
+      } finally {
+        live.end();
+      }
+    },
+    subscriber: traceSubscriber(current),
+    observeRpc: (rpc) => current()?.rpc(rpc),
+    watchTransfer: (direction) => {
+      const span = current()?.transfer(direction);
+      let bytes = 0;
+      return {
+        moved: (more) => {
+          bytes += Math.max(0, more);
+        },
+        end: (outcome, savedBytes = 0) => {
+          span?.setAttributes({
+            "mirumoji.outcome": outcome,
+            "mirumoji.transfer.bytes": bytes,
+            "mirumoji.transfer.saved_bytes": Math.max(0, savedBytes),
+          });
+          if (outcome === "failed") span?.setStatus({ code: SpanStatusCode.ERROR });
+          span?.end();
+        },
+      };
+    },
+  };
+}
+
+const fieldsSchema = z.record(z.string(), z.string());
+
+function fieldsOf(carrier: string): Record<string, string> {
+  try {
+    return fieldsSchema.safeParse(JSON.parse(carrier)).data ?? {};
+  } catch {
+    return {};
+  }
+}
+
+async function ending<T>(span: Span, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    span.setAttribute("error.type", toMirumojiError(error).code);
+    span.setStatus({ code: SpanStatusCode.ERROR });
+    throw error;
+  } finally {
+    span.end();
+  }
+}

@@ -1,0 +1,118 @@
+/** The only file that loads OpenTelemetry's SDK; loaded only when there is somewhere to send traces to. */
+import { ROOT_CONTEXT } from "@opentelemetry/api";
+import { ExportResultCode, parseKeyPairsIntoRecord, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  type Sampler,
+  type SpanExporter,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from "@opentelemetry/sdk-trace";
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TracingSettings } from "../../config/tracing.ts";
+import type { Tracing, TracingOptions } from "../tracing.ts";
+import { type Carriers, jobTracing } from "./job-tracing.ts";
+
+/**
+ * Traces with a provider of our own: nothing global is touched, so a program that imports us keeps the
+ * OpenTelemetry it may have, with its own settings.
+ */
+export async function openOtelTracing(settings: TracingSettings, options: TracingOptions): Promise<Tracing> {
+  const exporter = reporting(await exporterOf(settings, options.closeMs), settings.url, options.onProblem);
+  const provider = new TracerProvider({
+    sampler: samplerOf(settings),
+    resource: defaultResource().merge(
+      resourceFromAttributes({
+        "service.name": settings.serviceName,
+        "service.version": options.version,
+        "service.instance.id": randomUUID(),
+        "host.name": hostname(),
+        "mirumoji.role": options.role,
+        ...parseKeyPairsIntoRecord(settings.resource),
+      }),
+    ),
+    spanProcessors: [new BatchSpanProcessor({ exporter, scheduledDelayMillis: settings.delayMs })],
+  });
+  const tracing = jobTracing(provider.getTracer("mirumoji-worker", options.version), w3cCarriers());
+  return {
+    ...tracing,
+    async close() {
+      const limit = new AbortController();
+      const late = sleep(options.closeMs, undefined, { signal: limit.signal }).catch(() => undefined);
+      // A collector that does not answer costs spans, never more time than this.
+      await Promise.race([provider.shutdown().catch(() => undefined), late]);
+      limit.abort();
+    },
+  };
+}
+
+async function exporterOf(
+  { url, protocol, headers }: TracingSettings,
+  timeoutMillis: number,
+): Promise<SpanExporter> {
+  const { OTLPTraceExporter } =
+    protocol === "http/json"
+      ? await import("@opentelemetry/exporter-trace-otlp-http")
+      : await import("@opentelemetry/exporter-trace-otlp-proto");
+  return new OTLPTraceExporter({ url, timeoutMillis, headers: parseKeyPairsIntoRecord(headers) });
+}
+
+function samplerOf({ sampler, share }: TracingSettings): Sampler {
+  const name = sampler.replace("parentbased_", "");
+  const root =
+    name === "always_on"
+      ? new AlwaysOnSampler()
+      : name === "always_off"
+        ? new AlwaysOffSampler()
+        : new TraceIdRatioBasedSampler(share);
+  return name === sampler ? root : new ParentBasedSampler({ root });
+}
+
+/** The same exporter; says once when sending begins to fail, and once when it works again. */
+function reporting(exporter: SpanExporter, url: string, onProblem: (message: string) => void): SpanExporter {
+  const { host } = new URL(url);
+  let isFailing = false;
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        const failed = result.code !== ExportResultCode.SUCCESS;
+        if (failed && !isFailing) {
+          const why = result.error?.message ?? "";
+          onProblem(`traces cannot be sent to ${host}${why === "" ? "" : ` (${why})`}; jobs go on without`);
+        }
+        if (!failed && isFailing) onProblem(`traces are sent to ${host} again`);
+        isFailing = failed;
+        done(result);
+      }),
+    shutdown: async () => await exporter.shutdown(),
+    forceFlush: async () => await exporter.forceFlush?.(),
+  };
+}
+
+/** W3C trace context as JSON, which is what bullmq-otel writes and reads. */
+function w3cCarriers(): Carriers {
+  const propagator = new W3CTraceContextPropagator();
+  return {
+    write(context) {
+      const fields: Record<string, string> = {};
+      propagator.inject(context, fields, {
+        set: (carrier: Record<string, string>, key, value) => {
+          carrier[key] = value;
+        },
+      });
+      return Object.keys(fields).length === 0 ? null : JSON.stringify(fields);
+    },
+    read(carrier) {
+      return propagator.extract(ROOT_CONTEXT, carrier, {
+        get: (fields: Record<string, string>, key) => fields[key],
+        keys: (fields: Record<string, string>) => Object.keys(fields),
+      });
+    },
+  };
+}
