@@ -2,7 +2,7 @@ import { basename } from "node:path/posix";
 import prettyBytes from "pretty-bytes";
 import type { Checkpoint } from "../job/checkpoint.ts";
 import { PATH } from "../job/machine.ts";
-import { isFinal, type JobView } from "../job/summary.ts";
+import { isFinal, type JobReport, type JobView } from "../job/summary.ts";
 import type { JobDetails } from "../queue/job-details.ts";
 import { Html, html } from "./html.ts";
 import { fractionOf, percentDone } from "./job-words.ts";
@@ -149,16 +149,17 @@ function showFacts({ view, cancelRequestedAt }: JobDetails, options: PageOptions
     ["done by", report?.engine ?? null],
     ["media", report === null ? null : `${report.mediaSeconds.toFixed(1)} s`],
     ["engine time", report === null ? null : `${report.gpuSeconds.toFixed(1)} s`],
-    [
-      "sent",
-      report === null ? null : `${prettyBytes(report.sentBytes)} of ${prettyBytes(report.inputBytes)}`,
-    ],
+    ["sent", report === null ? null : sentOf(report)],
     ["warnings", report === null || report.warnings.length === 0 ? null : report.warnings.join("; ")],
   ];
   return html`<section>
     <h2>Job</h2>
     ${table(facts, options.redact)}
   </section>`;
+}
+
+function sentOf({ sentBytes, inputBytes, audioOnly }: JobReport): string {
+  return `${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${audioOnly ? ", the audio only" : ""}`;
 }
 
 function showCheckpoint(checkpoint: Checkpoint | null): Html {

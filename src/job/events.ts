@@ -19,6 +19,8 @@ export interface JobEvents {
   "job.started": JobIdentity & { waitedMs: number; resumedAt: WorkingState | null };
   /** A step is about to run. */
   "step.started": JobIdentity & { state: WorkingState; attempt: number };
+  /** A step does its work in another way than it was meant to. */
+  "step.warned": JobIdentity & { state: WorkingState; message: string };
   /** A step reported; `code` is there when it was not done. */
   "step.finished": JobIdentity & {
     state: WorkingState;

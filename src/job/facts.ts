@@ -52,6 +52,9 @@ export const factsSchema = z.object({
   remotePath: z.string().optional(),
   inputBytes: count.optional(),
   sentBytes: count.optional(),
+  /** Whether what was sent is the audio track alone; with what is wrong with it, if anything is. */
+  audioOnly: z.boolean().optional(),
+  inputWarnings: z.array(z.string()).optional(),
   /** How long the input plays, where that could be found out. */
   inputSeconds: count.optional(),
   /** Function call ID; written down before the call is started. */
@@ -76,7 +79,8 @@ export interface FactsAt {
   upload: Pick<AllFacts, "volumeId">;
   call: FactsAt["upload"] &
     Pick<AllFacts, "remotePath" | "inputBytes" | "sentBytes"> &
-    Pick<StoredFacts, "callId" | "callOpenedAt" | "runSeconds" | "appId" | "imageFunction" | "inputSeconds">;
+    Pick<StoredFacts, "inputSeconds" | "audioOnly" | "inputWarnings"> &
+    Pick<StoredFacts, "callId" | "callOpenedAt" | "runSeconds" | "appId" | "imageFunction">;
   download: FactsAt["call"] & Pick<AllFacts, "callId" | "result">;
   deleteVolume: FactsAt["download"] & Pick<AllFacts, "outputs">;
   undo: StoredFacts;
@@ -101,13 +105,16 @@ const EARNED_AT: Record<(typeof PATH)[number], readonly (keyof StoredFacts)[]> =
   deleteVolume: ["volumeId", "remotePath", "inputBytes", "sentBytes", "callId", "result", "outputs"],
 };
 
+const OF_INPUT = ["inputSeconds", "audioOnly", "inputWarnings"] as const;
+const OF_CALL = ["callOpenedAt", "runSeconds", "appId", "imageFunction"] as const;
+
 /** Those of them that not every job has. */
 const MAY_BE_EARNED_AT: typeof EARNED_AT = {
   createVolume: [],
   upload: [],
-  call: ["inputSeconds"],
-  download: ["inputSeconds", "callOpenedAt", "runSeconds", "appId", "imageFunction"],
-  deleteVolume: ["inputSeconds", "callOpenedAt", "runSeconds", "appId", "imageFunction"],
+  call: OF_INPUT,
+  download: [...OF_INPUT, ...OF_CALL],
+  deleteVolume: [...OF_INPUT, ...OF_CALL],
 };
 
 /** The facts that are left when a job goes back to `state`. */

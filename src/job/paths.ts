@@ -48,8 +48,17 @@ function baseName(path: string): string {
  * are escaped, so that they are one path segment.
  */
 export function remoteInputPath(jobId: string, input: string): string {
+  return `${remoteFolder(jobId)}/${baseName(input)}`;
+}
+
+/** Where the audio track lies that is sent in the place of an input. */
+export function remoteAudioPath(jobId: string): string {
+  return `${remoteFolder(jobId)}/audio.flac`;
+}
+
+function remoteFolder(jobId: string): string {
   const segment = encodeURIComponent(jobId);
-  return `${/^\.+$/.test(segment) ? `_${segment}` : segment}/${baseName(input)}`;
+  return /^\.+$/.test(segment) ? `_${segment}` : segment;
 }
 
 /** A file that a job will write, with the format it is in (`mp4` for convert). */

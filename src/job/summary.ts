@@ -30,7 +30,11 @@ const reportSchema = z.object({
   mediaSeconds: count,
   gpuSeconds: count,
   inputBytes: count,
+  /** Bytes that travelled, and how many fewer they are than the input has. */
   sentBytes: count,
+  savedBytes: count.default(0),
+  /** Whether the audio track was sent in the place of the input. */
+  audioOnly: z.boolean().default(false),
   warnings: z.array(z.string()),
 });
 export type JobReport = z.output<typeof reportSchema>;

@@ -47,10 +47,21 @@ export const WORKER_ERRORS = {
     meaning: "An environment variable has a value that cannot be used.",
     advice: "The message names each variable, what it got and what it wants.",
   },
+  GPU_HOST_FOLDER_IN_USE: {
+    kind: "defect",
+    meaning: "Another GPU host uses the data folder, and two would ruin each other's volumes.",
+    advice: "The message names the process: stop it, or set another `MIRUMOJI_GPU_HOST_DATA`.",
+  },
   PROGRAM_MISSING: {
     kind: "defect",
     meaning: "A program that is needed on this machine is not installed.",
     advice: "Install it; the message names the package.",
+  },
+  AUDIO_EXTRACTION_FAILED: {
+    kind: "transient",
+    meaning: "ffmpeg on the worker could not take the audio track out of the input.",
+    advice:
+      "Read ffmpeg's words in the message; with `MIRUMOJI_UPLOAD_AUDIO_ONLY=auto` or `never` the file itself is sent.",
   },
   REDIS_UNAVAILABLE: {
     kind: "transient",

@@ -15,12 +15,14 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   readonly heartbeatMs: number;
   readonly now: () => number;
   readonly onReaped: (leftover: Leftover) => void;
+  /** Counts the jobs that ended without a worker; one process of the pool must. */
+  readonly tellEnded: () => Promise<void>;
   readonly onError: (error: unknown, what: string) => void;
 }
 
 /**
  * What one worker of the pool does for all: keeps alive what live jobs need, removes what nobody owns any
- * more. When the leader dies, another one takes over within its term.
+ * more, counts what ended without any worker. When the leader dies, another one takes over within its term.
  */
 export function startCaretaker(options: CaretakerOptions): { stop: () => Promise<void> } {
   const stopping = new AbortController();
@@ -31,6 +33,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   let current: Promise<void> | null = null;
   const round = async () => {
     if (signal.aborted || !(await options.leadership.hold(TERM_ROUNDS * roundMs))) return;
+    await options.tellEnded();
     const isVolumeBeat = options.now() - volumesBeatenAt >= options.heartbeatMs;
     if (isVolumeBeat) volumesBeatenAt = options.now();
     const leftovers = await findLeftovers(options.ledger);

@@ -1,4 +1,5 @@
 import type { JobType } from "../job/contract.ts";
+import { MirumojiError } from "../job/errors.ts";
 import type { FunctionDirectory } from "../steps/ports.ts";
 
 /** A registered app that can be closed. */
@@ -17,18 +18,20 @@ export interface RuntimeHolder {
    * already.
    */
   forget(id: string): void;
+  /** Gives up a registration that is not finished: an image may be built for minutes. */
   close(): Promise<void>;
 }
 
 export function createRuntimeHolder(
-  register: () => Promise<ClosableRuntime>,
+  register: (signal: AbortSignal) => Promise<ClosableRuntime>,
   imageFunctions: FunctionDirectory["imageFunctions"] = {},
 ): RuntimeHolder {
+  const closing = new AbortController();
   let current: Promise<ClosableRuntime> | null = null;
   /** Of the last runtime that was obtained. */
   let ids: ReadonlySet<string> = new Set();
   const obtain = async (): Promise<ClosableRuntime> => {
-    current ??= register();
+    current ??= register(closing.signal);
     const mine = current;
     try {
       const runtime = await mine;
@@ -54,6 +57,7 @@ export function createRuntimeHolder(
       if (ids.has(id)) current = null;
     },
     async close() {
+      closing.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
       const runtime = await current?.catch(() => null);
       await runtime?.close();
     },

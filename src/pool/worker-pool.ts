@@ -1,11 +1,15 @@
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
+import { isJobType } from "../job/parse-request.ts";
+import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { type Consumer, startConsumer } from "../queue/consumer.ts";
+import { takeEnded } from "../queue/ended-jobs.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { runJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/runner-tools.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 
@@ -22,6 +26,7 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
   /** How long a worker that is not heard of keeps its jobs. */
   readonly leaseMs: number;
   readonly run: typeof runJob;
+  readonly tracing: Tracing;
   readonly onError: (error: unknown, context: string) => void;
 }
 
@@ -36,7 +41,10 @@ export interface WorkerPool {
 
 /** Takes jobs of both types until stopped. */
 export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
-  const { redis, prefix, tools } = options;
+  const { redis, prefix, tools, tracing } = options;
+  /** Ends that no run of a job could tell of. */
+  const tellEnd = (job: Pick<JobEvents["job.finished"], "jobId" | "type" | "status" | "code" | "message">) =>
+    tools.emit("job.finished", { ...job, ms: 0, report: null });
   const consume = (type: JobType): Consumer =>
     startConsumer({
       queue: options.queues[type],
@@ -45,7 +53,16 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       concurrency: options.concurrency[type],
       leaseMs: options.leaseMs,
       stalledIntervalMs: Math.round(options.leaseMs / SWEEPS_PER_LEASE),
-      handle: async (delivery) => await options.run(delivery, tools),
+      handle: async (delivery, trace) =>
+        await tracing.deliver({ ...delivery, ...trace }, async () => await options.run(delivery, tools)),
+      onFailedUnseen: ({ jobId, name, message }) =>
+        tellEnd({
+          jobId,
+          type: isJobType(name) ? name : "unknown",
+          status: "failed",
+          code: "UNEXPECTED",
+          message,
+        }),
       onError: (error) => options.onError(error, `${type} consumer`),
       now: tools.now,
     });
@@ -56,7 +73,15 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     consumers,
     onError: options.onError,
   });
-  const caretaker = startCaretaker({ ...options, ...tools });
+  const caretaker = startCaretaker({
+    ...options,
+    ...tools,
+    tellEnded: async () => {
+      for (const job of await takeEnded(redis, prefix)) {
+        tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });
+      }
+    },
+  });
   return {
     activeCount: (type) =>
       (type === undefined ? everyone : [consumers[type]]).reduce(

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type Queue, UnrecoverableError } from "bullmq";
 import type { Redis } from "ioredis";
+import { isJobType } from "../job/parse-request.ts";
+import { tellEnded } from "./ended-jobs.ts";
 import { jobKeys } from "./keys.ts";
 
 /** Long enough to tell BullMQ; should we die in between, the job comes back flagged. */
@@ -48,6 +50,8 @@ export async function requestCancel(
   if (answer === "taken") {
     const job = await queue.getJob(jobId);
     await job?.moveToFailed(new UnrecoverableError(`CANCELLED: ${CANCELLED_MESSAGE}`), token, false);
+    await redis.hdel(keys.job, "cancelRequestedAt");
+    if (isJobType(queue.name)) await tellEnded(redis, prefix, { type: queue.name, jobId });
   }
   if (answer === "held") await bringForward(queue, jobId);
   if (answer === "held" || answer === "active") {

@@ -10,8 +10,11 @@ import {
 import type { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobSummary } from "../job/summary.ts";
+import type { TracedDelivery } from "../telemetry/tracing.ts";
+import { jobKeys } from "./keys.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { repairData } from "./repair-data.ts";
+import { adoptCarrier, carrierOf } from "./trace-carrier.ts";
 
 /** BullMQ handing a job to this worker. */
 export interface Delivery {
@@ -56,7 +59,12 @@ export interface ConsumerOptions {
   readonly leaseMs: number;
   /** How often dead workers' jobs are looked for. */
   readonly stalledIntervalMs: number;
-  readonly handle: (delivery: Delivery) => Promise<DeliveryResult>;
+  readonly handle: (
+    delivery: Delivery,
+    trace: Pick<TracedDelivery, "carrier" | "adopt">,
+  ) => Promise<DeliveryResult>;
+  /** BullMQ failed a job of its own accord, without ever handing it over. */
+  readonly onFailedUnseen?: (job: { jobId: string; name: string; message: string }) => void;
   readonly onError: (error: unknown) => void;
   readonly now: () => number;
 }
@@ -88,10 +96,24 @@ const LEASE_CLOCK_MS = 100;
 
 /** A job that runs here. */
 interface Holding {
-  readonly lease: AbortController;
+  /** Aborts when the work on it must stop here. */
+  readonly stop: AbortController;
   readonly cancelled: AbortController;
-  /** Epoch milliseconds; the lease is ours for its length from here. */
-  renewedAt: number;
+  /** The lease is ours for its length from here. */
+  renewed: Moment;
+}
+
+/** A moment on both clocks: one can be set back, the other may stand still while the machine sleeps. */
+interface Moment {
+  readonly wall: number;
+  readonly steady: number;
+}
+
+const thisMoment = (): Moment => ({ wall: Date.now(), steady: performance.now() });
+
+/** How long ago, by the clock that saw more of it. */
+function msSince({ wall, steady }: Moment): number {
+  return Math.max(Date.now() - wall, performance.now() - steady);
 }
 
 /**
@@ -102,7 +124,7 @@ interface Holding {
 export function startConsumer(options: ConsumerOptions): Consumer {
   const { queue, redis, prefix } = options;
   const active = new Map<string, Holding>();
-  const stopping = new AbortController();
+  let stopping: MirumojiError | null = null;
 
   const worker = new PollingWorker(
     queue.name,
@@ -111,13 +133,14 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       const controller = new AbortController();
       const cancelled = new AbortController();
       const jobId = job.id ?? "";
-      const holding: Holding = { lease: controller, cancelled, renewedAt: Date.now() };
+      const holding: Holding = { stop: controller, cancelled, renewed: thisMoment() };
       active.set(jobId, holding);
       bullSignal?.addEventListener("abort", () => controller.abort(leaseLost()), { once: true });
-      const signal = AbortSignal.any([controller.signal, stopping.signal]);
+      // Taken in the moment in which we stop.
+      if (stopping !== null) controller.abort(stopping);
       try {
         const lease = createLease(redis, { prefix, queue: queue.name, jobId, token: token ?? "" });
-        const result = await options.handle({
+        const delivery: Delivery = {
           jobId,
           queue: queue.name,
           name: job.name,
@@ -126,8 +149,13 @@ export function startConsumer(options: ConsumerOptions): Consumer {
           crashes: job.stalledCounter,
           submittedAt: job.timestamp,
           lease,
-          signal,
+          signal: controller.signal,
           cancelled,
+        };
+        const { job: key } = jobKeys(prefix, queue.name, jobId);
+        const result = await options.handle(delivery, {
+          carrier: carrierOf(job),
+          adopt: async (carrier) => await adoptCarrier(redis, key, carrier),
         });
         return await hand(job, token, result);
       } catch (error) {
@@ -156,6 +184,16 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   /** Weak, because a job that BullMQ refuses to finish (the lease is gone) is never settled here. */
   const settlers = new WeakMap<Job, () => Promise<void>>();
   const settling = new Set<Promise<void>>();
+  let hasHandedBack = false;
+  /**
+   * What wakes a waiting worker is taken by the one that has waited longest, and that may have been a connection of
+   * ours that was being closed; others would look by themselves some seconds later.
+   */
+  const wakeOthers = async (): Promise<void> => {
+    if (hasHandedBack && (await redis.llen(queue.toKey("wait"))) > 0) {
+      await redis.zadd(queue.toKey("marker"), 0, "0");
+    }
+  };
   /** Tells BullMQ, in its own words, what became of the job. */
   async function hand(job: Job, token: string | undefined, result: DeliveryResult): Promise<JobSummary> {
     switch (result.kind) {
@@ -173,6 +211,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
         throw new RateLimitError();
       case "released":
         await job.moveToWait(token);
+        hasHandedBack = true;
         throw new WaitingError();
       case "fenced":
         // Not ours any more: BullMQ is told that it moved, so that it writes nothing.
@@ -188,21 +227,24 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     settling.add(settled);
   };
   worker.on("completed", (job) => settle(job));
-  worker.on("failed", (job) => settle(job));
+  worker.on("failed", (job, { message }) => {
+    if (job === undefined || settlers.has(job)) settle(job);
+    else options.onFailedUnseen?.({ jobId: job.id ?? "", name: job.name, message });
+  });
   worker.on("lockRenewalFailed", (jobIds) => {
-    for (const id of jobIds) active.get(id)?.lease.abort(leaseLost());
+    for (const id of jobIds) active.get(id)?.stop.abort(leaseLost());
   });
   worker.on("locksRenewed", ({ jobIds }) => {
     for (const id of jobIds) {
       const holding = active.get(id);
-      if (holding !== undefined) holding.renewedAt = Date.now();
+      if (holding !== undefined) holding.renewed = thisMoment();
     }
   });
   // Redis cannot tell us that a lease is lost when it cannot be reached, nor a process that was frozen in time:
   // by our own clock we know that others have the job before we touch anything of it again.
   const leaseClock = setInterval(() => {
-    for (const { lease, renewedAt } of active.values()) {
-      if (Date.now() - renewedAt > options.leaseMs) lease.abort(leaseLost());
+    for (const { stop, renewed } of active.values()) {
+      if (msSince(renewed) > options.leaseMs) stop.abort(leaseLost());
     }
   }, LEASE_CLOCK_MS);
   worker.on("stalled", (jobId) => {
@@ -218,10 +260,12 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     },
     async stop() {
       const closing = worker.close();
-      stopping.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
+      stopping = new MirumojiError("INTERRUPTED", "the worker is stopping");
+      for (const { stop } of active.values()) stop.abort(stopping);
       await closing;
       clearInterval(leaseClock);
       await Promise.all(settling);
+      await wakeOthers().catch(options.onError);
     },
   };
 }

@@ -5,11 +5,13 @@ import { MirumojiError } from "../job/errors.ts";
 import { parseRequest } from "../job/parse-request.ts";
 import { planOutputs } from "../job/paths.ts";
 import { isFinal, type JobView } from "../job/summary.ts";
+import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
 import { jobKeys } from "./keys.ts";
 import { viewOf } from "./job-view.ts";
 import type { Queues } from "./queues.ts";
 import { addJob } from "./submit.ts";
+import { findCarrier } from "./trace-carrier.ts";
 
 /** The jobs in Redis, as producers and operators see them. */
 export interface JobStore {
@@ -57,7 +59,21 @@ export interface JobStore {
 const DEFAULT_POLL_MS = 500;
 const EVERY_STATE = ["active", "wait", "delayed", "prioritized", "completed", "failed"] as const;
 
-export function createJobStore(redis: Redis, queues: Queues, prefix: string): JobStore {
+export function createJobStore(
+  redis: Redis,
+  queues: Queues,
+  prefix: string,
+  tracing: Tracing = NO_TRACING,
+): JobStore {
+  const ask = async <T>(
+    what: "cancel" | "retry",
+    type: JobType,
+    id: string,
+    act: (answered: (answer: string) => void) => Promise<T>,
+  ) => {
+    const find = async () => await findCarrier(redis, queues[type], { prefix, jobId: id });
+    return await tracing.ask(what, { queue: type, jobId: id }, find, act);
+  };
   const find = async (id: string): Promise<JobView | null> => {
     const found = await Promise.all(
       JOB_TYPES.map(async (type) => {
@@ -79,7 +95,7 @@ export function createJobStore(redis: Redis, queues: Queues, prefix: string): Jo
     async submit(type, options, { idempotencyKey } = {}) {
       const request = parseRequest(type, { v: 1, ...options });
       planOutputs(request);
-      return { id: await addJob(queues, request, idempotencyKey), type };
+      return { id: await addJob(queues, request, { idempotencyKey, tracing }), type };
     },
     async list({ limit }) {
       const views = await Promise.all(
@@ -109,7 +125,11 @@ export function createJobStore(redis: Redis, queues: Queues, prefix: string): Jo
     },
     async cancel(id) {
       for (const type of JOB_TYPES) {
-        const answer = await requestCancel(redis, queues[type], { prefix, jobId: id, now: Date.now() });
+        const answer = await ask("cancel", type, id, async (answered) => {
+          const given = await requestCancel(redis, queues[type], { prefix, jobId: id, now: Date.now() });
+          answered(given);
+          return given;
+        });
         if (answer !== "missing") return { id, accepted: answer !== "finished" };
       }
       throw notFound(id);
@@ -125,8 +145,10 @@ export function createJobStore(redis: Redis, queues: Queues, prefix: string): Jo
             `job ${id} did not fail; only failed and cancelled jobs are retried`,
           );
         }
-        const job = await queues[type].getJob(id);
-        await job?.retry("failed");
+        await ask("retry", type, id, async () => {
+          const job = await queues[type].getJob(id);
+          await job?.retry("failed");
+        });
         return;
       }
       throw notFound(id);

@@ -3,11 +3,6 @@ import { type Checkpoint, encodeCheckpoint } from "../job/checkpoint.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
 
-/** A checkpoint that nobody touches for this long belongs to a job that was removed by hand. */
-const CHECKPOINT_TTL_MS = 30 * 24 * 3600 * 1000;
-const LOG_LINES_KEPT = 500;
-const EVENTS_KEPT = 10_000;
-
 /** What the ledger says about a live volume: enough for any process to keep it alive or remove it. */
 export interface LedgerEntry {
   readonly queue: string;
@@ -73,15 +68,12 @@ export function createLease(
         keys.logs,
         options.token,
         checkpoint === undefined ? "" : encodeCheckpoint(checkpoint),
-        String(CHECKPOINT_TTL_MS),
         ledger?.volumeId ?? "",
         ledger === undefined ? "" : JSON.stringify(ledger.entry),
         strike ?? "",
         summary === undefined ? "" : JSON.stringify(summary),
         options.jobId,
         log ?? "",
-        String(LOG_LINES_KEPT),
-        String(EVENTS_KEPT),
       );
       return COMMITTED[written] ?? "refused";
     },
@@ -95,7 +87,6 @@ export function createLease(
         volumeId ?? "",
         JSON.stringify(summary),
         log,
-        String(LOG_LINES_KEPT),
       );
     },
   };

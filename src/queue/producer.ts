@@ -1,3 +1,4 @@
+import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
 import { connectRedis, ensureRedis } from "./connection.ts";
 import { createJobStore, type JobStore } from "./job-store.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
@@ -10,11 +11,15 @@ export interface Producer extends AsyncDisposable {
   readonly ledger: Ledger;
 }
 
-/** @throws MirumojiError `REDIS_UNAVAILABLE` */
-export async function openProducer(environment: {
-  readonly REDIS_URL: string;
-  readonly MIRUMOJI_QUEUE_PREFIX: string;
-}): Promise<Producer> {
+/**
+ * `tracing` is closed with the producer.
+ *
+ * @throws MirumojiError `REDIS_UNAVAILABLE`
+ */
+export async function openProducer(
+  environment: { readonly REDIS_URL: string; readonly MIRUMOJI_QUEUE_PREFIX: string },
+  tracing: Tracing = NO_TRACING,
+): Promise<Producer> {
   const redis = connectRedis(environment.REDIS_URL, { failFast: true });
   // Failures show where commands fail.
   redis.on("error", () => undefined);
@@ -27,11 +32,12 @@ export async function openProducer(environment: {
   const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
   return {
     queues,
-    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX, tracing),
     ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
     [Symbol.asyncDispose]: async () => {
       await closeQueues(queues);
       redis.disconnect();
+      await tracing.close();
     },
   };
 }

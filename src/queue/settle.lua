@@ -1,7 +1,10 @@
 -- Clears what a finished job needs no more. The lease is gone by now, so the check is that nobody has
 -- taken the job again since (an operator may retry it at once).
 -- KEYS: lock, checkpoint, ledger, job, logs
--- ARGV: 1 volume ID to strike from the ledger or "", 2 final summary, 3 log line, 4 log lines to keep
+-- ARGV: 1 volume ID to strike from the ledger or "", 2 final summary, 3 log line
+
+local log_lines_kept = 500
+
 if redis.call("EXISTS", KEYS[1]) == 1 then
   return 0
 end
@@ -13,7 +16,8 @@ end
 if redis.call("EXISTS", KEYS[4]) == 1 then
   redis.call("HSET", KEYS[4], "progress", ARGV[2])
   redis.call("HDEL", KEYS[4], "cancelRequestedAt")
-  redis.call("RPUSH", KEYS[5], ARGV[3])
-  redis.call("LTRIM", KEYS[5], -tonumber(ARGV[4]), -1)
+  if redis.call("RPUSH", KEYS[5], ARGV[3]) > log_lines_kept then
+    redis.call("LTRIM", KEYS[5], -log_lines_kept, -1)
+  end
 end
 return 1

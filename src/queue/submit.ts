@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { JOB_TYPES, type JobRequest, type JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { Queues } from "./queues.ts";
 
 /**
@@ -13,11 +14,14 @@ import type { Queues } from "./queues.ts";
 export async function addJob(
   queues: Queues,
   { type, request }: JobRequest,
-  idempotencyKey: string | undefined,
+  { idempotencyKey, tracing }: { idempotencyKey: string | undefined; tracing: Tracing },
 ): Promise<string> {
   const jobId = idempotencyKey === undefined ? randomUUID() : keyedId(idempotencyKey);
   if (idempotencyKey !== undefined) await refuseOtherRequest(queues, jobId, type, request);
-  await queues[type].add(type, request, { jobId });
+  await tracing.submit({ queue: type, jobId }, async (carrier) => {
+    const telemetry = carrier === undefined ? {} : { telemetry: { metadata: carrier } };
+    await queues[type].add(type, request, { jobId, ...telemetry });
+  });
   // Two submits at the same moment: only one of them added, and both look at what is there.
   if (idempotencyKey !== undefined) await refuseOtherRequest(queues, jobId, type, request);
   return jobId;

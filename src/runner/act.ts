@@ -22,13 +22,14 @@ export async function act(
   decision: Exclude<Decision, { kind: "again" }>,
   attempt: Attempt,
 ): Promise<DeliveryResult | null> {
-  const error = errorOf(attempt.outcome) ?? new MirumojiError("UNEXPECTED", "no error was given");
   const { state } = live.checkpoint;
+  if (decision.kind === "move") {
+    if (isFinalState(decision.to)) return finish(live, delivery, tools, decision.to, attempt.outcome);
+    await moveOn(live, tools, decision.to, attempt.gained);
+    return null;
+  }
+  const error = errorOf(attempt.outcome) ?? new MirumojiError("UNEXPECTED", "no error was given");
   switch (decision.kind) {
-    case "move":
-      if (isFinalState(decision.to)) return finish(live, delivery, tools, decision.to, attempt.outcome);
-      await moveOn(live, tools, decision.to, attempt.gained);
-      return null;
     case "rewind":
       await stopLostCall(live, tools, delivery.signal);
       await live.rewind(decision.to, error);
@@ -64,7 +65,10 @@ export async function act(
   }
 }
 
-/** A volume that was made under a lost lease is known to nobody else. */
+/**
+ * Leaves the state. A volume that could not be written down, because the lease is lost or Redis refused, is known
+ * to nobody else. Should the write have been done after all, its job finds the volume gone and makes another.
+ */
 async function moveOn(
   live: LiveJob,
   tools: RunnerTools,
@@ -75,7 +79,7 @@ async function moveOn(
   try {
     await live.move(to, gained);
   } catch (error) {
-    if (error instanceof Fenced && known === undefined && gained.volumeId !== undefined) {
+    if (known === undefined && gained.volumeId !== undefined) {
       await tools.volumes.delete({ volumeId: gained.volumeId }).catch((problem: unknown) => {
         const { message } = toMirumojiError(problem);
         tools.emit("cleanup.failed", { ...live.identity, action: "deleteVolume", message });

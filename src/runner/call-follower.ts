@@ -19,6 +19,9 @@ export function parseProgressLine(line: string): StepProgress | null {
   }
 }
 
+/** Made once: an abort without a reason makes an error, with its stack, each time. */
+const STOPPED = new Error("the call's output is not followed any more");
+
 /**
  * Follows a running call's output until stopped: progress lines become job progress, the rest job log.
  * Best effort; it never decides whether the call is finished.
@@ -54,7 +57,7 @@ export function followCall(
   });
   return {
     stop: async () => {
-      stopping.abort();
+      stopping.abort(STOPPED);
       await following;
     },
   };

@@ -8,7 +8,7 @@ import type { RunnerTools } from "./runner-tools.ts";
 /**
  * Every moment at which a worker can be made to die, in the order in which a job meets them: before a side
  * effect, after it but before anybody wrote it down, and after it was written down. `poll` means the call's
- * result, `get` the download into the temporary file, `delete` also the one of an undo.
+ * result, `get` the download, `delete` also the one of an undo.
  */
 // oxfmt-ignore
 export const FAULT_POINTS = [
@@ -76,7 +76,9 @@ export function withFaultPoint(text: string, run: RunJob): RunJob {
           ...volumes,
           create: async (options) => await around("create", async () => await volumes.create(options)),
           putFile: async (options) => await around("put", async () => await volumes.putFile(options)),
+          putStream: async (options) => await around("put", async () => await volumes.putStream(options)),
           getFile: async (options) => await around("get", async () => await volumes.getFile(options)),
+          readFile: async (options) => await around("get", async () => await volumes.readFile(options)),
           delete: async (options) => await around("delete", async () => await volumes.delete(options)),
         },
         calls: {

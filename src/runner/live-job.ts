@@ -107,7 +107,8 @@ export class LiveJob {
   /** What is shown of the job now. */
   summary(status: JobStatus, step?: StepProgress): JobSummary {
     const { checkpoint } = this;
-    const { result, inputBytes, sentBytes, outputs } = checkpoint.facts;
+    const { result, inputBytes = 0, sentBytes = 0, outputs } = checkpoint.facts;
+    const { audioOnly = false, inputWarnings = [] } = checkpoint.facts;
     return {
       v: 1,
       state: checkpoint.state,
@@ -123,9 +124,11 @@ export class LiveJob {
               engine: result.engine,
               mediaSeconds: result.mediaSeconds,
               gpuSeconds: result.gpuSeconds,
-              inputBytes: inputBytes ?? 0,
-              sentBytes: sentBytes ?? 0,
-              warnings: result.warnings,
+              inputBytes,
+              sentBytes,
+              savedBytes: Math.max(0, inputBytes - sentBytes),
+              audioOnly,
+              warnings: [...inputWarnings, ...result.warnings],
             },
           }),
       error: checkpoint.failure ?? null,

@@ -56,7 +56,7 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
     if (!(await live.show(progress)))
       fence.abort(new MirumojiError("LEASE_LOST", "another worker owns the job now"));
   });
-  const signal = AbortSignal.any([delivery.signal, fence.signal]);
+  const stops = [delivery.signal, fence.signal];
   let follower: ReturnType<typeof followCall> | null = null;
   try {
     for (;;) {
@@ -70,7 +70,7 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
           report: feed.report,
         });
       }
-      const attempt = await tryStep(live, { ...delivery, signal }, tools, feed);
+      const attempt = await tryStep(live, delivery, stops, tools, feed);
       const decision = decide(positionOf(live), attempt.outcome);
       if (decision.kind === "again") {
         await live.calm();
@@ -91,6 +91,7 @@ async function drive(live: LiveJob, delivery: Delivery, tools: RunnerTools): Pro
 async function tryStep(
   live: LiveJob,
   delivery: Delivery,
+  stops: readonly AbortSignal[],
   tools: RunnerTools,
   feed: ProgressFeed,
 ): Promise<Attempt> {
@@ -109,9 +110,10 @@ async function tryStep(
   if (expired !== null) return { outcome: { kind: "permanent", error: expired }, gained: {} };
   tools.emit("step.started", base);
   const result = await runStep(live, tools, {
-    signal: delivery.signal,
+    stops,
     cancelled: delivery.cancelled.signal,
     report: feed.report,
+    warn: (message) => tools.emit("step.warned", { ...live.identity, state, message }),
   });
   if (result.outcome.kind === "pending") return result;
   const error = errorOf(result.outcome);

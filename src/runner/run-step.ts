@@ -2,7 +2,6 @@ import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { FactsAt, StoredFacts } from "../job/facts.ts";
 import { MACHINE, type WorkingState } from "../job/machine.ts";
 import { outcomeOf, type Outcome } from "../job/outcome.ts";
-import type { StepProgress } from "../job/summary.ts";
 import { call } from "../steps/call.ts";
 import type { Step, StepTools } from "../steps/context.ts";
 import { createVolume } from "../steps/create-volume.ts";
@@ -10,6 +9,7 @@ import { deleteVolume } from "../steps/delete-volume.ts";
 import { download } from "../steps/download.ts";
 import { undo } from "../steps/undo.ts";
 import { upload } from "../steps/upload.ts";
+import { attemptSignal, type Limit } from "./attempt-signal.ts";
 import { deadlineExceeded } from "./clocks.ts";
 import { Fenced, type LiveJob } from "./live-job.ts";
 
@@ -28,21 +28,26 @@ export interface Attempt {
   readonly gained: StoredFacts;
 }
 
+type StepListeners = Pick<Parameters<Step<WorkingState>>[0], "report" | "warn">;
+
 /** Runs one attempt of the job's step under its deadline and the stop signals. Only `Fenced` is thrown. */
 export async function runStep(
   live: LiveJob,
   tools: StepTools,
-  options: { signal: AbortSignal; cancelled: AbortSignal; report: (progress: StepProgress) => void },
+  options: StepListeners & {
+    /** Whatever stops the work on the job here. */
+    stops: readonly AbortSignal[];
+    cancelled: AbortSignal;
+  },
 ): Promise<Attempt> {
   const { state } = live.checkpoint;
-  using deadline = attemptDeadline(live, tools);
   // What ends a job, well or not, is not stopped half-way by a cancel.
   const mayCancel = state !== "undo" && state !== "deleteVolume";
-  const signal = AbortSignal.any([
-    options.signal,
-    deadline.signal,
-    ...(mayCancel ? [options.cancelled] : []),
-  ]);
+  using attempt = attemptSignal(
+    mayCancel ? [...options.stops, options.cancelled] : options.stops,
+    limitsOf(live, tools),
+  );
+  const { signal } = attempt;
   try {
     signal.throwIfAborted();
     const gained = await perform(state, live, tools, { ...options, signal });
@@ -61,7 +66,7 @@ async function perform(
   state: WorkingState,
   live: LiveJob,
   tools: StepTools,
-  options: { signal: AbortSignal; report: (progress: StepProgress) => void },
+  options: StepListeners & { signal: AbortSignal },
 ): Promise<StoredFacts | "pending"> {
   const { checkpoint } = live;
   const job = {
@@ -70,6 +75,7 @@ async function perform(
     enteredAt: checkpoint.enteredAt,
     signal: options.signal,
     report: options.report,
+    warn: options.warn,
     save: async (facts: StoredFacts) => {
       await live.save(facts);
     },
@@ -92,31 +98,19 @@ async function runTyped<S extends Exclude<WorkingState, "undo">>(
   return await step({ ...job, facts: facts as FactsAt[S] }, tools);
 }
 
-/** Aborts an attempt that takes too long, by its own clock or the job's; disposed when the attempt is over. */
-function attemptDeadline(live: LiveJob, tools: StepTools): Disposable & { signal: AbortSignal } {
+/** When an attempt takes too long, by its own clock and by the job's. */
+function limitsOf(live: LiveJob, tools: StepTools): Limit[] {
   const { state, startedAt } = live.checkpoint;
-  const controller = new AbortController();
-  const timers: NodeJS.Timeout[] = [];
+  const limits: Limit[] = [];
   const { attemptDeadlineMs } = MACHINE[state];
   if (attemptDeadlineMs !== null) {
-    const late = new MirumojiError(
-      "STEP_TIMED_OUT",
-      `${state} took longer than ${attemptDeadlineMs / 1000} s`,
-    );
-    timers.push(setTimeout(() => controller.abort(late), attemptDeadlineMs));
+    const late = () =>
+      new MirumojiError("STEP_TIMED_OUT", `${state} took longer than ${attemptDeadlineMs / 1000} s`);
+    limits.push({ inMs: attemptDeadlineMs, reason: late });
   }
   if (state !== "undo" && state !== "deleteVolume") {
-    const leftMs = startedAt + tools.jobDeadlineMs - tools.now();
-    const over = deadlineExceeded(tools.jobDeadlineMs);
-    timers.push(setTimeout(() => controller.abort(over), Math.min(Math.max(0, leftMs), LONGEST_TIMER_MS)));
+    const inMs = startedAt + tools.jobDeadlineMs - tools.now();
+    limits.push({ inMs, reason: () => deadlineExceeded(tools.jobDeadlineMs) });
   }
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const timer of timers) clearTimeout(timer);
-    },
-  };
+  return limits;
 }
-
-/** Node's timers fire at once beyond this. An attempt is never that long. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,4 +1,5 @@
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommand } from "../helpers/dev.ts";
 import { ledgerEntries, liveKeys } from "../helpers/redis.ts";
@@ -100,7 +101,12 @@ describe("cancel", () => {
 
 describe("the reaper", () => {
   it("removes the volume and the call of a job that was removed by hand, but only that", async () => {
-    const worker = await stack.startWorker();
+    const handler = join(stack.mediaRoot, "..", "endless.py");
+    await writeFile(
+      handler,
+      "import time\ndef transcribe(*args, **kwargs):\n    time.sleep(600)\nconvert = transcribe\n",
+    );
+    const worker = await stack.startWorker({ MIRUMOJI_HANDLER: handler });
     const { id } = await stack.client.submit("transcribe", request);
     await stack.seen(id, ({ state }) => state === "call" && callsOf(id).length === 1);
     await worker.kill("SIGKILL");

@@ -26,7 +26,13 @@ const readySchema = z.object({
 });
 
 export const statsSchema = z.object({
-  volumes: z.object({ live: z.number(), created: z.number(), deleted: z.number(), expired: z.number() }),
+  volumes: z.object({
+    live: z.number(),
+    created: z.number(),
+    deleted: z.number(),
+    expired: z.number(),
+    list: z.array(z.object({ id: z.string(), createdAt: z.number() })),
+  }),
   calls: z.object({
     started: z.number(),
     running: z.number(),
@@ -72,7 +78,7 @@ export interface DevServices extends AsyncDisposable {
 
 /** Variables of this machine that would lead a test to somebody's services are left out. */
 export function cleanEnvironment(changes: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const foreign = /^(REDIS_URL|MODAL_|MIRUMOJI_|HOST_MEDIA_PATH|BOARD_)/u;
+  const foreign = /^(REDIS_URL|MODAL_|MIRUMOJI_|HOST_MEDIA_PATH|BOARD_|OTEL_)/u;
   return {
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name))),
     ...changes,

@@ -63,6 +63,7 @@ export class FakeWorld {
       callDeadlineMs: 60_000,
       queueWaitMs: 60_000,
       jobDeadlineMs: 60_000,
+      uploadAudioOnly: "auto",
       runtime: async () =>
         await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
       volumes: {
@@ -78,11 +79,21 @@ export class FakeWorld {
           this.#volume(volumeId);
           return await Promise.resolve({ sizeBytes: 100, sentBytes: 90 });
         },
+        putStream: async ({ volumeId }) => {
+          this.#act("put");
+          this.#volume(volumeId);
+          return await Promise.resolve({ sizeBytes: 100, sentBytes: 90 });
+        },
         getFile: async ({ volumeId, into }) => {
           this.#act("get");
           this.#volume(volumeId);
           await into.writeFile("video");
-          return { sizeBytes: 5 };
+          return { sizeBytes: 5, fetchedBytes: 5 };
+        },
+        readFile: async ({ volumeId }) => {
+          this.#act("get");
+          this.#volume(volumeId);
+          return await Promise.resolve(Buffer.from("video"));
         },
         heartbeat: async ({ volumeId }) => {
           this.#volume(volumeId);
@@ -144,7 +155,13 @@ export class FakeWorld {
         },
       },
       media: {
-        openInput: async ({ path }) => await Promise.resolve({ localPath: `/media/${path}`, seconds: 2 }),
+        openInput: async ({ path }) =>
+          await Promise.resolve({
+            localPath: `/media/${path}`,
+            seconds: 2,
+            audioSeconds: 2,
+            openAudio: async () => await Promise.resolve(null),
+          }),
         checkOutputs: async () => {
           await Promise.resolve();
         },

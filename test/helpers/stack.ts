@@ -14,7 +14,11 @@ import { testRedis } from "./redis.ts";
 /** A worker process that a test may kill. */
 export interface WorkerProcess {
   readonly child: ChildProcess;
+  /** What it said when it was ready. */
+  readonly ready: { readonly apiUrl: string };
   readonly log: () => string;
+  /** When it ended, epoch milliseconds; null while it runs. */
+  readonly endedAt: () => number | null;
   /** Ends it with a signal and waits until it is gone; gives its exit code. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -26,6 +30,8 @@ export interface Stack extends AsyncDisposable {
   readonly redisUrl: string;
   readonly mediaRoot: string;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
+  /** The process that serves people and runs no jobs. */
+  startApi(env?: Record<string, string>): Promise<WorkerProcess>;
   /** Runs one of our commands with the workers' settings. */
   command(args: readonly string[], env?: Record<string, string>): Promise<CommandResult>;
   /** Puts the sample into the media root under another name. */
@@ -49,7 +55,7 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     ...hostOptions,
   });
   const client = await createClient({ redisUrl: redis.url });
-  const workers: WorkerProcess[] = [];
+  const started: WorkerProcess[] = [];
   const settings = {
     REDIS_URL: redis.url,
     HOST_MEDIA_PATH: mediaRoot,
@@ -67,6 +73,11 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
       await sleep(20);
     }
   };
+  const start = async (command: "worker" | "api", env: Record<string, string>) => {
+    const process = await startWorkerProcess(folder.path, { ...settings, ...env }, command);
+    started.push(process);
+    return process;
+  };
   return {
     host,
     client,
@@ -76,13 +87,10 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     command: async (args, env = {}) =>
       await runCommand(args, { cwd: folder.path, env: { ...settings, ...env } }),
     put: async (name) => await copyFile(SAMPLE, join(mediaRoot, name)),
-    async startWorker(env = {}) {
-      const worker = await startWorkerProcess(folder.path, { ...settings, ...env });
-      workers.push(worker);
-      return worker;
-    },
+    startWorker: async (env = {}) => await start("worker", env),
+    startApi: async (env = {}) => await start("api", env),
     async [Symbol.asyncDispose]() {
-      await Promise.all(workers.map(async (worker) => await worker.kill("SIGKILL")));
+      await Promise.all(started.map(async (process) => await process.kill("SIGKILL")));
       await client.close();
       await host.close();
       await redis[Symbol.asyncDispose]();
@@ -91,9 +99,13 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
   };
 }
 
-/** A `worker` command with exactly these settings; ready when this returns. */
-export async function startWorkerProcess(cwd: string, env: Record<string, string>): Promise<WorkerProcess> {
-  const child = spawn(process.execPath, [LAUNCHER, "worker", "--json"], {
+/** A `worker` (or `api`) command with exactly these settings; ready when this returns. */
+export async function startWorkerProcess(
+  cwd: string,
+  env: Record<string, string>,
+  command: "worker" | "api" = "worker",
+): Promise<WorkerProcess> {
+  const child = spawn(process.execPath, [LAUNCHER, command, "--json"], {
     cwd,
     env: cleanEnvironment(env),
     stdio: ["ignore", "pipe", "pipe"],
@@ -102,16 +114,22 @@ export async function startWorkerProcess(cwd: string, env: Record<string, string
   child.stderr.on("data", (chunk: Buffer) => {
     log += chunk.toString();
   });
+  let endedAt: number | null = null;
+  child.once("exit", () => {
+    endedAt = Date.now();
+  });
   const exited = once(child, "exit") as Promise<[number | null]>;
-  await Promise.race([
-    once(createInterface({ input: child.stdout }), "line"),
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout }), "line").then(([text]) => String(text)),
     exited.then(() => {
-      throw new Error(`the worker ended before it was ready:\n${log}`);
+      throw new Error(`${command} ended before it was ready:\n${log}`);
     }),
   ]);
   return {
     child,
+    ready: JSON.parse(line) as WorkerProcess["ready"],
     log: () => log,
+    endedAt: () => endedAt,
     async kill(signal) {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       const [code] = await exited;

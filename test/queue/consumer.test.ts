@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { connectRedis, type RedisConnection } from "../../src/queue/connection.ts";
 import { startConsumer } from "../../src/queue/consumer.ts";
 import { createJobStore } from "../../src/queue/job-store.ts";
@@ -79,5 +80,134 @@ describe("an idle consumer", () => {
     held.abort();
     await consumer.stop();
     await closeQueues(queues);
+  });
+});
+
+describe("a job that is handed back", () => {
+  it("is taken up at once, though somebody who leaves took the call for it", async () => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const start = (handle: Parameters<typeof startConsumer>[0]["handle"]) =>
+      startConsumer({
+        queue: queues.convert,
+        redis,
+        prefix,
+        concurrency: 1,
+        leaseMs: 5000,
+        stalledIntervalMs: 5000,
+        now: Date.now,
+        onError: () => undefined,
+        handle,
+      });
+    const leaving = start(async ({ signal }) => {
+      await once(signal, "abort");
+      return { kind: "released" };
+    });
+    await queues.convert.add("convert", { v: 1, input: "x" });
+    await expect.poll(() => leaving.activeIds().length, { timeout: 10_000 }).toBe(1);
+    const blocked = async () => Number(/blocked_clients:(\d+)/u.exec(await redis.info("clients"))?.[1]);
+    const before = await blocked();
+    const marker = queues.convert.toKey("marker");
+    await redis.del(marker);
+    const swallower = redis.duplicate();
+    const swallowed = swallower.bzpopmin(marker, 0);
+    await expect.poll(blocked).toBe(before + 1);
+    let takenAt = 0;
+    const staying = start(async () => {
+      takenAt = performance.now();
+      return await Promise.resolve({
+        kind: "completed",
+        summary: QUEUED_SUMMARY,
+        settle: async () => await Promise.resolve(),
+      });
+    });
+    await expect.poll(blocked, { timeout: 10_000 }).toBe(before + 2);
+    await leaving.stop();
+    const leftAt = performance.now();
+    await swallowed;
+    await expect.poll(() => takenAt, { timeout: 10_000, interval: 10 }).toBeGreaterThan(0);
+    expect(takenAt - leftAt).toBeLessThan(1500);
+    swallower.disconnect();
+    await staying.stop();
+    await closeQueues(queues);
+  });
+});
+
+describe("a quota", () => {
+  it("holds the whole queue up for as long as it says, and costs no attempt", async () => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const pauseMs = 1500;
+    const started: { id: string; at: number }[] = [];
+    const consumer = startConsumer({
+      queue: queues.convert,
+      redis,
+      prefix,
+      concurrency: 1,
+      leaseMs: 5000,
+      stalledIntervalMs: 5000,
+      now: Date.now,
+      onError: () => undefined,
+      handle: async ({ jobId }) => {
+        started.push({ id: jobId, at: Date.now() });
+        if (started.length === 1) return await Promise.resolve({ kind: "slow", pauseMs });
+        return { kind: "completed", summary: QUEUED_SUMMARY, settle: async () => await Promise.resolve() };
+      },
+    });
+    const ids = ["first", "second"];
+    for (const jobId of ids) await queues.convert.add("convert", { v: 1, input: "x" }, { jobId });
+    await expect.poll(() => started.length, { timeout: 15_000, interval: 20 }).toBe(3);
+    const [slowed, ...others] = started;
+    for (const { at } of others) expect(at - (slowed?.at ?? 0)).toBeGreaterThanOrEqual(pauseMs - 50);
+    expect(others.map(({ id }) => id).toSorted()).toEqual(ids);
+    await consumer.stop();
+    for (const jobId of ids) {
+      expect(await queues.convert.getJobState(jobId)).toBe("completed");
+    }
+    await closeQueues(queues);
+  });
+});
+
+describe("a lease", () => {
+  it("is known to be lost while Redis is silent, even when the clock of the machine is set back", async () => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const own = connectRedis(server.url);
+    let isTaken = false;
+    let lostAt = 0;
+    let why: unknown = null;
+    const leaseMs = 900;
+    const consumer = startConsumer({
+      queue: queues.convert,
+      redis: own,
+      prefix,
+      concurrency: 1,
+      leaseMs,
+      stalledIntervalMs: 5000,
+      now: Date.now,
+      onError: () => undefined,
+      handle: async ({ signal }) => {
+        isTaken = true;
+        await once(signal, "abort");
+        lostAt = performance.now();
+        why = signal.reason;
+        return { kind: "fenced" };
+      },
+    });
+    await queues.convert.add("convert", { v: 1, input: "x" });
+    await expect.poll(() => isTaken, { timeout: 10_000, interval: 10 }).toBe(true);
+    const silentAt = performance.now();
+    await redis.call("CLIENT", "PAUSE", String(3 * leaseMs), "ALL");
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });
+    try {
+      await sleep(2 * leaseMs);
+      expect(lostAt - silentAt).toBeGreaterThan(0);
+      expect(why).toMatchObject({ code: "LEASE_LOST" });
+    } finally {
+      vi.useRealTimers();
+    }
+    await consumer.stop();
+    await closeQueues(queues);
+    own.disconnect();
   });
 });

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { validate, ValidationSeverity } from "dockerfile-utils";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -161,7 +162,43 @@ describe("docker-compose.yml", () => {
   });
 });
 
+/** What the linter says about a Dockerfile, with every rule it has switched on. */
+function lint(dockerfile: string): string[] {
+  const severity = ValidationSeverity.ERROR;
+  const findings = validate(dockerfile, {
+    deprecatedMaintainer: severity,
+    directiveCasing: severity,
+    emptyContinuationLine: severity,
+    instructionCasing: severity,
+    instructionCmdMultiple: severity,
+    instructionEntrypointMultiple: severity,
+    instructionHealthcheckMultiple: severity,
+    instructionJSONInSingleQuotes: severity,
+    instructionWorkdirRelative: severity,
+  });
+  return findings.map(({ range, message }) => `${range.start.line + 1}: ${JSON.stringify(message)}`);
+}
+
+describe("the linter of Dockerfiles", () => {
+  it.each([
+    ["an unknown instruction", "FROM a:1.0\nRUNN true\n"],
+    ["no FROM", "RUN true\n"],
+    ["an unknown flag", "FROM a:1.0\nCOPY --form=b c d\n"],
+    ["a wrong port", "FROM a:1.0\nEXPOSE 80x\n"],
+    ["a wrong duration", 'FROM a:1.0\nHEALTHCHECK --interval=abc CMD ["x"]\n'],
+    ["two commands", 'FROM a:1.0\nCMD ["a"]\nCMD ["b"]\n'],
+    ["a relative folder", "FROM a:1.0\nWORKDIR app\n"],
+    ["a gap in a continued line", "FROM a:1.0\nRUN a \\\n\n  && b\n"],
+  ])("finds %s", (_what, dockerfile) => {
+    expect(lint(dockerfile)).not.toEqual([]);
+  });
+});
+
 describe.each(["Dockerfile", "container/Dockerfile"])("%s", (path) => {
+  it("has nothing that the linter finds", () => {
+    expect(lint(read(path))).toEqual([]);
+  });
+
   const text = read(path).replaceAll("\\\n", " ");
 
   it("copies what is there, and ends without root", () => {

@@ -74,6 +74,27 @@ describe("runJob", () => {
     expect(world.effects).not.toContain("cancel");
   });
 
+  it.each(["DISK_FULL", "OUTPUT_WRITE_FAILED"] as const)(
+    "keeps the remote result through %s, and calls nothing again, until the tries are spent",
+    async (code) => {
+      const world = new FakeWorld();
+      world.before = failing("write", code, MACHINE.download.attempts - 1);
+      let result = await runJob(world.delivery(), world.tools());
+      for (; result.kind === "delayed"; result = await runJob(world.delivery(), world.tools())) {
+        expect([...world.volumes]).toEqual(["vo-1"]);
+        expect([...world.ledger.keys()]).toEqual(["vo-1"]);
+      }
+      expect(result.kind).toBe("completed");
+      expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: false }]);
+      const hopeless = new FakeWorld();
+      hopeless.before = failing("write", code, Infinity);
+      result = await runJob(hopeless.delivery(), hopeless.tools());
+      while (result.kind === "delayed") result = await runJob(hopeless.delivery(), hopeless.tools());
+      expect(result).toMatchObject({ kind: "failed", code });
+      expect(hopeless.volumes.size).toBe(0);
+    },
+  );
+
   it("cancels a call that runs when the job fails", async () => {
     const world = new FakeWorld();
     world.before = failing("poll", "CALL_WAIT_TIMED_OUT");
@@ -198,6 +219,7 @@ describe("runJob", () => {
     });
     expect(world.named("job.abandoned")).toHaveLength(2);
     expect(world.named("job.finished")).toEqual([]);
+    expect([...world.volumes], "volumes that nobody knows").toEqual([]);
   });
 
   it("slows the queue down for a quota and spends no attempt", async () => {

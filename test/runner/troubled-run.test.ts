@@ -26,6 +26,7 @@ const trouble = fc.oneof(
       "TRANSFER_FAILED",
       "UNEXPECTED",
       "late",
+      "early",
     ),
   },
 );
@@ -51,8 +52,8 @@ describe("a run whose workers die after the deed, go stale and lose answers", ()
     );
   });
 
-  it("completes with one call when workers only die, go stale and stop, within the crash budget", async () => {
-    const harmless = fc.constantFrom<Trouble>("none", "dies before", "dies after", "stale", "stop");
+  it("completes with one call when workers only die, go stale, stop and lose time, within the crash budget", async () => {
+    const harmless = fc.constantFrom<Trouble>("none", "dies before", "dies after", "stale", "stop", "early");
     await fc.assert(
       fc.asyncProperty(fc.array(harmless, { maxLength: 18 }), async (list) => {
         const run = await lived(list);

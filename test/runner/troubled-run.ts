@@ -22,8 +22,12 @@ export type Trouble =
   | "call vanishes"
   /** The job's whole time is over. */
   | "late"
+  /** The machine's clock is set back. */
+  | "early"
   | ErrorCode;
 
+/** Late enough for a clock that is set back now and then. */
+const SUBMITTED_AT = 1e12;
 const HANGS = new Promise<never>(() => undefined);
 /** More often than any run can be taken up: troubles, budgets, and each try once. */
 const MOST_DELIVERIES = 400;
@@ -48,6 +52,7 @@ export class TroubledRun {
 
   constructor(troubles: readonly Trouble[]) {
     this.#troubles = [...troubles];
+    this.world.clock = SUBMITTED_AT;
   }
 
   async run(): Promise<void> {
@@ -80,6 +85,7 @@ export class TroubledRun {
     const delivery = this.world.delivery({
       isFirst: this.deliveries === 1,
       crashes: this.#crashes,
+      submittedAt: SUBMITTED_AT,
       lease: this.#troubled(this.world.lease(token)),
       signal: this.#stop.signal,
       cancelled: this.#cancel,
@@ -151,6 +157,9 @@ export class TroubledRun {
         return await act();
       case "late":
         this.world.clock += 100_000;
+        return await act();
+      case "early":
+        this.world.clock -= 100_000;
         return await act();
       default:
         throw new MirumojiError(trouble, "made to fail");

@@ -1,0 +1,102 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { instantTools } from "../../bench/instant-tools.ts";
+import { type Checkpoint, firstCheckpoint, moved, unwound } from "../../src/job/checkpoint.ts";
+import { connectRedis } from "../../src/queue/connection.ts";
+import { type Delivery, type DeliveryResult, startConsumer } from "../../src/queue/consumer.ts";
+import { createJobStore } from "../../src/queue/job-store.ts";
+import { openLedger } from "../../src/queue/ledger.ts";
+import { closeQueues, openQueues } from "../../src/queue/queues.ts";
+import { runJob } from "../../src/runner/run-job.ts";
+import { randomPrefix, testRedis } from "../helpers/redis.ts";
+
+let server: Awaited<ReturnType<typeof testRedis>>;
+let redis: Redis;
+beforeAll(async () => {
+  server = await testRedis();
+  redis = connectRedis(server.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server[Symbol.asyncDispose]();
+});
+
+const now = Date.now();
+const uploading = moved(firstCheckpoint(now, 0), "upload", { volumeId: "vo-kept" }, now);
+const undoing = unwound(
+  uploading,
+  { kind: "unwind", ending: "failed" },
+  { code: "TRANSFER_FAILED", message: "it was not to be" },
+  now,
+);
+
+describe("a job that failed and is given another life", () => {
+  it.each([
+    ["goes on where its checkpoint stands when its volume still lives", uploading, []],
+    ["starts anew when what it had was undone", undoing, ["create"]],
+  ])("%s", async (_, checkpoint, created) => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const store = createJobStore(redis, queues, prefix);
+    const ledger = openLedger(redis, queues, prefix);
+    const { id } = await store.submit("convert", { input: "film.mkv" });
+    const runWith = async (handle: (delivery: Delivery) => Promise<DeliveryResult>, status: string) => {
+      const consumer = startConsumer({
+        queue: queues.convert,
+        redis,
+        prefix,
+        concurrency: 1,
+        leaseMs: 5000,
+        stalledIntervalMs: 5000,
+        now: Date.now,
+        onError: () => undefined,
+        handle,
+      });
+      await expect.poll(async () => (await store.get(id)).status, { timeout: 15_000 }).toBe(status);
+      await consumer.stop();
+    };
+    await runWith(async (delivery) => await failWith(checkpoint, delivery), "failed");
+    const [volume] = await ledger.list();
+    // Until somebody retries it, what a failed job left is the reaper's, however it failed.
+    expect(volume && (await ledger.leftoverReason(volume))).toBe("job finished");
+    await store.retry(id);
+    const effects: string[] = [];
+    await runWith(async (delivery) => await runJob(delivery, watchedTools(effects)), "completed");
+    expect(effects.filter((effect) => effect === "create")).toEqual(created);
+    expect(effects.filter((effect) => effect.startsWith("put"))).toHaveLength(1);
+    if (created.length === 0) expect(effects).toContain("put vo-kept");
+    // A volume that the job does not know any more is the reaper's.
+    const left = created.length === 0 ? [] : [{ volumeId: "vo-kept" }];
+    expect(await ledger.list()).toMatchObject(left);
+    await closeQueues(queues);
+  });
+});
+
+/** Ends a job as one that died on the way to its books: its checkpoint and its volume are still in them. */
+async function failWith(checkpoint: Checkpoint, { lease, queue, jobId }: Delivery): Promise<DeliveryResult> {
+  await lease.commit({
+    checkpoint,
+    ledger: { volumeId: "vo-kept", entry: { queue, jobId, createdAt: 1, callId: null, appId: null } },
+  });
+  const settle = async () => await Promise.resolve();
+  return { kind: "failed", code: "TRANSFER_FAILED", message: "it was not to be", settle };
+}
+
+function watchedTools(effects: string[]) {
+  const tools = instantTools();
+  const { volumes } = tools;
+  return {
+    ...tools,
+    volumes: {
+      ...volumes,
+      create: async (options: Parameters<typeof volumes.create>[0]) => {
+        effects.push("create");
+        return await volumes.create(options);
+      },
+      putFile: async (options: Parameters<typeof volumes.putFile>[0]) => {
+        effects.push(`put ${options.volumeId}`);
+        return await volumes.putFile(options);
+      },
+    },
+  };
+}
