@@ -34,7 +34,7 @@ const settings = [
   "package-lock.json",
   "scripts/build.js",
 ];
-const isCopied = (file) => file.endsWith(".proto") || file.endsWith(".lua");
+const isCopied = (file) => [".proto", ".lua", ".mjs"].some((ending) => file.endsWith(ending));
 
 const isForced = process.argv.includes("--force");
 const isChecked = !process.argv.includes("--no-check");
@@ -152,5 +152,5 @@ function filesIn(folder) {
       const path = join(folder, entry.name);
       return entry.isDirectory() ? filesIn(path) : [path];
     })
-    .toSorted();
+    .toSorted((one, other) => (one < other ? -1 : 1));
 }

@@ -37,7 +37,8 @@ export const transfers = board({
         }),
         stat({
           title: "Saved",
-          description: "Uploaded bytes that did not travel: zero tails, and blocks that the server had.",
+          description:
+            "Bytes of inputs that did not travel: all but the audio, zero tails, and blocks that the server had.",
           unit: "bytes",
           queries: [[`sum(increase(mirumoji_transfer_saved_bytes_total{${INSTANCE}}[$__range]))`, "bytes"]],
           width: 6,
@@ -59,15 +60,15 @@ export const transfers = board({
         }),
         lines({
           title: "Slots in use",
-          description: "Transfers of the most that may run, one per job slot.",
+          description: "Transfers that run or wait, of those that may move at once. Above 100 % some wait.",
           unit: "percentunit",
           queries: [
             [
-              `sum by (direction) (mirumoji_transfers_in_flight{${INSTANCE}}) / sum by (direction) (mirumoji_transfer_slots{${INSTANCE}})`,
-              "{{direction}}",
+              `sum(mirumoji_transfers_in_flight{${INSTANCE}}) / sum(mirumoji_transfer_slots{${INSTANCE}})`,
+              "in use",
             ],
           ],
-          limits: [0.9, 1],
+          limits: [1, 2],
           width: 12,
         }),
         lines({

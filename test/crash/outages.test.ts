@@ -1,13 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
-import { IS_LONG, openRig, type Rig } from "./rig.ts";
+import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "./rig.ts";
 import type { Scene } from "./scene.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
+import { eventsOf } from "./worker-log.ts";
 
 /** Calls of so many lengths that every state has jobs in it when something breaks. */
 const CALL_SECONDS = [0, 0.5, 1, 2, 4];
-const OUTAGES = IS_LONG ? [1, 10, 40] : [1];
+const SHORT = { words: "", env: {} };
+const DEFAULT = { words: ", default settings", env: DEFAULT_SETTINGS };
+const OUTAGES = IS_LONG
+  ? [SHORT, DEFAULT].flatMap((settings) => [1, 10, 40].map((seconds) => ({ seconds, ...settings })))
+  : [{ seconds: 1, ...SHORT }];
 const BROKEN_BLOCKS = IS_LONG
   ? (["drop", "short", "wrong-bytes", "500", "503", "403"] as const)
   : (["drop", "wrong-bytes"] as const);
@@ -23,16 +28,17 @@ afterAll(async () => {
 });
 
 describe("a service that dies", { timeout: 300_000 }, () => {
-  it.each(OUTAGES)("Redis, killed and back from its file after %i s: every job goes on", async (seconds) => {
-    await using scene = await rig.scene(`Redis away for ${seconds} s`);
-    await scene.worker();
+  it.each(OUTAGES)("Redis, back from its file after $seconds s$words: every job goes on", async (outage) => {
+    const { seconds, words, env } = outage;
+    await using scene = await rig.scene(`Redis away for ${seconds} s${words}`);
+    await scene.worker(env);
     await fill(scene);
     await busy(scene);
     await rig.redis.kill();
     await sleep(seconds * 1000);
     await rig.redis.start();
     await scene.expectAllWell({
-      cases: [{ name: `Redis away for ${seconds} s`, jobs: scene.jobs, backAt: Date.now() }],
+      cases: [{ name: scene.name, jobs: scene.jobs, backAt: Date.now() }],
     });
   });
 
@@ -46,6 +52,8 @@ describe("a service that dies", { timeout: 300_000 }, () => {
     await rig.host.start();
     await scene.expectAllWell({
       cases: [{ name: "GPU host away for 1 s", jobs: scene.jobs, backAt: Date.now() }],
+      // The functions that ran on it died with it.
+      mostCalls: 2,
     });
   });
 });
@@ -70,6 +78,28 @@ describe("a wire", { timeout: 300_000 }, () => {
     await busy(scene);
     await torment(proxy);
     await scene.expectAllWell();
+  });
+
+  it("from worker to GPU host that is slow: a clean stop waits for volumes that are being made", async () => {
+    await using proxy = await startTcpProxy(rig.host.port);
+    await using scene = await rig.scene("SIGTERM while volumes are made");
+    const leaving = await scene.worker({ MODAL_SERVER_URL: `http://127.0.0.1:${proxy.port}` });
+    const made = async () => (await rig.host.stats()).volumes.created;
+    const created = await made();
+    proxy.delay(1000);
+    for (const type of JOB_TYPES) await scene.submit(type);
+    const { length } = scene.jobs;
+    // Made, and the answers are on their way.
+    await expect.poll(made, { timeout: 30_000, interval: 20 }).toBe(created + length);
+    expect(eventsOf(leaving, "job.moved")).toEqual([]);
+    expect(await leaving.kill("SIGTERM")).toBe(0);
+    expect(eventsOf(leaving, "job.moved").map(({ volumeId }) => typeof volumeId)).toEqual([
+      "string",
+      "string",
+    ]);
+    await scene.worker();
+    await scene.expectAllWell({ mostAttempts: 1 });
+    expect(await made()).toBe(created + length);
   });
 
   it.each(BROKEN_BLOCKS)(

@@ -10,7 +10,10 @@ export interface Row {
   /** Of those, jobs that ended as they should. */
   readonly completed: number;
   readonly callsStarted: number;
+  /** Live on the server although somebody knew of them. */
   readonly volumesLeft: number;
+  /** Live on the server because nobody could know of them; empty, without heartbeats, and gone when that is due. */
+  readonly volumesExpiring: number;
   /** From the death to the moment at which another worker went on; the longest of the case. */
   readonly recoverySeconds: number | null;
 }
@@ -40,14 +43,15 @@ export function publishTable(): void {
   writeFileSync(TABLE, `${JSON.stringify(rows, null, 2)}\n`);
   console.table(
     Object.fromEntries(
-      rows.map(({ case: name, runs, completed, callsStarted, volumesLeft, recoverySeconds }) => [
-        name,
+      rows.map((row) => [
+        row.case,
         {
-          runs,
-          completed,
-          "calls started": callsStarted,
-          "volumes left": volumesLeft,
-          "recovery s": recoverySeconds,
+          runs: row.runs,
+          completed: row.completed,
+          "calls started": row.callsStarted,
+          "volumes left": row.volumesLeft,
+          expiring: row.volumesExpiring,
+          "recovery s": row.recoverySeconds,
         },
       ]),
     ),

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -8,16 +8,26 @@ import { type Client, createClient } from "../../src/index.ts";
 import { JOB_TYPES, type JobType } from "../../src/job/contract.ts";
 import { isFinal, type JobStatus, type JobView } from "../../src/job/summary.ts";
 import { renderTranscript } from "../../src/steps/transcript-formats.ts";
-import { type CommandResult, runCommand, SAMPLE } from "../helpers/dev.ts";
+import { type CommandResult, runCommand, SAMPLE, type Stats } from "../helpers/dev.ts";
 import { startWorkerProcess, type WorkerProcess } from "../helpers/stack.ts";
 import { foreignKeys, terminalEvents } from "./books.ts";
-import { record } from "./report.ts";
+import { accountFor } from "./orphans.ts";
+import { record, type Row } from "./report.ts";
 import type { GpuHostService, RedisService } from "./services.ts";
+import { eventsOf } from "./worker-log.ts";
 
 const HANDLER = fileURLToPath(new URL("./handler.py", import.meta.url));
 /** Short, so that a test need not wait long for a dead worker's lease. */
-const SETTINGS = { MIRUMOJI_LEASE: "2", MIRUMOJI_HEARTBEAT: "0.5", MIRUMOJI_HTTP_PORT: "0" };
+const SETTINGS = {
+  MIRUMOJI_LEASE: "2",
+  MIRUMOJI_HEARTBEAT: "0.5",
+  MIRUMOJI_HTTP_PORT: "0",
+  // The handler answers with the digest of what it got, which must be that of the input.
+  MIRUMOJI_UPLOAD_AUDIO_ONLY: "never",
+};
 const PATIENCE_MS = 90_000;
+
+type CallStats = Stats["calls"]["list"][number];
 
 /** A job with what it must come to. */
 export interface CrashJob {
@@ -38,8 +48,8 @@ export interface Expectation {
   readonly mostAttempts?: number;
   /** What the table shows: all jobs of the scene as one case, unless said otherwise. */
   readonly cases?: readonly Case[];
-  /** Other scenes use the server at the same time: what is left there is looked at when all are over. */
-  readonly isServerShared?: boolean;
+  /** How many volumes the server may have made without ever answering: those expire, as orphans of a SIGKILL do. */
+  readonly mostUnanswered?: number;
 }
 
 /** Some of a scene's jobs, and from when on recovery is measured. */
@@ -52,26 +62,35 @@ export interface Case {
   readonly backAt?: number;
 }
 
+interface Services {
+  readonly redis: RedisService;
+  readonly host: GpuHostService;
+}
+
 /** A pool of its own on shared services: queue, media root, workers, and what must become of its jobs. */
 export class Scene implements AsyncDisposable {
   readonly prefix = `{crash-${randomBytes(6).toString("hex")}}`;
   readonly jobs: CrashJob[] = [];
   readonly workers: WorkerProcess[] = [];
   readonly mediaRoot: string;
-  readonly #name: string;
+  readonly name: string;
   readonly #temp: string;
-  readonly #services: { redis: RedisService; host: GpuHostService };
+  readonly #services: Services;
+  /** Volumes of earlier scenes that have not expired yet. */
+  readonly #earlier: ReadonlySet<string>;
   #client: Client | null = null;
 
-  private constructor(name: string, folder: string, services: { redis: RedisService; host: GpuHostService }) {
-    this.#name = name;
+  private constructor(name: string, folder: string, services: Services, earlier: ReadonlySet<string>) {
+    this.name = name;
     this.mediaRoot = join(folder, "media");
     this.#temp = join(folder, "temp");
     this.#services = services;
+    this.#earlier = earlier;
   }
 
-  static async open(name: string, folder: string, services: { redis: RedisService; host: GpuHostService }) {
-    const scene = new Scene(name, join(folder, randomBytes(6).toString("hex")), services);
+  static async open(name: string, folder: string, services: Services) {
+    const earlier = new Set((await services.host.stats()).volumes.list.map(({ id }) => id));
+    const scene = new Scene(name, join(folder, randomBytes(6).toString("hex")), services, earlier);
     await mkdir(scene.mediaRoot, { recursive: true });
     await mkdir(scene.#temp);
     return scene;
@@ -104,9 +123,10 @@ export class Scene implements AsyncDisposable {
     };
   }
 
-  /** Submits a job whose input no other job has, and whose call takes `callSeconds`. */
-  async submit(type: JobType, { callSeconds = 0.1, extraBytes = 0 } = {}): Promise<CrashJob> {
-    const base = `wait${callSeconds}-${this.jobs.length}`;
+  /** Submits a job whose input no other job has, and whose call takes `callSeconds`; its output is beside its input. */
+  async submit(type: JobType, { callSeconds = 0.1, extraBytes = 0, folder = "" } = {}): Promise<CrashJob> {
+    const base = join(folder, `wait${callSeconds}-${this.jobs.length}`);
+    await mkdir(join(this.mediaRoot, folder), { recursive: true });
     const input = withFreeBox(
       await readFile(SAMPLE),
       Buffer.concat([randomBytes(16), randomBytes(extraBytes)]),
@@ -131,6 +151,16 @@ export class Scene implements AsyncDisposable {
     return this.#client;
   }
 
+  /** Waits until the server says of a job's call that it runs, or that it is in another state; gives the call. */
+  async callIs(job: CrashJob, status: CallStats["status"] = "running"): Promise<CallStats> {
+    for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(50)) {
+      const { calls } = await this.#services.host.stats();
+      const call = calls.list.find(({ path }) => path.startsWith(`${job.id}/`));
+      if (call?.status === status) return call;
+    }
+    throw new Error(`${this.name}: no call of job ${job.id} is ${status}\n${this.logs()}`);
+  }
+
   /** Looks at a job until it matches; Redis may be away meanwhile. */
   async seen(job: CrashJob, matches: (view: JobView) => boolean): Promise<JobView> {
     const deadline = Date.now() + PATIENCE_MS;
@@ -147,11 +177,11 @@ export class Scene implements AsyncDisposable {
       }
       await sleep(25);
     }
-    throw new Error(`${this.#name}: never seen of job ${job.id}: ${JSON.stringify(last)}\n${this.logs()}`);
+    throw new Error(`${this.name}: never seen of job ${job.id}: ${JSON.stringify(last)}\n${this.logs()}`);
   }
 
   /** Waits for the end of every job, then holds the scene to all that must be true of it, and records it. */
-  async expectAllWell(expectation: Expectation = {}): Promise<void> {
+  async expectAllWell(expectation: Expectation = {}): Promise<readonly Row[]> {
     const { status = "completed" } = expectation;
     const { host, redis } = this.#services;
     const views = await Promise.all(
@@ -164,25 +194,26 @@ export class Scene implements AsyncDisposable {
         async (job, index) => await this.#wrongWith(job, views[index], callsOf(job).length, expectation),
       ),
     ).then((lists) => lists.flat());
-    const left = await this.#cleared(expectation.isServerShared === true);
-    for (const row of expectation.cases ?? [{ name: this.#name, jobs: this.jobs }]) {
-      record({
-        case: row.name,
-        runs: row.jobs.length,
-        completed: row.jobs.filter(({ id }) => views.find((view) => view.id === id)?.status === status)
-          .length,
-        callsStarted: row.jobs.reduce((sum, job) => sum + callsOf(job).length, 0),
-        volumesLeft: left.volumes,
-        recoverySeconds: this.#recovery(row),
-      });
-    }
+    const left = await this.#cleared(expectation.mostUnanswered ?? 0);
+    const rows = (expectation.cases ?? [{ name: this.name, jobs: this.jobs }]).map((row) => ({
+      case: row.name,
+      runs: row.jobs.length,
+      completed: row.jobs.filter(({ id }) => views.find((view) => view.id === id)?.status === status).length,
+      callsStarted: row.jobs.reduce((sum, job) => sum + callsOf(job).length, 0),
+      volumesLeft: left.volumes,
+      volumesExpiring:
+        left.unanswered + left.orphans.filter(({ jobId }) => row.jobs.some(({ id }) => id === jobId)).length,
+      recoverySeconds: this.#recovery(row),
+    }));
+    for (const row of rows) record(row);
     wrong.push(...left.problems, ...(await this.#wrongFiles(status)));
     const events = await terminalEvents(redis.url, this.prefix);
     for (const job of this.jobs) {
       const ends = events.filter(({ jobId }) => jobId === job.id).map(({ event }) => event);
       if (ends.length !== 1) wrong.push(`${job.type} ended ${ends.length} times: ${ends.join(", ")}`);
     }
-    expect(wrong, `${this.#name}\n${wrong.length > 0 ? this.logs() : ""}`).toEqual([]);
+    expect(wrong, `${this.name}\n${wrong.length > 0 ? this.logs() : ""}`).toEqual([]);
+    return rows;
   }
 
   async #wrongWith(
@@ -216,15 +247,19 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Waits for the books and the server to be clear; what a crash left is removed within some heartbeats. */
-  async #cleared(isServerShared: boolean): Promise<{ volumes: number; problems: string[] }> {
+  async #cleared(mostUnanswered: number) {
     const { host, redis } = this.#services;
     for (const deadline = Date.now() + 20_000; ; await sleep(100)) {
       const problems = await foreignKeys(redis.url, this.prefix, this.jobs);
       const { volumes, calls } = await host.stats();
-      if (!isServerShared && volumes.live > 0) problems.push(`${volumes.live} volumes live`);
-      if (!isServerShared && calls.running > 0) problems.push(`${calls.running} calls run`);
+      const live = volumes.list.filter(({ id }) => !this.#earlier.has(id));
+      const { known, orphans, unexplained } = accountFor(live, this.workers);
+      const unanswered = Math.min(unexplained.length, mostUnanswered);
+      const left = known.length + unexplained.length - unanswered;
+      if (left > 0) problems.push(`${left} volumes live: ${JSON.stringify({ known, unexplained })}`);
+      if (calls.running > 0) problems.push(`${calls.running} calls run`);
       if (problems.length === 0 || Date.now() > deadline) {
-        return { volumes: isServerShared ? 0 : volumes.live, problems };
+        return { volumes: left, orphans, unanswered, problems };
       }
     }
   }
@@ -234,9 +269,10 @@ export class Scene implements AsyncDisposable {
     const known = this.jobs.flatMap(({ inputPath, outputPath }) =>
       status === "completed" ? [inputPath, outputPath] : [inputPath],
     );
-    const media = (await readdir(this.mediaRoot, { recursive: true })).filter(
-      (name) => !known.includes(name),
+    const files = (await readdir(this.mediaRoot, { recursive: true, withFileTypes: true })).flatMap((entry) =>
+      entry.isDirectory() ? [] : relative(this.mediaRoot, join(entry.parentPath, entry.name)),
     );
+    const media = files.filter((name) => !known.includes(name));
     return [...media, ...(await readdir(this.#temp))].map((name) => `left over: ${name}`);
   }
 
@@ -257,15 +293,6 @@ export class Scene implements AsyncDisposable {
     const end = diedAt === undefined ? Math.min(...firsts) : Math.max(...firsts);
     return Math.round((end - since) / 100) / 10;
   }
-}
-
-/** What a worker's log says of jobs. */
-function eventsOf(worker: WorkerProcess, name: string): { time: number; jobId: string }[] {
-  return worker
-    .log()
-    .split("\n")
-    .filter((line) => line.includes(`"event":"${name}"`))
-    .map((line) => JSON.parse(line) as { time: number; jobId: string });
 }
 
 /** The film with bytes that players skip, so that every input differs. */

@@ -81,7 +81,7 @@ export async function startRedis(folder: string): Promise<RedisService> {
 /** The GPU host, which is also the referee: it counts what was really made, started and left. */
 export async function startHost(
   folder: string,
-  options: Pick<GpuHostOptions, "maxConcurrentCalls">,
+  options: Pick<GpuHostOptions, "maxConcurrentCalls" | "volumeTtlMs">,
 ): Promise<GpuHostService> {
   const [grpcPort, httpPort] = [await freePort(), await freePort()];
   const token = { tokenId: "ak-crash", tokenSecret: "as-crash" };

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Fault } from "../../src/gpu-host/faults.ts";
+import { JOB_TYPES } from "../../src/job/contract.ts";
+import type { WorkerProcess } from "../helpers/stack.ts";
+import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "./rig.ts";
+import type { Scene } from "./scene.ts";
+import { eventsOf } from "./worker-log.ts";
+
+/** Each state with what keeps jobs in it for a while. */
+const STATES = {
+  upload: { fault: { rpc: "VolumePutFiles2", latencyMs: 4000 }, callSeconds: 0.1 },
+  call: { fault: null, callSeconds: 5 },
+  download: { fault: { rpc: "VolumeGetFile2", latencyMs: 4000 }, callSeconds: 0.1 },
+} satisfies Record<string, { fault: Fault | null; callSeconds: number }>;
+const CASES = Object.entries(STATES).map(([state, how]) => [state, how] as const);
+const SETTINGS: readonly (readonly [words: string, env: Record<string, string>])[] = [
+  ["short leases", {}],
+  ["default settings", DEFAULT_SETTINGS],
+];
+/** What is promised with the default settings. */
+const TAKEN_OVER_WITHIN_SECONDS = 30;
+/** Handing over is a matter of a round trip; the rest is a busy machine. */
+const HANDED_OVER_WITHIN_SECONDS = 5;
+
+describe.runIf(IS_LONG)(
+  "how long nobody works on a job when another worker is there",
+  { timeout: 120_000 },
+  () => {
+    let rig: Rig;
+    beforeAll(async () => {
+      rig = await openRig();
+    });
+    afterAll(async () => {
+      await rig[Symbol.asyncDispose]();
+    });
+
+    describe.each(SETTINGS)("with %s", (words, env) => {
+      it.each(CASES)("after SIGKILL in %s", async (state, how) => {
+        await using scene = await rig.scene(`SIGKILL in ${state}, ${words}`);
+        const victim = await ownerIn({ rig, scene, state, env, ...how });
+        await victim.kill("SIGKILL");
+        const diedAt = Date.now();
+        await rig.host.clearFaults();
+        await finish(scene, victim, diedAt, TAKEN_OVER_WITHIN_SECONDS);
+      });
+
+      it.each(CASES)("after a clean stop in %s", async (state, how) => {
+        await using scene = await rig.scene(`clean stop in ${state}, ${words}`);
+        const victim = await ownerIn({ rig, scene, state, env, ...how });
+        const askedAt = Date.now();
+        expect(await victim.kill("SIGTERM"), victim.log()).toBe(0);
+        await rig.host.clearFaults();
+        await finish(scene, victim, askedAt, HANDED_OVER_WITHIN_SECONDS, 1);
+      });
+    });
+  },
+);
+
+/** Two workers, and a job of each type in the state; the worker that has the first of them. */
+async function ownerIn({
+  rig,
+  scene,
+  state,
+  env,
+  fault,
+  callSeconds,
+}: (typeof STATES)[keyof typeof STATES] & {
+  rig: Rig;
+  scene: Scene;
+  state: string;
+  env: Record<string, string>;
+}): Promise<WorkerProcess> {
+  const workers = await Promise.all([scene.worker(env), scene.worker(env)]);
+  if (fault !== null) await rig.host.order(fault);
+  for (const type of JOB_TYPES) await scene.submit(type, { callSeconds });
+  for (const job of scene.jobs) await scene.seen(job, (view) => view.state === state);
+  if (state === "call") for (const job of scene.jobs) await scene.callIs(job);
+  const [first] = scene.jobs;
+  const owner = workers.find((worker) =>
+    eventsOf(worker, "job.started").some(({ jobId }) => jobId === first?.id),
+  );
+  if (owner === undefined) throw new Error("nobody has the job");
+  return owner;
+}
+
+async function finish(
+  scene: Scene,
+  victim: WorkerProcess,
+  diedAt: number,
+  withinSeconds: number,
+  mostAttempts = Infinity,
+): Promise<void> {
+  const jobs = scene.takenBy(victim);
+  const [row] = await scene.expectAllWell({ cases: [{ name: scene.name, jobs, diedAt }], mostAttempts });
+  expect(row?.recoverySeconds ?? Infinity).toBeLessThan(withinSeconds);
+}

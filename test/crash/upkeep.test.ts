@@ -1,0 +1,61 @@
+import { rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openRig, type Rig } from "./rig.ts";
+
+/** Twelve heartbeats of a worker: the server removes what is not kept alive for this long. */
+const VOLUME_TTL_MS = 6000;
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await openRig({ maxConcurrentCalls: 2, volumeTtlMs: VOLUME_TTL_MS });
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+});
+
+describe("volumes that the server would soon remove", { timeout: 120_000 }, () => {
+  it("are kept alive through a call and while its job waits until its output can be written", async () => {
+    await using scene = await rig.scene("output folder gone for a while");
+    await scene.worker();
+    const { created } = (await rig.host.stats()).volumes;
+    const waiting = await scene.submit("convert", { callSeconds: 2, folder: "films" });
+    await scene.callIs(waiting);
+    const folder = join(scene.mediaRoot, "films");
+    await rename(folder, `${folder}-away`);
+    await writeFile(folder, "a file in place of the folder");
+    await scene.seen(waiting, ({ states }) =>
+      states.some(({ state, attempts }) => state === "download" && attempts > 1),
+    );
+    await sleep(VOLUME_TTL_MS);
+    await rm(folder);
+    await rename(`${folder}-away`, folder);
+    await scene.expectAllWell();
+    expect((await rig.host.stats()).volumes).toMatchObject({ created: created + 1, expired: 0 });
+  });
+});
+
+describe("a cancel", { timeout: 120_000 }, () => {
+  it("is heard when its push is lost, and reaches a call that waits for a place", async () => {
+    await using scene = await rig.scene("cancels: push lost, call queued");
+    await scene.worker();
+    const running = [
+      await scene.submit("convert", { callSeconds: 600 }),
+      await scene.submit("convert", { callSeconds: 600 }),
+    ];
+    for (const job of running) await scene.callIs(job);
+    const queued = await scene.submit("transcribe");
+    await scene.callIs(queued, "queued");
+    const client = await scene.client();
+    expect(await client.cancel(queued.id)).toMatchObject({ accepted: true });
+    await scene.seen(queued, ({ status }) => status === "cancelled");
+    const redis = new Redis(rig.redis.url);
+    for (const { id, type } of running) {
+      await redis.hset(`${scene.prefix}:${type}:${id}`, "cancelRequestedAt", Date.now());
+    }
+    redis.disconnect();
+    await scene.expectAllWell({ status: "cancelled" });
+  });
+});
