@@ -8,7 +8,7 @@ import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { toMirumojiError } from "../src/job/errors.ts";
 import { modalCalls } from "../src/modal/calls.ts";
 import type { FunctionSpec } from "../src/modal/functions.ts";
-import { inLanes } from "../src/modal/lanes.ts";
+import { inLanes } from "../src/modal/transfers/lanes.ts";
 import { openModalSession } from "../src/modal/session.ts";
 import { setupModal } from "../src/modal/setup-modal.ts";
 

@@ -9,14 +9,17 @@ export function instantTools(): RunnerTools {
     random: Math.random,
     emit: () => undefined,
     callDeadlineMs: 60_000,
-    queueWaitMs: 60_000,
+    queueWaitMs: 3_600_000,
     jobDeadlineMs: 60_000,
+    uploadAudioOnly: "auto",
     runtime: async () =>
       await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
     volumes: {
       create: async () => await Promise.resolve({ volumeId: next("vo") }),
       putFile: async () => await Promise.resolve({ sizeBytes: 1, sentBytes: 1 }),
-      getFile: async () => await Promise.resolve({ sizeBytes: 1 }),
+      putStream: async () => await Promise.resolve({ sizeBytes: 1, sentBytes: 1 }),
+      getFile: async () => await Promise.resolve({ sizeBytes: 1, fetchedBytes: 1 }),
+      readFile: async () => await Promise.resolve(Buffer.alloc(1)),
       heartbeat: async () => await Promise.resolve(),
       delete: async () => await Promise.resolve(),
     },
@@ -34,7 +37,13 @@ export function instantTools(): RunnerTools {
     },
     apps: { heartbeat: async () => await Promise.resolve() },
     media: {
-      openInput: async () => await Promise.resolve({ localPath: "/dev/null", seconds: null }),
+      openInput: async () =>
+        await Promise.resolve({
+          localPath: "/dev/null",
+          seconds: null,
+          audioSeconds: null,
+          openAudio: async () => await Promise.resolve(null),
+        }),
       checkOutputs: async () => await Promise.resolve(),
       writeOutputs: async ({ outputs }) =>
         await Promise.resolve(

@@ -1,12 +1,43 @@
+import { loadavg } from "node:os";
 import { measureCalls } from "./calls.ts";
 import { measureCancelLatency } from "./cancel-latency.ts";
+import { measurePipeline, pipelineTable } from "./pipeline.ts";
+import { measureQueue, queueTable } from "./queue.ts";
 import { measureRoundTrips } from "./round-trips.ts";
+import { table } from "./rounds.ts";
+import { measureMemory, measureTransfers, transfersTable } from "./transfers.ts";
+
+/** What a benchmark found, and its rows where it has some. */
+interface Found {
+  readonly rows?: readonly Record<string, string | number>[];
+  readonly values: Readonly<Record<string, unknown>>;
+}
 
 /** The benchmarks by name; each gives what is printed, as a table and as JSON. */
-const BENCHMARKS: Record<string, () => Promise<Record<string, unknown>>> = {
-  cancel: async () => await measureCancelLatency(200),
-  calls: async () => ({ ...(await measureCalls(500, 60_000)) }),
-  "round-trips": async () => ({ ...(await measureRoundTrips(500)) }),
+const BENCHMARKS: Record<string, () => Promise<Found>> = {
+  cancel: async () => ({ values: await measureCancelLatency(200) }),
+  calls: async () => ({ values: { ...(await measureCalls(1000, 60_000)) } }),
+  "round-trips": async () => ({ values: { ...(await measureRoundTrips(500)) } }),
+  transfers: async () => {
+    const found = await measureTransfers({ rounds: 3, bytes: 2 ** 30 });
+    return { rows: transfersTable(found), values: { ...found } };
+  },
+  memory: async () => {
+    const { rows, overTime } = await measureMemory({ gibibytes: 10 });
+    return { rows, values: { rows, overTime } };
+  },
+  pipeline: async () => {
+    const found = await measurePipeline({
+      rounds: 5,
+      ours: { 1: 50, 100: 200 },
+      sdk: { 1: 20, 100: 60 },
+    });
+    return { rows: pipelineTable(found), values: { ...found } };
+  },
+  queue: async () => {
+    const found = await measureQueue({ rounds: 5, jobs: 1000, waiting: [1000, 100_000] });
+    return { rows: queueTable(found), values: { ...found } };
+  },
 };
 
 const name = process.argv[2] ?? "";
@@ -15,9 +46,14 @@ if (benchmark === undefined) {
   process.stderr.write(`which one? ${Object.keys(BENCHMARKS).join(", ")}\n`);
   process.exitCode = 1;
 } else {
-  const result = await benchmark();
-  for (const [key, value] of Object.entries(result)) {
-    process.stderr.write(`${key.padEnd(24)} ${JSON.stringify(value)}\n`);
+  const loadBefore = loadavg()[0];
+  const { rows, values } = await benchmark();
+  if (rows !== undefined) process.stderr.write(`${table(rows)}\n\n`);
+  for (const [key, value] of Object.entries(values)) {
+    // The rows are in the table already.
+    if (key !== "rows") process.stderr.write(`${key.padEnd(24)} ${JSON.stringify(value)}\n`);
   }
-  process.stdout.write(`${JSON.stringify({ benchmark: name, ...result })}\n`);
+  const load = { before: loadBefore, after: loadavg()[0] };
+  process.stderr.write(`${"load of the machine".padEnd(24)} ${JSON.stringify(load)}\n`);
+  process.stdout.write(`${JSON.stringify({ benchmark: name, load, ...values })}\n`);
 }
