@@ -2,7 +2,7 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommand } from "../helpers/dev.ts";
-import { ledgerEntries, liveKeys } from "../helpers/redis.ts";
+import { expectBooksCleared } from "../helpers/redis.ts";
 import { type Stack, startStack } from "../helpers/stack.ts";
 
 const request = { input: "film.mp4", language: "en" };
@@ -20,12 +20,7 @@ const callsOf = (id: string) => stack.host.stats().calls.list.filter(({ path }) 
 async function expectNothingLeft(): Promise<void> {
   await expect.poll(() => stack.host.stats().volumes.live, { timeout: 10_000 }).toBe(0);
   expect(stack.host.stats().calls.running).toBe(0);
-  await expect.poll(async () => await ledgerEntries(stack.redisUrl), { timeout: 5000 }).toEqual([]);
-  await expect
-    .poll(async () => (await liveKeys(stack.redisUrl)).filter((key) => /:(checkpoint|lock)$/u.test(key)), {
-      timeout: 5000,
-    })
-    .toEqual([]);
+  await expectBooksCleared(stack.redisUrl);
 }
 
 describe("cancel", () => {

@@ -7,7 +7,7 @@ import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../helpers/dev.ts";
-import { ledgerEntries, liveKeys } from "../helpers/redis.ts";
+import { expectBooksCleared } from "../helpers/redis.ts";
 
 const run = promisify(execFile);
 const sample = z
@@ -157,6 +157,5 @@ describe("what is served", () => {
 
 it("leaves nothing behind but outputs and finished jobs", async () => {
   await expectNothingLeft(dev);
-  expect(await ledgerEntries(dev.ready.redisUrl)).toEqual([]);
-  expect((await liveKeys(dev.ready.redisUrl)).filter((key) => /:(checkpoint|lock)$/u.test(key))).toEqual([]);
+  await expectBooksCleared(dev.ready.redisUrl);
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JobView } from "../../src/job/summary.ts";
 import { expectGone } from "../gpu-host/helpers.ts";
-import { ledgerEntries, liveKeys } from "../helpers/redis.ts";
+import { expectBooksCleared } from "../helpers/redis.ts";
 import { type Stack, startStack, type WorkerProcess } from "../helpers/stack.ts";
 
 /** A function for each way in which one can go wrong; the input's name says which. */
@@ -73,9 +73,7 @@ async function expectNothingLeft(within = stack): Promise<void> {
   const stats = within.host.stats();
   expect(stats.volumes.live, "volumes left").toBe(0);
   expect(stats.calls.running, "calls left").toBe(0);
-  expect(await ledgerEntries(within.redisUrl)).toEqual([]);
-  const keys = await liveKeys(within.redisUrl);
-  expect(keys.filter((key) => /:(checkpoint|lock)$/u.test(key))).toEqual([]);
+  await expectBooksCleared(within.redisUrl);
 }
 
 describe("a function that goes wrong", () => {

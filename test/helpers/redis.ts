@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { type EmbeddedRedis, startEmbeddedRedis } from "../../src/queue/embedded-redis.ts";
 
 /** A real Redis of this test's own; stopped and removed at the end of the scope. */
@@ -23,14 +24,16 @@ export function randomPrefix(): string {
   return `{test-${randomBytes(6).toString("hex")}}`;
 }
 
-/** Every key of the default prefix. */
-export async function liveKeys(url: string): Promise<string[]> {
-  return await withRedis(url, async (redis) => await redis.keys("{mirumoji}*"));
-}
-
-/** The volumes that are in the books. */
-export async function ledgerEntries(url: string): Promise<string[]> {
-  return await withRedis(url, async (redis) => await redis.hkeys("{mirumoji}:ledger"));
+/** Waits until the books say nothing of finished jobs any more; they are cleared a moment after the jobs end. */
+export async function expectBooksCleared(url: string): Promise<void> {
+  await withRedis(url, async (redis) => {
+    const entries = async () => {
+      const keys = await redis.keys("{mirumoji}*");
+      const volumes = await redis.hkeys("{mirumoji}:ledger");
+      return [...volumes, ...keys.filter((key) => /:(checkpoint|lock)$/u.test(key))];
+    };
+    await expect.poll(entries, { timeout: 5000 }).toEqual([]);
+  });
 }
 
 async function withRedis<T>(url: string, action: (redis: Redis) => Promise<T>): Promise<T> {
