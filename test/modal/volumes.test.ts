@@ -307,7 +307,7 @@ describe("a download", () => {
     subscribe("http.client.request.start", listen);
     try {
       await put(randomBytes(10), "headers");
-      await get("headers");
+      await volumes.readFile({ volumeId, remotePath: "headers", maxBytes: 10, signal });
     } finally {
       unsubscribe("http.client.request.start", listen);
     }

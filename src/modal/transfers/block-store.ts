@@ -1,6 +1,7 @@
 import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import { abortError, backoffMs, sleep } from "../abort.ts";
-import { sameBytes, sha256 } from "./blocks.ts";
+import { CorruptError, type FetchedBlock } from "./block-worker.ts";
+import { announcedDigest, sameBytes, sha256 } from "./blocks.ts";
 import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts";
 
 /** Tries of one block on one URL, with pauses of up to 0.5, 1, 2, 4 and 8 seconds between them. */
@@ -47,60 +48,49 @@ export async function putBlock(
   });
 }
 
-/** The stored bytes of a block: what is missing up to the block's length are zeros. */
-export interface FetchedBlock {
-  readonly storedBytes: number;
-  /** The SHA-256 that the store gave with them; not compared yet. */
-  readonly digest: Uint8Array | undefined;
+/**
+ * Fetches one block of `length` bytes. A body that is shorter is only right when trailing zeros were left out; we
+ * never ask for that (`client_pads_blocks`), so it is believed only with a digest that proves it was meant.
+ *
+ * @param fetch - fetches it once
+ * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries, or at once as `UrlExpiredError`;
+ * the reason of a `FinalError` that `fetch` throws
+ */
+export async function getBlock(
+  length: number,
+  fetch: () => Promise<FetchedBlock>,
+  options: BlockOptions,
+): Promise<void> {
+  const { what } = options;
+  await withTries(options, async () => {
+    const block = await fetch();
+    assertOk(what, block);
+    if (block.isProven === false) throw wrongDigest(what);
+    if (block.isProven === undefined && block.storedBytes < length) {
+      throw retryable("TRANSFER_CORRUPT", what, `${block.storedBytes} bytes came instead of ${length}`);
+    }
+  });
 }
 
-/**
- * Fetches the stored bytes of one block into the front of `into`, once. A body that is shorter than the
- * block is only right when trailing zeros were left out; we never ask for that (`client_pads_blocks`), so
- * it is believed only with a digest that proves it was meant, and is an interrupted answer otherwise.
- *
- * @throws MirumojiError `TRANSFER_FAILED`, `TRANSFER_CORRUPT`, or `UrlExpiredError`
- */
-async function fetchBlock(url: string, into: Uint8Array, options: BlockOptions): Promise<FetchedBlock> {
-  const { what, signal } = options;
+/** Fetches one block into memory, once. Rejects with node's own errors, and `CorruptError`. */
+export async function fetchIntoMemory(
+  url: string,
+  into: Uint8Array<ArrayBuffer>,
+  signal: AbortSignal,
+): Promise<FetchedBlock> {
   let storedBytes = 0;
   const onBody = (piece: Buffer): void => {
     if (storedBytes + piece.length > into.length) {
-      throw retryable("TRANSFER_CORRUPT", what, `more bytes came than ${into.length}`);
+      throw new CorruptError(`more bytes came than ${into.length}`);
     }
     into.set(piece, storedBytes);
     storedBytes += piece.length;
   };
   const answer = await exchange(url, { method: "GET", onBody, signal });
-  assertOk(what, answer);
-  const digest = digestIn(answer);
-  if (storedBytes < into.length && digest === undefined) {
-    throw retryable("TRANSFER_CORRUPT", what, `${storedBytes} bytes came instead of ${into.length}`);
-  }
-  return { storedBytes, digest };
-}
-
-/**
- * Fetches one block and hands it to `keep`, which compares the digest; again, if that says so.
- *
- * @param into - as long as the block is
- * @param keep - gives false when the bytes do not have the digest that came with them
- * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries, or at once as
- * `UrlExpiredError`; whatever `keep` throws
- */
-export async function getBlock(
-  url: string,
-  into: Uint8Array,
-  keep: (block: FetchedBlock) => Promise<boolean>,
-  options: BlockOptions,
-): Promise<void> {
-  await withTries(options, async () => {
-    const block = await fetchBlock(url, into, options);
-    const isKept = await keep(block).catch((error: unknown) => {
-      throw new FinalError(error);
-    });
-    if (!isKept) throw wrongDigest(options.what);
-  });
+  into.fill(0, storedBytes);
+  const digest = announcedDigest(answer.headers["repr-digest"]);
+  const isProven = digest && sameBytes(await sha256(into.subarray(0, storedBytes)), digest);
+  return { status: answer.status, storedBytes, isProven };
 }
 
 /**
@@ -118,14 +108,14 @@ export async function getWhole(
     const answer = await exchange(url, { method: "GET", onBody: body.add, signal });
     assertOk(what, answer);
     const bytes = body.bytes();
-    const digest = digestIn(answer);
+    const digest = announcedDigest(answer.headers["repr-digest"]);
     if (digest !== undefined && !sameBytes(await sha256(bytes), digest)) throw wrongDigest(what);
     return bytes;
   });
 }
 
 /** Not about the store: no reason to ask it again. */
-class FinalError extends Error {
+export class FinalError extends Error {
   readonly reason: unknown;
 
   constructor(reason: unknown) {
@@ -152,14 +142,15 @@ async function withTries<T>({ what, signal }: BlockOptions, attempt: () => Promi
   }
 }
 
-function assertOk(what: string, { status }: Answer): void {
+function assertOk(what: string, { status }: Pick<Answer, "status">): void {
   if (status >= 200 && status < 300) return;
   if (EXPIRED.has(status)) throw new UrlExpiredError(what, status);
   throw retryable("TRANSFER_FAILED", what, `the block store answers ${status}`);
 }
 
 function networkError(what: string, thrown: unknown): MirumojiError {
-  return retryable("TRANSFER_FAILED", what, toMirumojiError(thrown).message, thrown);
+  const code = thrown instanceof CorruptError ? "TRANSFER_CORRUPT" : "TRANSFER_FAILED";
+  return retryable(code, what, toMirumojiError(thrown).message, thrown);
 }
 
 function wrongDigest(what: string): MirumojiError {
@@ -186,12 +177,4 @@ function collector(
     },
     bytes: () => new Uint8Array(Buffer.concat(pieces)),
   };
-}
-
-/** The SHA-256 in a `Repr-Digest` header (RFC 9530: `sha-256=:<base64>:`), if there is one. */
-function digestIn({ headers }: Answer): Uint8Array | undefined {
-  const header = headers["repr-digest"];
-  const text = Array.isArray(header) ? header.join(",") : header;
-  const base64 = text?.match(/(?:^|[,\s])sha-256=:([A-Za-z0-9+/=]+):/)?.[1];
-  return base64 === undefined ? undefined : Buffer.from(base64, "base64");
 }

@@ -1,19 +1,51 @@
-// A thread that reads, hashes and writes blocks, so that the main thread, which renews leases and sends
-// heartbeats, never does. Blocks are shared memory: nothing is copied on the way. Plain JavaScript,
+// A thread that reads, hashes, fetches and writes blocks, so that the main thread, which renews leases and sends
+// heartbeats, never does. Blocks in memory are shared: nothing is copied on the way. Plain JavaScript,
 // because a thread is started from a file also where TypeScript is run as it is.
 import { createHash } from "node:crypto";
 import { readSync, writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import { directGet, StaleConnectionError } from "./direct-get.mjs";
 
 const ZEROS = Buffer.alloc(64 * 1024);
 
-parentPort.on("message", ({ id, task }) => {
-  try {
-    parentPort.postMessage({ id, result: WORK[task.kind](task) });
-  } catch (error) {
-    parentPort.postMessage({ id, error: { message: error.message, code: error.code } });
-  }
+/** What runs longer than one turn, by the number of the task. */
+const underway = new Map();
+
+parentPort.on("message", ({ id, task, isStopped }) => {
+  if (isStopped) underway.get(id)?.abort();
+  else void run(id, task);
 });
+
+async function run(id, task) {
+  const stop = new AbortController();
+  underway.set(id, stop);
+  try {
+    parentPort.postMessage({ id, result: await WORK[task.kind](task, stop.signal) });
+  } catch (error) {
+    const { message, code } = error;
+    const kind = KINDS.find(([type]) => error instanceof type)?.[1];
+    parentPort.postMessage({ id, error: { message, code, kind } });
+  } finally {
+    underway.delete(id);
+  }
+}
+
+/** The file, and not the store. */
+class FileError extends Error {
+  constructor(cause) {
+    super(cause.message, { cause });
+    this.code = cause.code;
+  }
+}
+
+class CorruptError extends Error {}
+
+/** Errors cross threads as plain data. */
+const KINDS = [
+  [FileError, "file"],
+  [CorruptError, "corrupt"],
+  [StaleConnectionError, "stale"],
+];
 
 const WORK = {
   /** Reads a block of a file; says how much there was, how much of it is stored, and the digest of that. */
@@ -27,17 +59,40 @@ const WORK = {
   },
   /** The same for a block that somebody else has filled. */
   digest: ({ memory, length }) => ({ ...digested(Buffer.from(memory, 0, length)), readBytes: length }),
-  /** Compares the stored bytes with their digest and writes the block; false when they differ. */
-  save({ fd, position, memory, length, storedBytes, digest }) {
-    const stored = Buffer.from(memory, 0, storedBytes);
-    if (digest !== undefined && !createHash("sha256").update(stored).digest().equals(digest)) return false;
-    const block = Buffer.from(memory, 0, length).fill(0, storedBytes);
-    for (let done = 0; done < length;) {
-      done += writeSync(fd, block, done, length - done, position + done);
-    }
-    return true;
+  /**
+   * Fetches a block once, and writes its bytes as they come, while they are in the processor's cache. What is
+   * missing up to its length becomes zeros. Gives what the store says of the digest, and what it is.
+   */
+  async fetch({ url, fd, position, length }, signal) {
+    const hash = createHash("sha256");
+    let storedBytes = 0;
+    const onBody = (piece, { headers }) => {
+      if (storedBytes + piece.length > length) throw new CorruptError(`more bytes came than ${length}`);
+      if (headers["repr-digest"] !== undefined) hash.update(piece);
+      writeAll(fd, piece, position + storedBytes);
+      storedBytes += piece.length;
+    };
+    const { status, headers } = await directGet(url, { onBody, signal });
+    if (status < 300) writeZeros(fd, position + storedBytes, length - storedBytes);
+    return { status, storedBytes, announced: headers["repr-digest"], digest: hash.digest() };
   },
 };
+
+function writeZeros(fd, position, length) {
+  for (let done = 0; done < length; done += ZEROS.length) {
+    writeAll(fd, ZEROS.subarray(0, length - done), position + done);
+  }
+}
+
+function writeAll(fd, bytes, position) {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+    }
+  } catch (error) {
+    throw new FileError(error);
+  }
+}
 
 function digested(block) {
   const storedBytes = lengthWithoutTrailingZeros(block);

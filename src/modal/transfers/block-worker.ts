@@ -1,4 +1,6 @@
 import { Worker } from "node:worker_threads";
+import { announcedDigest, sameBytes } from "./blocks.ts";
+import { StaleConnectionError } from "./http-exchange.ts";
 
 /** What was loaded into a block. */
 export interface LoadedBytes {
@@ -10,32 +12,70 @@ export interface LoadedBytes {
   readonly digest: Uint8Array;
 }
 
-/** Reading, hashing and writing of blocks, off the main thread. Rejects with node's own errors. */
+/** How one try of fetching a block ended. */
+export interface FetchedBlock {
+  /** What the store answered. */
+  readonly status: number;
+  /** How many bytes came. What is missing up to the block's length are zeros. */
+  readonly storedBytes: number;
+  /** Whether they have the digest that came with them; undefined when none came. */
+  readonly isProven: boolean | undefined;
+}
+
+/** Reading, hashing, fetching and writing of blocks, off the main thread. Rejects with node's own errors. */
 export interface BlockThread {
   /** Reads a block of an open file into the front of `memory` and hashes it. */
-  load(task: FilePart): Promise<LoadedBytes>;
+  load(task: FilePart & SharedPart): Promise<LoadedBytes>;
   /** Hashes what is in the front of `memory`. */
-  digest(task: Pick<FilePart, "memory" | "length">): Promise<LoadedBytes>;
-  /** Pads stored bytes with zeros and writes the block; false, and nothing, when the digest is another. */
-  save(
-    task: FilePart & { readonly storedBytes: number; readonly digest: Uint8Array | undefined },
-  ): Promise<boolean>;
+  digest(task: SharedPart): Promise<LoadedBytes>;
+  /**
+   * Fetches a block into an open file, once. Nothing writes there any more when this settles. Rejects also with
+   * `FileError`, `CorruptError` and `StaleConnectionError`.
+   */
+  fetch(
+    task: FilePart & { readonly url: string; readonly length: number },
+    signal: AbortSignal,
+  ): Promise<FetchedBlock>;
 }
+
+/** The file could not be written, whatever the store says. */
+export class FileError extends Error {}
+
+/** More bytes came than the block has. */
+export class CorruptError extends Error {}
 
 interface FilePart {
   readonly fd: number;
   /** Where in the file. */
   readonly position: number;
+}
+
+interface SharedPart {
   readonly memory: SharedArrayBuffer;
   /** How many bytes of the memory take part. */
   readonly length: number;
 }
 
+/** What the thread says of a block that it fetched. */
+interface Fetched extends Pick<FetchedBlock, "status" | "storedBytes"> {
+  /** The header `Repr-Digest`. */
+  readonly announced: string | undefined;
+  /** SHA-256 of what came; of nothing where none was announced. */
+  readonly digest: Uint8Array;
+}
+
 interface Reply {
   readonly id: number;
   readonly result?: unknown;
-  readonly error?: { readonly message: string; readonly code: string | undefined };
+  readonly error?: {
+    readonly message: string;
+    readonly code: string | undefined;
+    readonly kind?: keyof typeof KINDS;
+  };
 }
+
+/** Errors that are more than what node says of them; they cross threads as plain data. */
+const KINDS = { file: FileError, corrupt: CorruptError, stale: StaleConnectionError };
 
 /** Its blocks are no part of its heap. */
 const SMALL = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32 };
@@ -51,21 +91,26 @@ interface Waiting {
  */
 export function blockThread(): BlockThread {
   let thread: Thread | undefined;
-  const run = async <R>(kind: string, task: object): Promise<R> => {
+  const run = async <R>(kind: string, task: object, signal?: AbortSignal): Promise<R> => {
     thread ??= startThread(() => {
       thread = undefined;
     });
-    return await thread.run<R>({ ...task, kind });
+    return await thread.run<R>({ ...task, kind }, signal);
   };
   return {
     load: async (task) => await run<LoadedBytes>("load", task),
     digest: async (task) => await run<LoadedBytes>("digest", task),
-    save: async (task) => await run<boolean>("save", task),
+    fetch: async (task, signal) => {
+      const { announced, digest, ...fetched } = await run<Fetched>("fetch", task, signal);
+      const wanted = announcedDigest(announced);
+      return { ...fetched, isProven: wanted && sameBytes(digest, wanted) };
+    },
   };
 }
 
 interface Thread {
-  run<R>(task: object): Promise<R>;
+  /** Runs a task; with a signal, one that can be stopped half-way. */
+  run<R>(task: object, signal?: AbortSignal): Promise<R>;
 }
 
 function startThread(onEnd: () => void): Thread {
@@ -91,17 +136,27 @@ function startThread(onEnd: () => void): Thread {
     const task = waiting.get(id);
     waiting.delete(id);
     if (waiting.size === 0) worker.unref();
-    if (error === undefined) task?.resolve(result as never);
-    else task?.reject(Object.assign(new Error(error.message), { code: error.code }));
+    if (error === undefined) return task?.resolve(result as never);
+    const { message, code, kind } = error;
+    task?.reject(Object.assign(new (kind === undefined ? Error : KINDS[kind])(message), { code }));
   });
   worker.unref();
   return {
-    run: async <R>(task: object) =>
-      await new Promise<R>((resolve, reject) => {
-        waiting.set(++lastId, { resolve, reject });
-        // While it works, it must not be lost with the end of everything else.
-        worker.ref();
-        worker.postMessage({ id: lastId, task });
-      }),
+    run: async <R>(task: object, signal?: AbortSignal) => {
+      const id = ++lastId;
+      const stop = (): void => worker.postMessage({ id, isStopped: true });
+      try {
+        return await new Promise<R>((resolve, reject) => {
+          waiting.set(id, { resolve, reject });
+          // While it works, it must not be lost with the end of everything else.
+          worker.ref();
+          worker.postMessage({ id, task });
+          if (signal?.aborted === true) stop();
+          else signal?.addEventListener("abort", stop, { once: true });
+        });
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
+    },
   };
 }

@@ -20,3 +20,9 @@ export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
 export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
   return Buffer.compare(one, other) === 0;
 }
+
+/** The SHA-256 in a `Repr-Digest` header (RFC 9530: `sha-256=:<base64>:`), if there is one. */
+export function announcedDigest(header: string | readonly string[] | undefined): Uint8Array | undefined {
+  const base64 = String(header ?? "").match(/(?:^|[,\s])sha-256=:([A-Za-z0-9+/=]+):/)?.[1];
+  return base64 === undefined ? undefined : Buffer.from(base64, "base64");
+}

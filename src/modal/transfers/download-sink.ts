@@ -1,16 +1,19 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError } from "../../job/errors.ts";
-import type { FetchedBlock } from "./block-store.ts";
-import { BLOCK_BYTES, sameBytes, sha256 } from "./blocks.ts";
+import { fetchIntoMemory, FinalError } from "./block-store.ts";
+import { type FetchedBlock, FileError } from "./block-worker.ts";
+import { BLOCK_BYTES } from "./blocks.ts";
 import { openResumableFile, type ResumableFile } from "./resumable-file.ts";
-import type { Block, Seat } from "./transfer-room.ts";
+import type { Seat } from "./transfer-room.ts";
 
 /** Where a download goes, block by block, in any order. */
 export interface DownloadSink {
   /** Is told the size first. Says which blocks it has already. */
   begin(sizeBytes: number): Promise<(index: number) => boolean>;
-  /** Keeps block `index`, which is `length` bytes long with its zeros; false when its digest is another. */
-  keep(index: number, length: number, block: Block, fetched: FetchedBlock): Promise<boolean>;
+  /** Fetches block `index`, which is `length` bytes long with its zeros, once. */
+  fetch(index: number, length: number, url: string, signal: AbortSignal): Promise<FetchedBlock>;
+  /** The block that was fetched is right. */
+  keep(index: number): Promise<void>;
   /** All blocks are there. */
   finish(): Promise<void>;
 }
@@ -20,7 +23,7 @@ export interface DownloadSink {
  *
  * @param contentSha256 - of the content, where it is known and the file is open for reading too: what an
  * interrupted download of the same content has left is not fetched again
- * @throws MirumojiError `DISK_FULL`, `OUTPUT_UNWRITABLE` from its methods
+ * @throws MirumojiError `DISK_FULL`, `OUTPUT_UNWRITABLE` from its methods; from `fetch` in a `FinalError`
  */
 export function fileSink(
   into: FileHandle,
@@ -29,21 +32,25 @@ export function fileSink(
   contentSha256: string | undefined,
 ): DownloadSink {
   let file: ResumableFile | undefined;
+  const written = async <T>(work: Promise<T>): Promise<T> =>
+    await work.catch((error: unknown) => {
+      throw cannotBeSaved(remotePath, error);
+    });
   return {
-    begin: async (sizeBytes) =>
-      await written(remotePath, async () => {
-        const opened = await openResumableFile(into, sizeBytes, contentSha256);
-        file = opened;
-        return (index: number) => opened.has(index);
-      }),
-    keep: async (index, length, { memory }, fetched) =>
-      await written(remotePath, async () => {
-        const part = { fd: into.fd, position: index * BLOCK_BYTES, memory, length, ...fetched };
-        const isSaved = await thread.save(part);
-        if (isSaved) await file?.arrived(index);
-        return isSaved;
-      }),
-    finish: async () => await written(remotePath, async () => await file?.finish()),
+    begin: async (sizeBytes) => {
+      const opened = await written(openResumableFile(into, sizeBytes, contentSha256));
+      file = opened;
+      return (index) => opened.has(index);
+    },
+    fetch: async (index, length, url, signal) => {
+      const part = { fd: into.fd, position: index * BLOCK_BYTES, length, url };
+      return await thread.fetch(part, signal).catch((error: unknown) => {
+        if (error instanceof FileError) throw new FinalError(cannotBeSaved(remotePath, error));
+        throw error;
+      });
+    },
+    keep: async (index) => await written(Promise.resolve(file?.arrived(index))),
+    finish: async () => await written(Promise.resolve(file?.finish())),
   };
 }
 
@@ -69,25 +76,20 @@ export function memorySink(
       content = Buffer.alloc(sizeBytes);
       return () => false;
     },
-    finish: async () => await Promise.resolve(),
-    async keep(index, _length, { bytes }, { storedBytes, digest }) {
-      const stored = bytes.slice(0, storedBytes);
-      if (digest !== undefined && !sameBytes(await sha256(stored), digest)) return false;
-      content.set(stored, index * BLOCK_BYTES);
-      return true;
+    fetch: async (index, length, url, signal) => {
+      const start = index * BLOCK_BYTES;
+      return await fetchIntoMemory(url, content.subarray(start, start + length), signal);
     },
+    keep: async () => await Promise.resolve(),
+    finish: async () => await Promise.resolve(),
   };
 }
 
-async function written<T>(remotePath: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new MirumojiError(
-      code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "OUTPUT_UNWRITABLE",
-      `${remotePath} cannot be saved: ${message}`,
-      { cause },
-    );
-  }
+function cannotBeSaved(remotePath: string, cause: unknown): MirumojiError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new MirumojiError(
+    code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "OUTPUT_UNWRITABLE",
+    `${remotePath} cannot be saved: ${message}`,
+    { cause },
+  );
 }

@@ -34,7 +34,7 @@ export async function downloadFile(
   room: TransferRoom,
   options: DownloadOptions & { readonly into: FileHandle; readonly sha256?: string | undefined },
 ): Promise<{ sizeBytes: number; fetchedBytes: number }> {
-  return await room.enter("download", options.signal, async (seat) => {
+  return await room.enter(options.signal, async (seat) => {
     const sink = fileSink(options.into, seat.thread, options.remotePath, options.sha256);
     return await fetchBlocks(session, seat, sink, options);
   });
@@ -50,7 +50,7 @@ export async function downloadBytes(
   room: TransferRoom,
   options: DownloadOptions & { readonly maxBytes: number },
 ): Promise<Buffer<ArrayBuffer>> {
-  return await room.enter("download", options.signal, async (seat) => {
+  return await room.enter(options.signal, async (seat) => {
     const sink = memorySink(options.maxBytes, options.remotePath);
     await fetchBlocks(session, seat, sink, options);
     return sink.bytes();
@@ -77,11 +77,10 @@ async function fetchBlocks(
     const block = await seat.take(stop);
     try {
       await urls.use(index, stop, async (url) => {
-        const into = block.bytes.subarray(0, length);
-        const keep = async (fetched: Parameters<DownloadSink["keep"]>[3]) =>
-          await sink.keep(index, length, block, fetched);
-        await getBlock(url, into, keep, { what, signal: stop });
+        const fetch = async () => await sink.fetch(index, length, url, stop);
+        await getBlock(length, fetch, { what, signal: stop });
       });
+      await sink.keep(index);
     } finally {
       block.giveBack();
     }

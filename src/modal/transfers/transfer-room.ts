@@ -4,10 +4,8 @@ import { type BlockThread, blockThread } from "./block-worker.ts";
 
 /** How many transfers of a process move at once, unless told otherwise. */
 const DEFAULT_MAX_TRANSFERS = 8;
-/** Blocks in flight in a process, whatever the number of transfers: 80 MiB of memory. */
+/** Blocks in flight in a process, whatever the number of transfers: at most 80 MiB of memory. */
 const MAX_BLOCKS = 10;
-/** Node reads an answer in pieces of fresh memory, of which as much again is about before it is collected. */
-const PRICE = { upload: 1, download: 2 } as const;
 /** What is kept for transfers that have no block yet, so that one that hangs does not stop the others. */
 const KEPT_BLOCKS = 2;
 
@@ -17,8 +15,9 @@ const KEPT_BLOCKS = 2;
  */
 const KEPT_IDLE_MS = 5_000;
 
-/** The memory of one block, to be given back. */
+/** The right to one block in flight, to be given back. */
 export interface Block {
+  /** Memory for it, which is taken when it is first asked for: a download to a file needs none. */
   readonly memory: SharedArrayBuffer;
   /** The same memory. */
   readonly bytes: Uint8Array;
@@ -37,11 +36,7 @@ export interface Seat {
 /** What the transfers of a process share: how many run at once, their memory, and the thread that hashes. */
 export interface TransferRoom {
   /** Runs a transfer when there is a place for it, first come, first served. */
-  enter<T>(
-    direction: keyof typeof PRICE,
-    signal: AbortSignal,
-    transfer: (seat: Seat) => Promise<T>,
-  ): Promise<T>;
+  enter<T>(signal: AbortSignal, transfer: (seat: Seat) => Promise<T>): Promise<T>;
 }
 
 /** Memory is taken when it is first needed, kept for the next block, and given back when nobody has transferred for a while. */
@@ -58,8 +53,7 @@ export function openTransferRoom({
   let idle: NodeJS.Timeout | undefined;
 
   const mayTake = (held: Held): boolean => {
-    const free = maxBlocks - blocksOut - held.price;
-    return free >= (held.blocks === 0 ? 0 : KEPT_BLOCKS);
+    return maxBlocks - blocksOut > (held.blocks === 0 ? 0 : KEPT_BLOCKS);
   };
   const serve = (): void => {
     for (;;) {
@@ -70,34 +64,38 @@ export function openTransferRoom({
     }
   };
   const reserve = (held: Held): void => {
-    blocksOut += held.price;
+    blocksOut++;
     held.blocks++;
   };
   const handOut = (held: Held): Block => {
-    const memory = spare.pop() ?? new SharedArrayBuffer(BLOCK_BYTES);
+    let memory: SharedArrayBuffer | undefined;
+    const take = (): SharedArrayBuffer => (memory ??= spare.pop() ?? new SharedArrayBuffer(BLOCK_BYTES));
     return {
-      memory,
-      bytes: new Uint8Array(memory),
+      get memory() {
+        return take();
+      },
+      get bytes() {
+        return new Uint8Array(take());
+      },
       giveBack() {
-        spare.push(memory);
-        blocksOut -= held.price;
+        if (memory !== undefined) spare.push(memory);
+        blocksOut--;
         held.blocks--;
         serve();
       },
     };
   };
   return {
-    async enter(direction, signal, transfer) {
+    async enter(signal, transfer) {
       throwIfAborted(signal);
       if (inside < maxTransfers) inside++;
       else await doors.wait(undefined, signal);
       clearTimeout(idle);
-      const price = PRICE[direction];
-      const held: Held = { blocks: 0, price };
+      const held: Held = { blocks: 0 };
       try {
         return await transfer({
           thread,
-          mostBlocks: Math.max(1, Math.floor((maxBlocks - KEPT_BLOCKS) / price)),
+          mostBlocks: Math.max(1, maxBlocks - KEPT_BLOCKS),
           take: async (stop) => {
             throwIfAborted(stop);
             const admitted = forBlocks.wait(held, stop);
@@ -122,7 +120,6 @@ export function openTransferRoom({
 
 interface Held {
   blocks: number;
-  readonly price: number;
 }
 
 /** People who wait, in the order of their coming; who gives up is not in it any more. */

@@ -48,7 +48,7 @@ export async function uploadSource(
   options: UploadOptions & { readonly source: UploadSource },
 ): Promise<{ sizeBytes: number; sentBytes: number }> {
   const { source, signal, onProgress } = options;
-  return await room.enter("upload", signal, async (seat) => {
+  return await room.enter(signal, async (seat) => {
     const upload: Upload = {
       ...options,
       session,

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
-import { blockThread } from "../../../src/modal/transfers/block-worker.ts";
+import { blockThread, FileError } from "../../../src/modal/transfers/block-worker.ts";
+import { startHttpStore } from "../http-store.ts";
 
 const thread = blockThread();
 const memory = new SharedArrayBuffer(BLOCK_BYTES);
@@ -54,24 +55,14 @@ describe("a file", () => {
     }
   });
 
-  test("gets the block with its zeros, though the memory had other bytes there", async () => {
-    const path = join(folder, "out");
-    const file = await open(path, "w");
-    try {
-      new Uint8Array(memory).fill(7, 0, 10);
-      const block = { fd: file.fd, position: 5, memory, length: 10, storedBytes: 4 };
-      expect(await thread.save({ ...block, digest: sha256(Buffer.alloc(4, 7)) })).toBe(true);
-      expect([...(await readFile(path))]).toEqual([0, 0, 0, 0, 0, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0]);
-      expect(await thread.save({ ...block, position: 0, digest: sha256(Buffer.alloc(4, 8)) })).toBe(false);
-      expect((await readFile(path))[0]).toBe(0);
-    } finally {
-      await file.close();
-    }
-  });
-
   test("that cannot be used gives the system's own error code", async () => {
     await expect(thread.load({ fd: 9999, position: 0, memory, length: 1 })).rejects.toMatchObject({
       code: "EBADF",
     });
+    await using store = await startHttpStore((_, response) => response.end("bytes"));
+    const into = { fd: 9999, position: 0, length: 5, url: store.url };
+    const fetching = thread.fetch(into, new AbortController().signal);
+    await expect(fetching).rejects.toBeInstanceOf(FileError);
+    await expect(fetching).rejects.toMatchObject({ code: "EBADF" });
   });
 });

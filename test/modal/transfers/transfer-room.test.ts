@@ -18,7 +18,7 @@ function sit(room: ReturnType<typeof openTransferRoom>, signal = never) {
   const seat = new Promise<Seat>((resolve) => {
     sat = resolve;
   });
-  const over = room.enter("upload", signal, async (given) => {
+  const over = room.enter(signal, async (given) => {
     sat(given);
     await left;
   });
@@ -49,9 +49,9 @@ describe("a room for transfers", () => {
 
   test("forgets who gives up, and lets in who comes after a failure", async () => {
     const room = openTransferRoom({ maxTransfers: 1 });
-    await expect(
-      room.enter("upload", never, async () => await Promise.reject(new Error("broken"))),
-    ).rejects.toThrow("broken");
+    await expect(room.enter(never, async () => await Promise.reject(new Error("broken")))).rejects.toThrow(
+      "broken",
+    );
     const first = sit(room);
     await first.seat;
     const impatient = new AbortController();
@@ -85,18 +85,6 @@ describe("a room for transfers", () => {
       leave();
       await over;
     }
-  });
-
-  test("lets a download have half as many, because its answers take as much memory again", async () => {
-    const room = openTransferRoom({ maxBlocks: 10 });
-    await room.enter("download", never, async (seat) => {
-      expect(seat.mostBlocks).toBe(4);
-      const held = await Promise.all([1, 2, 3, 4].map(async () => await seat.take(never)));
-      const fifth = seat.take(never);
-      expect(await isSettled(fifth)).toBe(false);
-      for (const block of held) block.giveBack();
-      (await fifth).giveBack();
-    });
   });
 
   test("a block that is waited for is given up with the signal", async () => {
@@ -134,7 +122,7 @@ describe("a room for transfers", () => {
           };
           await Promise.all(
             transfers.map(async (blocks) => {
-              await room.enter("upload", never, async (seat) => {
+              await room.enter(never, async (seat) => {
                 const each = Array.from({ length: blocks }, async () => await use(await seat.take(never)));
                 await Promise.all(each);
               });
