@@ -148,7 +148,7 @@ export const environmentSchema = z
     MIRUMOJI_MAX_TRANSFERS: count(1, 1000)
       .default(8)
       .describe(
-        "Uploads and downloads that one worker moves at once; others wait their turn. All share 80 MiB of blocks.",
+        "Uploads and downloads that one worker moves at once; others wait their turn. All share 64 MiB of blocks.",
       ),
     MIRUMOJI_UPLOAD_AUDIO_ONLY: z
       .enum(["auto", "never", "always"])

@@ -4,10 +4,10 @@ import { type BlockThread, blockThread } from "./block-worker.ts";
 
 /** How many transfers of a process move at once, unless told otherwise. */
 const DEFAULT_MAX_TRANSFERS = 8;
-/** Blocks in flight in a process, whatever the number of transfers: at most 80 MiB of memory. */
-const MAX_BLOCKS = 10;
-/** What is kept for transfers that have no block yet, so that one that hangs does not stop the others. */
-const KEPT_BLOCKS = 2;
+/** Blocks in flight in a process, whatever the number of transfers: at most 64 MiB of memory. */
+const MAX_BLOCKS = 8;
+/** Kept for the one that has no block yet, where there is more than one transfer: a slow one must not stop it. */
+const KEPT_BLOCKS = 1;
 
 /**
  * Memory stays for the next transfer for so long. Jobs that come one after the other would take new memory for each,
@@ -53,7 +53,8 @@ export function openTransferRoom({
   let idle: NodeJS.Timeout | undefined;
 
   const mayTake = (held: Held): boolean => {
-    return maxBlocks - blocksOut > (held.blocks === 0 ? 0 : KEPT_BLOCKS);
+    const kept = held.blocks === 0 || inside === 1 ? 0 : KEPT_BLOCKS;
+    return maxBlocks - blocksOut > kept;
   };
   const serve = (): void => {
     for (;;) {
@@ -95,7 +96,7 @@ export function openTransferRoom({
       try {
         return await transfer({
           thread,
-          mostBlocks: Math.max(1, maxBlocks - KEPT_BLOCKS),
+          mostBlocks: maxBlocks,
           take: async (stop) => {
             throwIfAborted(stop);
             const admitted = forBlocks.wait(held, stop);
@@ -108,6 +109,7 @@ export function openTransferRoom({
         const next = doors.first();
         if (next === undefined) inside--;
         else next.admit();
+        serve();
         if (inside === 0) {
           idle = setTimeout(() => {
             spare = [];
