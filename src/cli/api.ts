@@ -3,9 +3,8 @@ import { openApi } from "../compose-api.ts";
 import { processEnvironment } from "../config/load.ts";
 import { httpSettings, startHttp } from "../http/server.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
-import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
-import { createLogger } from "../telemetry/logger.ts";
 import { guarded, printJson } from "./output.ts";
+import { serviceLogger } from "./service-logger.ts";
 
 const STOP_LIMIT_MS = 10_000;
 
@@ -20,12 +19,7 @@ export function addApi(program: Command): void {
         async ({ json }: { json?: boolean }) => {
           const environment = processEnvironment();
           const settings = httpSettings(environment);
-          const logger = createLogger({
-            level: environment.MIRUMOJI_LOGGING_LEVEL,
-            readable: process.stderr.isTTY,
-            secrets: settings.secrets,
-          });
-          toggleDebugOnSignal(logger);
+          const logger = serviceLogger(environment, settings.secrets);
           const api = await openApi(environment, logger);
           const http = await startHttp(settings, api).catch(async (error: unknown) => {
             await api.stop();

@@ -9,11 +9,10 @@ import { httpSettings, type HttpServer, startHttp } from "../http/server.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
 import { startEmbeddedRedis } from "../queue/embedded-redis.ts";
-import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
-import { createLogger } from "../telemetry/logger.ts";
 import { type DevSession, publishDevSession, withdrawDevSession } from "./dev-session.ts";
 import { startGpuHostChild } from "./gpu-host-child.ts";
 import { guarded, note, printJson } from "./output.ts";
+import { serviceLogger } from "./service-logger.ts";
 
 interface DevOptions {
   json?: boolean;
@@ -55,12 +54,7 @@ async function runDev(
   stopAll: () => Promise<void>,
 ): Promise<void> {
   let environment = processEnvironment();
-  const logger = createLogger({
-    level: environment.MIRUMOJI_LOGGING_LEVEL,
-    readable: process.stderr.isTTY,
-    secrets: secretValues(environment),
-  });
-  toggleDebugOnSignal(logger);
+  const logger = serviceLogger(environment, secretValues(environment));
   if (!isSet("REDIS_URL")) {
     const redis = await startEmbeddedRedis({ folder: join(data, "redis") });
     started.push(async () => await redis.stop());

@@ -4,9 +4,8 @@ import { processEnvironment } from "../config/load.ts";
 import { secretValues } from "../config/secrets.ts";
 import { startGpuHost } from "../gpu-host/host.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
-import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
-import { createLogger } from "../telemetry/logger.ts";
 import { guarded, note, printJson } from "./output.ts";
+import { serviceLogger } from "./service-logger.ts";
 
 const STOP_LIMIT_MS = 10_000;
 
@@ -20,12 +19,7 @@ export function addGpuHost(program: Command): void {
         ({ json }: { json?: boolean }) => json === true,
         async ({ json }: { json?: boolean }) => {
           const environment = processEnvironment();
-          const logger = createLogger({
-            level: environment.MIRUMOJI_LOGGING_LEVEL,
-            readable: process.stderr.isTTY,
-            secrets: secretValues(environment),
-          });
-          toggleDebugOnSignal(logger);
+          const logger = serviceLogger(environment, secretValues(environment));
           const ttlMs = environment.MIRUMOJI_GPU_HOST_TTL * 1000;
           const host = await startGpuHost({
             dataDir: environment.MIRUMOJI_GPU_HOST_DATA,

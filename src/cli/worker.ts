@@ -3,9 +3,8 @@ import { openWorker } from "../compose.ts";
 import { processEnvironment } from "../config/load.ts";
 import { httpSettings, startHttp } from "../http/server.ts";
 import { stopOnSignal } from "../pool/shutdown.ts";
-import { toggleDebugOnSignal } from "../telemetry/level-signal.ts";
-import { createLogger } from "../telemetry/logger.ts";
 import { guarded, printJson } from "./output.ts";
+import { serviceLogger } from "./service-logger.ts";
 
 export function addWorker(program: Command): void {
   program
@@ -18,12 +17,7 @@ export function addWorker(program: Command): void {
         async ({ json }: { json?: boolean }) => {
           const environment = processEnvironment();
           const settings = httpSettings(environment);
-          const logger = createLogger({
-            level: environment.MIRUMOJI_LOGGING_LEVEL,
-            readable: process.stderr.isTTY,
-            secrets: settings.secrets,
-          });
-          toggleDebugOnSignal(logger);
+          const logger = serviceLogger(environment, settings.secrets);
           const worker = await openWorker(environment, logger);
           const http = await startHttp(settings, worker).catch(async (error: unknown) => {
             await worker.stop();
