@@ -73,6 +73,8 @@ describe.skipIf(browserPath === null)("in a browser", () => {
     await page.goto(`${dev.ready.boardUrl}/queue/convert`);
     await page.getByText("not a film.mp4 · failed").first().waitFor();
     await page.getByText("long.mp4 · call").first().waitFor();
+    // The board paints errors a moment later, in a thread of its own.
+    await page.getByText("INPUT_NOT_MEDIA").first().waitFor();
     await browser.screenshot("board-jobs");
   });
 
