@@ -28,7 +28,8 @@ export async function openResumableFile(
   const count = blockCount(sizeBytes);
   const arrived = identity === undefined ? undefined : await readNotes(into, sizeBytes, identity);
   if (arrived === undefined) {
-    await into.truncate(0);
+    // Not where it is empty already: ext4 starts to write a file out at its closing when it was cut to nothing.
+    if ((await into.stat()).size > 0) await into.truncate(0);
     await into.truncate(sizeBytes);
     if (identity !== undefined) {
       const notes = Buffer.concat([Buffer.from(identity, "hex"), Buffer.alloc(count)]);
