@@ -13,6 +13,8 @@ const JOBS = IS_LONG ? 50 : 10;
 
 let rig: Rig;
 beforeAll(async () => {
+  // The name of a suite is only shown when something in it failed.
+  console.info(`CRASH_SEED=${SEED}`);
   rig = await openRig();
 });
 afterAll(async () => {

@@ -1,5 +1,5 @@
 /** The seed of this run: `CRASH_SEED` replays an earlier one. */
-export const SEED = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+export const SEED = Number(process.env["CRASH_SEED"] || Math.floor(Math.random() * 2 ** 31));
 
 /** Numbers in [0, 1), the same ones for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
