@@ -25,7 +25,7 @@ export function addGpuHost(program: Command): void {
             dataDir: environment.MIRUMOJI_GPU_HOST_DATA,
             host: environment.MIRUMOJI_GPU_HOST_ADDRESS,
             grpcPort: environment.MIRUMOJI_GPU_HOST_PORT,
-            httpPort: environment.MIRUMOJI_GPU_HOST_HTTP_PORT,
+            ...portsFrom(environment.MIRUMOJI_GPU_HOST_HTTP_PORT),
             volumeTtlMs: ttlMs,
             appTtlMs: ttlMs,
             maxConcurrentCalls: environment.MIRUMOJI_GPU_HOST_CALLS,
@@ -60,6 +60,11 @@ export function addGpuHost(program: Command): void {
         },
       ),
     );
+}
+
+/** Without a number, free ones. */
+function portsFrom(first: number): { httpPorts?: readonly number[] } {
+  return first === 0 ? {} : { httpPorts: [first, first + 1] };
 }
 
 /** No image is pulled here, so that the secret has a name is all that a worker with one needs. */

@@ -197,9 +197,11 @@ export const environmentSchema = z
     MIRUMOJI_GPU_HOST_PORT: count(0, 65_535)
       .default(0)
       .describe("gRPC port of the GPU host; 0 takes a free one."),
-    MIRUMOJI_GPU_HOST_HTTP_PORT: count(0, 65_535)
+    MIRUMOJI_GPU_HOST_HTTP_PORT: count(0, 65_534)
       .default(0)
-      .describe("Block store port of the GPU host; 0 takes a free one."),
+      .describe(
+        "First of the two block store ports of the GPU host, one after the other; 0 takes free ones.",
+      ),
     MIRUMOJI_GPU_HOST_CALLS: count(1, 64).default(1).describe("Calls that the GPU host runs at a time."),
     MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
       .default(600)

@@ -9,7 +9,6 @@ import { Signer } from "./signer.ts";
 import { Apps } from "./store/apps.ts";
 import { Blobs } from "./store/blobs.ts";
 import { Contents } from "./store/contents.ts";
-import { Intake } from "./store/intake.ts";
 import type { State } from "./store/state.ts";
 import { Uploads } from "./store/uploads.ts";
 import { Volumes } from "./store/volumes.ts";
@@ -29,8 +28,7 @@ export function assembleServices(options: {
   const { state, now, log, python, maxConcurrentCalls, httpUrl } = options;
   const calls = new Calls(state, now);
   const logs = new Logs(now);
-  const intake = new Intake();
-  const blobs = new Blobs(state.paths.blobs, intake);
+  const blobs = new Blobs(state.paths.blobs);
   const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
   return {
     state,
@@ -44,8 +42,7 @@ export function assembleServices(options: {
       },
     }),
     volumes: new Volumes({ state, ttlMs: options.volumeTtlMs, now, log }),
-    intake,
-    uploads: new Uploads(state.paths.volumes, intake),
+    uploads: new Uploads(state.paths.volumes),
     contents: new Contents(state.paths.contents),
     blobs,
     calls,

@@ -1,7 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import type { CallContext } from "nice-grpc";
 import { assembleServices } from "./assemble.ts";
 import { createGrpcServer } from "./grpc-server.ts";
@@ -9,7 +7,8 @@ import { startHousekeeping } from "./housekeeping.ts";
 import { faultRoutes, statsRoutes } from "./http/admin.ts";
 import { blobRoutes } from "./http/blobs.ts";
 import { blockRoutes } from "./http/blocks.ts";
-import { createHttpServer } from "./http/server.ts";
+import { openHttpServer } from "./http/server.ts";
+import { MirumojiError } from "../job/errors.ts";
 import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
 import { currentStats, type Stats } from "./stats.ts";
@@ -23,7 +22,8 @@ export interface GpuHostOptions {
   host?: string;
   /** 0, the default, takes a free port. */
   grpcPort?: number;
-  httpPort?: number;
+  /** Ports for blocks and everything else that comes by HTTP: a thread for each. 0 takes a free one; the default is two. */
+  httpPorts?: readonly number[];
   /** Made up when absent. */
   tokenId?: string;
   tokenSecret?: string;
@@ -48,6 +48,7 @@ export interface GpuHost {
   readonly serverUrl: string;
   readonly tokenId: string;
   readonly tokenSecret: string;
+  readonly httpPorts: readonly number[];
   /** Shows what the host did, as JSON; holds its own token. */
   readonly statsUrl: string;
   /** Takes faults by POST and forgets them by DELETE, when `adminFaults` is on. */
@@ -57,12 +58,15 @@ export interface GpuHost {
   close(): Promise<void>;
 }
 
+/** Two threads hash and write more than a line of 10 Gbit/s carries. */
+const FREE_PORTS = [0, 0];
+
 const DEFAULT_TTL_MS = 10 * 60 * 1000;
 
 /**
  * Starts an embedded GPU host: Modal's control plane and block store, on this machine.
  *
- * @throws MirumojiError `GPU_HOST_FOLDER_IN_USE`
+ * @throws MirumojiError `GPU_HOST_FOLDER_IN_USE`, `CONFIG_INVALID` when it cannot listen
  */
 export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
   const lock = await lockFolder(options.dataDir, options.logger ?? silentLog, options.now ?? Date.now);
@@ -100,47 +104,54 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
     secrets: options.secrets ?? {},
     now,
     log,
-    httpUrl: (context) => `http://${reachableHost(host, context)}:${httpPort}`,
+    httpUrl: (context) => `http://${reachableHost(host, context)}:${nextPort()}`,
   });
   const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
   if (options.adminFaults === true) routes.push(...faultRoutes(services));
   const httpToken = services.signer.derive("http");
-  const http = createHttpServer({ routes, httpToken, log });
-  http.listen(options.httpPort ?? 0, host);
-  await once(http, "listening");
-  const httpPort = (http.address() as AddressInfo).port;
+  const ports = options.httpPorts ?? FREE_PORTS;
+  const http = await openHttpServer({ host, ports, routes, httpToken, log }).catch((error: unknown) => {
+    throw cannotListen("MIRUMOJI_GPU_HOST_HTTP_PORT, which stands for that port and the next", error);
+  });
+  const { ports: httpPorts } = http;
+  let urls = 0;
+  const nextPort = () => httpPorts[urls++ % httpPorts.length];
   const grpc = createGrpcServer(services, { tokenId, tokenSecret, onRequest: options.onRequest });
   const grpcPort = await grpc
     .listen(`${bracketed(host)}:${options.grpcPort ?? 0}`)
-    .catch((error: unknown) => {
-      http.close();
-      throw error;
+    .catch(async (error: unknown) => {
+      await http.close();
+      throw cannotListen("MIRUMOJI_GPU_HOST_PORT", error);
     });
   for (const call of services.calls.recover()) services.runner.submit(call);
   const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
   const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
 
   const name = isWildcard(host) ? "127.0.0.1" : bracketed(host);
-  log.info({ grpcPort, httpPort, host }, "GPU host listens");
+  log.info({ grpcPort, httpPorts, host }, "GPU host listens");
   return {
     serverUrl: `http://${name}:${grpcPort}`,
     tokenId,
     tokenSecret,
-    statsUrl: `http://${name}:${httpPort}/stats?token=${httpToken}`,
-    adminUrl: `http://${name}:${httpPort}/admin/faults?token=${httpToken}`,
+    httpPorts,
+    statsUrl: `http://${name}:${httpPorts[0]}/stats?token=${httpToken}`,
+    adminUrl: `http://${name}:${httpPorts[0]}/admin/faults?token=${httpToken}`,
     stats: () => currentStats(services),
     close: async () => {
       housekeeping.stop();
       await services.runner.close();
       grpc.forceShutdown();
-      const closed = once(http, "close");
-      http.close();
-      http.closeAllConnections();
-      await closed;
-      await services.intake.close();
+      await http.close();
       await services.volumes.settled();
     },
   };
+}
+
+function cannotListen(setting: string, cause: unknown): MirumojiError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new MirumojiError("CONFIG_INVALID", `the GPU host cannot listen (${why}); change ${setting}`, {
+    cause,
+  });
 }
 
 /** Bound to every address, we are reached under the name that the caller used. */

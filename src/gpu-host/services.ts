@@ -7,7 +7,6 @@ import type { Runner } from "./run/runner.ts";
 import type { Apps } from "./store/apps.ts";
 import type { Blobs } from "./store/blobs.ts";
 import type { Contents } from "./store/contents.ts";
-import type { Intake } from "./store/intake.ts";
 import type { State } from "./store/state.ts";
 import type { Uploads } from "./store/uploads.ts";
 import type { Volumes } from "./store/volumes.ts";
@@ -18,7 +17,6 @@ export interface Services {
   readonly state: State;
   readonly apps: Apps;
   readonly volumes: Volumes;
-  readonly intake: Intake;
   readonly uploads: Uploads;
   readonly contents: Contents;
   readonly blobs: Blobs;
@@ -31,6 +29,6 @@ export interface Services {
   readonly now: () => number;
   /** The keys that each named secret holds. */
   readonly secrets: Readonly<Record<string, readonly string[]>>;
-  /** Where this caller reaches the HTTP side, such as `http://127.0.0.1:4000`. */
+  /** Where this caller reaches the HTTP side, such as `http://127.0.0.1:4000`: each of its ports in turn. */
   readonly httpUrl: (context: CallContext) => string;
 }

@@ -83,9 +83,9 @@ export async function startHost(
   folder: string,
   options: Pick<GpuHostOptions, "maxConcurrentCalls" | "volumeTtlMs">,
 ): Promise<GpuHostService> {
-  const [grpcPort, httpPort] = [await freePort(), await freePort()];
+  const [grpcPort, ...httpPorts] = [await freePort(), await freePort(), await freePort()];
   const token = { tokenId: "ak-crash", tokenSecret: "as-crash" };
-  const settings = { dataDir: join(folder, "gpu-host"), adminFaults: true, grpcPort, httpPort, ...token };
+  const settings = { dataDir: join(folder, "gpu-host"), adminFaults: true, grpcPort, httpPorts, ...token };
   const script = fileURLToPath(new URL("../gpu-host/fixtures/serve.ts", import.meta.url));
   let urls = { statsUrl: "", adminUrl: "" };
   const base = await service(async (changes) => {

@@ -100,8 +100,7 @@ test("a host that is killed and started again goes on where it was", async () =>
   // The function dies with its host, with everything it started.
   await expectGone(pids);
   const { port: grpcPort } = new URL(first.host.serverUrl);
-  const { port: httpPort } = new URL(first.host.statsUrl);
-  const ports = { grpcPort: Number(grpcPort), httpPort: Number(httpPort) };
+  const ports = { grpcPort: Number(grpcPort), httpPorts: first.host.httpPorts };
   await serve({ dataDir, ...token, ...ports });
   // The same client, whose session token is still good.
   expect(await value(cp, finished)).toBe("done");

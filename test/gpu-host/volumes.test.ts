@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Status } from "nice-grpc";
+import { Metadata, Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
 import {
@@ -131,6 +131,66 @@ describe("blocks", () => {
 
     const again = await cp.volumePutFiles2(beginning(2));
     expect(again.missingBlocks.map(({ blockIndex }) => blockIndex)).toEqual([2]);
+  });
+
+  describe("a part of a file, with the hint of our own client", () => {
+    const hinted = (hint: string) => ({ metadata: Metadata({ "x-mirumoji-part": hint }) });
+    /** Blocks of a file as a file of their own, with one more that nobody has. */
+    const part = (volumeId: string, blocks: readonly Buffer[]) => {
+      const known = blocks.map((block) => ({ contentsSha256: sha256(block) }));
+      const file = { path: "file", size: blocks.length * BLOCK_BYTES + 1 };
+      return { volumeId, files: [{ ...file, blocks: [...known, { contentsSha256: randomBytes(32) }] }] };
+    };
+
+    test("has its blocks where they stay, so that the whole file lacks none of them", async () => {
+      const { cp, volumeId } = await start();
+      const data = content(3 * BLOCK_BYTES + 10);
+      const blocks = blocksOf(data);
+      const fileStart = sha256(blocks[0] ?? Buffer.alloc(0)).toString("hex");
+      for (const [at, end] of [
+        [2, 4],
+        [0, 2],
+      ] as const) {
+        const named = part(volumeId, blocks.slice(at, end));
+        const { missingBlocks } = await cp.volumePutFiles2(named, hinted(`${at} ${fileStart}`));
+        expect(missingBlocks.map(({ blockIndex }) => blockIndex)).toEqual([0, 1, 2]);
+        for (const { blockIndex, putUrl } of missingBlocks.slice(0, 2)) {
+          const sent = await fetch(putUrl, { method: "PUT", body: blocks[at + blockIndex] ?? null });
+          expect(sent.status).toBe(200);
+        }
+        const again = await cp.volumePutFiles2(named, hinted(`${at} ${fileStart}`));
+        expect(again.missingBlocks.map(({ blockIndex }) => blockIndex)).toEqual([2]);
+        expect(await paths(cp, volumeId)).toEqual([]);
+      }
+      expect((await cp.volumePutFiles2(putRequest(volumeId, "file", data))).missingBlocks).toEqual([]);
+      expect((await getFile(cp, volumeId, "file")).equals(data)).toBe(true);
+      const { missingBlocks } = await cp.volumePutFiles2(
+        part(volumeId, blocks.slice(1, 3)),
+        hinted(`1 ${fileStart}`),
+      );
+      expect(missingBlocks.map(({ blockIndex }) => blockIndex)).toEqual([2]);
+    });
+
+    test("never becomes the file, although it lacks nothing", async () => {
+      const { cp, volumeId } = await start();
+      const data = content(BLOCK_BYTES);
+      const request = putRequest(volumeId, "file", data);
+      const hint = hinted(`0 ${sha256(data).toString("hex")}`);
+      const { missingBlocks } = await cp.volumePutFiles2(request, hint);
+      await fetch(missingBlocks[0]?.putUrl ?? "", { method: "PUT", body: data });
+
+      expect((await cp.volumePutFiles2(request, hint)).missingBlocks).toEqual([]);
+      expect(await paths(cp, volumeId)).toEqual([]);
+    });
+
+    test.each(["", "1", "-1 abc", `1000000000 ${"a".repeat(64)}`, `1 ${"A".repeat(64)}`])(
+      "is refused when the hint is %j",
+      async (hint) => {
+        const { cp, volumeId } = await start();
+        const asked = cp.volumePutFiles2(part(volumeId, [Buffer.from("x")]), hinted(hint));
+        await expect(asked).rejects.toMatchObject({ code: Status.INVALID_ARGUMENT });
+      },
+    );
   });
 
   test("a file that is replaced by one with other blocks keeps those that are the same", async () => {

@@ -1,4 +1,3 @@
-import { text } from "node:stream/consumers";
 import { ServerError } from "nice-grpc";
 import { type Faults, faultSchema, type VanishFault } from "../faults.ts";
 import type { Services } from "../services.ts";
@@ -12,7 +11,7 @@ export function statsRoutes(services: Services): Route[] {
       method: "GET",
       path: "/stats",
       private: true,
-      handle: ({ response }) => sendJson(response, 200, currentStats(services)),
+      handle: async (exchange) => await sendJson(exchange, 200, currentStats(services)),
     },
   ];
 }
@@ -24,18 +23,18 @@ export function faultRoutes(services: Services): Route[] {
       method: "POST",
       path: "/admin/faults",
       private: true,
-      handle: async ({ request, response }) => {
-        orderFault(services, await readJson(await text(request)));
-        sendJson(response, 200, {});
+      handle: async (exchange) => {
+        orderFault(services, readJson(await exchange.text()));
+        await sendJson(exchange, 200, {});
       },
     },
     {
       method: "DELETE",
       path: "/admin/faults",
       private: true,
-      handle: ({ response }) => {
+      handle: async (exchange) => {
         services.faults.clear();
-        sendJson(response, 200, {});
+        await sendJson(exchange, 200, {});
       },
     },
   ];
@@ -66,7 +65,8 @@ function vanish({ volumes, apps, calls, runner }: Services, fault: VanishFault):
   }
 }
 
-function readJson(body: string): unknown {
+function readJson(body: string | null): unknown {
+  if (body === null) throw new HttpError(413, "The body is too long");
   try {
     return JSON.parse(body);
   } catch {

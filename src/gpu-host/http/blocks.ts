@@ -1,15 +1,14 @@
 import { type FileHandle, open } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
 import { z } from "zod";
 import type { BlockBehaviour } from "../faults.ts";
 import type { Services } from "../services.ts";
 import { BLOCK_BYTES } from "../store/blocks.ts";
-import { lengthWithoutTrailingZeros, sendRange } from "../store/send-range.ts";
 import { BlockRefused } from "../store/staging.ts";
+import { lengthWithoutTrailingZeros } from "../store/trailing-zeros.ts";
 import { isMissing } from "../store/uploads.ts";
-import { breakOff, BrokenOff, corruptFirstByte, failByStatus } from "./block-faults.ts";
+import type { Exchange } from "./front.ts";
 import { HttpError } from "./http-error.ts";
-import { type Exchange, type Route, sendText } from "./server.ts";
+import { type Route, sendText } from "./server.ts";
 
 /** A put response is good for as long as an upload may be interrupted. */
 const PUT_RESPONSE_TTL_MS = 24 * 60 * 60 * 1000;
@@ -44,32 +43,35 @@ export function blockRoutes(services: Services): Route[] {
     return claims.data;
   }
 
-  async function put({ request, response, token }: Exchange): Promise<void> {
+  async function put(exchange: Exchange, token: string): Promise<void> {
     const fault = faults.block("PUT");
     failByStatus(fault);
     const block = claimsOf(putClaims, token);
     const { volumeId, digest } = block;
-    const announced = request.headers["content-length"];
+    const { "content-length": announced } = exchange.headers;
     if (announced === undefined) throw new HttpError(411, "Content-Length is needed");
     if (Number(announced) > BLOCK_BYTES) throw new HttpError(413, `A block has at most ${BLOCK_BYTES} bytes`);
     requireVolume(volumeId);
-    if (fault === "drop") return void request.socket.destroy();
-    const source = disturbed(request, fault, Number(announced));
+    if (fault === "drop") return await exchange.drop();
+    const disturbance = {
+      flips: fault === "wrong-bytes",
+      ...(fault === "short" ? { cutAfter: Math.floor(Number(announced) / 2) } : {}),
+    };
     try {
-      await uploads.receive({ ...block, source });
+      await uploads.receive(block, async (landing) => await exchange.receive(landing, disturbance));
     } catch (error) {
       if (error instanceof BlockRefused) throw new HttpError(400, error.message);
       if (isMissing(error)) throw new HttpError(404, "The upload is over, or its volume gone");
-      if (error instanceof BrokenOff) return void request.socket.destroy();
       throw error;
     }
-    sendText(response, 200, signer.sign({ kind: "put-response", volumeId, digest }, PUT_RESPONSE_TTL_MS));
+    const proof = signer.sign({ kind: "put-response", volumeId, digest }, PUT_RESPONSE_TTL_MS);
+    await sendText(exchange, 200, proof);
   }
 
-  async function get({ request, response, token }: Exchange): Promise<void> {
+  async function get(exchange: Exchange, token: string): Promise<void> {
     const fault = faults.block("GET");
     failByStatus(fault);
-    if (fault === "drop") return void request.socket.destroy();
+    if (fault === "drop") return await exchange.drop();
     const claims = claimsOf(getClaims, token);
     await using file = await openUnchanged(claims);
     const { offset: start, length } = claims;
@@ -79,9 +81,7 @@ export function blockRoutes(services: Services): Route[] {
         : claims.pads && fault === undefined
           ? await lengthWithoutTrailingZeros(file, { start, length })
           : length;
-    response.writeHead(200, { "Content-Type": "application/octet-stream", "Content-Length": sent });
-    const disturb = fault === "wrong-bytes" ? corruptFirstByte : undefined;
-    await sendRange(file, { start, length: sent }, response, disturb);
+    await exchange.send(file, { start, length: sent }, { flips: fault === "wrong-bytes" });
   }
 
   function requireVolume(volumeId: string): void {
@@ -109,11 +109,8 @@ export function blockRoutes(services: Services): Route[] {
   ];
 }
 
-function disturbed(
-  request: IncomingMessage,
-  fault: BlockBehaviour | undefined,
-  length: number,
-): AsyncIterable<Buffer> {
-  if (fault === "wrong-bytes") return corruptFirstByte(request);
-  return fault === "short" ? breakOff(request, Math.floor(length / 2)) : request;
+/** Answers a block request with the status that a test ordered. */
+function failByStatus(fault: BlockBehaviour | undefined): void {
+  const status = Number(fault);
+  if (status > 0) throw new HttpError(status, `Ordered fault ${status}`);
 }

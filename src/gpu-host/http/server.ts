@@ -1,14 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Log } from "../log.ts";
 import { same } from "../signer.ts";
+import { type Exchange, type Front, GoneError, openFront } from "./front.ts";
 import { HttpError } from "./http-error.ts";
-
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** The last part of the path, where blocks and blobs have their signed token. */
-  readonly token: string;
-}
 
 export interface Route {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
@@ -16,57 +9,79 @@ export interface Route {
   readonly path: string;
   /** Asks for the host's HTTP token; the other routes carry a signed one in their path. */
   readonly private: boolean;
-  readonly handle: (exchange: Exchange) => Promise<void> | void;
+  /** `token` is the last part of the path, where blocks and blobs have their signed one. */
+  readonly handle: (exchange: Exchange, token: string) => Promise<void>;
 }
 
-/** Slow lines may take their time over a block. */
-const REQUEST_TIMEOUT_MS = 60 * 60 * 1000;
-/** Longer than clients keep an idle connection, so that they close it and never write into a closed one. */
-const KEEP_ALIVE_MS = 75_000;
+export interface HttpServer {
+  readonly ports: readonly number[];
+  /** Hangs up on everybody. */
+  close(): Promise<void>;
+}
 
-export function createHttpServer(options: { routes: readonly Route[]; httpToken: string; log: Log }): Server {
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://host");
+/** Opens a front on each of the ports. */
+export async function openHttpServer({
+  host,
+  ports,
+  routes,
+  httpToken,
+  log,
+}: {
+  readonly host: string;
+  readonly ports: readonly number[];
+  readonly routes: readonly Route[];
+  readonly httpToken: string;
+  readonly log: Log;
+}): Promise<HttpServer> {
+  async function serve(exchange: Exchange): Promise<void> {
+    const url = new URL(exchange.url, "http://host");
     const [, first = "", token = ""] = url.pathname.split("/");
-    const route = options.routes.find(({ method, path, private: isPrivate }) => {
-      return method === request.method && (isPrivate ? url.pathname === path : `/${first}` === path);
+    const route = routes.find(({ method, path, private: isPrivate }) => {
+      return method === exchange.method && (isPrivate ? url.pathname === path : `/${first}` === path);
     });
     if (route === undefined) throw new HttpError(404, "There is nothing here");
-    if (route.private && !same(givenToken(request, url), options.httpToken)) {
+    if (route.private && !same(givenToken(exchange, url), httpToken)) {
       throw new HttpError(401, "The token is missing or wrong");
     }
-    await route.handle({ request, response, token });
+    await route.handle(exchange, token);
   }
 
-  const server = createServer((request, response) => {
-    serve(request, response).catch((error: unknown) => {
-      // The other side went away, or part of the answer is out: there is nobody to explain anything to.
-      if (response.headersSent || (request.destroyed && !request.complete)) {
-        options.log.debug({ error, method: request.method }, "request broken off");
-        response.destroy();
-        return;
-      }
-      if (error instanceof HttpError) return sendText(response, error.status, error.message);
-      options.log.error({ error, method: request.method }, "request failed");
-      return sendText(response, 500, "Internal error");
-    });
-  });
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  return server;
+  async function explain(exchange: Exchange, error: unknown): Promise<void> {
+    const { method } = exchange;
+    if (error instanceof GoneError) return log.debug({ error, method }, "request broken off");
+    if (error instanceof HttpError) return await sendText(exchange, error.status, error.message);
+    log.error({ error, method }, "request failed");
+    return await sendText(exchange, 500, "Internal error");
+  }
+
+  const onExchange = (exchange: Exchange): void => {
+    void serve(exchange)
+      .catch(async (error: unknown) => await explain(exchange, error))
+      // Whoever should have heard the explanation has gone as well.
+      .catch(() => undefined);
+  };
+  const fronts: Front[] = [];
+  const close = async (): Promise<void> => {
+    for (const front of fronts) await front.close();
+  };
+  try {
+    for (const port of ports) fronts.push(await openFront({ host, port, onExchange }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { ports: fronts.map(({ port }) => port), close };
 }
 
-export function sendText(response: ServerResponse, status: number, text: string): void {
-  response
-    .writeHead(status, { "Content-Type": "text/plain", "Content-Length": Buffer.byteLength(text) })
-    .end(text);
+export async function sendText(exchange: Exchange, status: number, text: string): Promise<void> {
+  await exchange.answer(status, text, { "Content-Type": "text/plain" });
 }
 
-export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
+export async function sendJson(exchange: Exchange, status: number, value: unknown): Promise<void> {
+  await exchange.answer(status, JSON.stringify(value), { "Content-Type": "application/json" });
 }
 
-function givenToken(request: IncomingMessage, url: URL): string {
-  const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+function givenToken({ headers }: Exchange, url: URL): string {
+  const bearer = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1];
   return bearer ?? url.searchParams.get("token") ?? "";
 }

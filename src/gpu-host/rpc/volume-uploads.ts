@@ -1,9 +1,11 @@
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { alreadyExists, failedPrecondition, invalidArgument } from "../failures.ts";
+import type { CallContext } from "nice-grpc";
 import type { Services } from "../services.ts";
 import { blockCount, blockLength } from "../store/blocks.ts";
 import { newId } from "../store/state.ts";
+import type { PlannedFile } from "../store/staging.ts";
 import { moveInto, type Upload } from "../store/uploads.ts";
 import { normalizeFilePath } from "../store/volume-paths.ts";
 import type { Handlers, Request } from "../wire.ts";
@@ -12,6 +14,12 @@ import type { Handlers, Request } from "../wire.ts";
 const URL_TTL_MS = 60 * 60 * 1000;
 
 const DEFAULT_MODE = 0o644;
+
+/**
+ * By this header our own client says that the blocks it names are a part of a file, of which it has not read the rest
+ * yet: the index of the first, and the digest of the file's first block.
+ */
+const PART_HINT = "x-mirumoji-part";
 
 type WantedFile = Request<"volumePutFiles2">["files"][number];
 
@@ -37,7 +45,8 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
 
   function putUrl(base: string, volumeId: string, { id: uploadId, file }: Upload, index: number): string {
     const lengthBytes = blockLength(file.sizeBytes, index);
-    const claims = { kind: "put", volumeId, uploadId, index, lengthBytes, digest: file.digests[index] };
+    const [place, digest] = [file.at + index, file.digests[index]];
+    const claims = { kind: "put", volumeId, uploadId, index: place, lengthBytes, digest };
     return `${base}/block/${signer.sign(claims, URL_TTL_MS)}`;
   }
 
@@ -55,21 +64,21 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
 
   return {
     async volumePutFiles2({ volumeId, files, disallowOverwriteExistingFiles: keep }, context) {
+      const part = partNamed(context);
       return await change(volumeId, 2, async () => {
         const planned: { upload: Upload; mode: number }[] = [];
         for (const file of files) {
-          const plan = plannedFile(file);
+          const plan = plannedFile(file, part);
           checkPutResponses(volumeId, file);
           if (keep) await refuseExisting(volumeId, plan.path);
           planned.push({ upload: await uploads.plan(volumeId, plan), mode: file.mode ?? DEFAULT_MODE });
         }
-        const base = httpUrl(context);
         const offer = (upload: Upload, fileIndex: number, missing: readonly number[]) =>
           missing.map((blockIndex) => {
-            return { fileIndex, blockIndex, putUrl: putUrl(base, volumeId, upload, blockIndex) };
+            return { fileIndex, blockIndex, putUrl: putUrl(httpUrl(context), volumeId, upload, blockIndex) };
           });
         const missingBlocks = planned.flatMap(({ upload }, index) => offer(upload, index, upload.missing));
-        if (missingBlocks.length > 0) return { missingBlocks };
+        if (missingBlocks.length > 0 || part !== undefined) return { missingBlocks };
         for (const [index, { upload, mode }] of planned.entries()) {
           const replaced = await uploads.commit(volumeId, upload, mode, !keep);
           missingBlocks.push(...offer(upload, index, replaced));
@@ -97,7 +106,20 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
   };
 }
 
-function plannedFile({ path, size, blocks }: WantedFile) {
+/** What the header says; undefined when there is none, and whole files are named. */
+function partNamed({ metadata }: CallContext): Pick<PlannedFile, "at" | "fileStart"> | undefined {
+  const hint = metadata.get(PART_HINT);
+  if (hint === undefined) return undefined;
+  const [, at, fileStart] = /^(\d{1,6}) ([0-9a-f]{64})$/.exec(hint) ?? [];
+  if (at === undefined || fileStart === undefined)
+    throw invalidArgument(`${PART_HINT} is not an index and a digest`);
+  return { at: Number(at), fileStart };
+}
+
+function plannedFile(
+  { path, size, blocks }: WantedFile,
+  part?: Pick<PlannedFile, "at" | "fileStart">,
+): PlannedFile {
   if (blocks.length !== blockCount(size)) {
     throw invalidArgument(`${path} has ${size} bytes, which are not ${blocks.length} blocks`);
   }
@@ -105,7 +127,8 @@ function plannedFile({ path, size, blocks }: WantedFile) {
     if (contentsSha256.length !== 32) throw invalidArgument("A contents_sha256 does not have 32 bytes");
     return hex(contentsSha256);
   });
-  return { path: normalizeFilePath(path), sizeBytes: size, digests };
+  const { at, fileStart } = part ?? { at: 0, fileStart: digests[0] ?? "" };
+  return { path: normalizeFilePath(path), at, fileStart, sizeBytes: size, digests };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { notFound } from "../failures.ts";
-import type { Intake } from "./intake.ts";
+import type { Receive } from "./landing.ts";
 import { newId } from "./state.ts";
 
 /** The bytes of an upload are not the announced ones. */
@@ -10,11 +10,9 @@ export class BlobRefused extends Error {}
 /** Payloads too big for a message, one file each. */
 export class Blobs {
   readonly #directory: string;
-  readonly #intake: Intake;
 
-  constructor(directory: string, intake: Intake) {
+  constructor(directory: string) {
     this.#directory = directory;
-    this.#intake = intake;
   }
 
   /** A name for a blob to come. */
@@ -29,10 +27,10 @@ export class Blobs {
   }
 
   /** Takes an upload; gives the MD5 that S3-like stores answer with. */
-  async receive(id: string, source: AsyncIterable<Buffer>, expectedMd5: string | undefined): Promise<string> {
+  async receive(id: string, receive: Receive, expectedMd5: string | undefined): Promise<string> {
     const partial = `${this.file(id)}.${newId("part")}`;
     try {
-      const md5 = await this.#writeHashed(partial, source);
+      const md5 = await writeHashed(partial, receive);
       if (expectedMd5 !== undefined && Buffer.from(md5, "hex").toString("base64") !== expectedMd5) {
         throw new BlobRefused("The blob's MD5 is not the announced one");
       }
@@ -67,10 +65,9 @@ export class Blobs {
     if (!/^bl-[0-9a-f]+$/.test(id)) throw notFound(`Blob ${id}`);
     return join(this.#directory, id);
   }
+}
 
-  async #writeHashed(file: string, source: AsyncIterable<Buffer>): Promise<string> {
-    await using into = await open(file, "wx");
-    const target = { algorithm: "md5", into, position: 0, limit: Number.POSITIVE_INFINITY } as const;
-    return (await this.#intake.receive(source, target)).digest;
-  }
+async function writeHashed(path: string, receive: Receive): Promise<string> {
+  await using file = await open(path, "wx");
+  return (await receive({ file, position: 0, limit: Number.POSITIVE_INFINITY, algorithm: "md5" })).digest;
 }

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { chmod, type FileHandle, open, readFile, rm, truncate } from "node:fs/promises";
+import { chmod, type FileHandle, open, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { BLOCK_BYTES, blockLength } from "./blocks.ts";
-import type { Intake } from "./intake.ts";
-import { lengthWithoutTrailingZeros } from "./send-range.ts";
+import { fromFile, type Receive } from "./landing.ts";
+import { lengthWithoutTrailingZeros } from "./trailing-zeros.ts";
 
 /** The bytes that arrived for a block are not the ones that were announced. */
 export class BlockRefused extends Error {}
@@ -14,9 +13,13 @@ const MARK_BYTES = 32;
 const UNTOUCHED = Buffer.alloc(MARK_BYTES);
 const DIRTY = Buffer.alloc(MARK_BYTES, 0xff);
 
-/** A file on its way into a volume: where it goes and what its blocks must be. */
+/** A file on its way into a volume, or a part of one: where it goes and what its blocks must be. */
 export interface PlannedFile {
   readonly path: string;
+  /** Index of the first block; not 0 only for a part. */
+  readonly at: number;
+  /** Digest of the whole file's first block, as hex; empty where there is none. */
+  readonly fileStart: string;
   readonly sizeBytes: number;
   /** SHA-256 of each block without its trailing zeros, as hex. */
   readonly digests: readonly string[];
@@ -35,7 +38,7 @@ interface Arrival {
  * A file in the making, into which blocks are written at their final place. A second file has a mark per
  * block, so an upload that goes on in another process, or after this host was restarted, sends only what
  * is missing. The name is made of the path and the first block: a client that names a file while it is
- * still reading it names ever more of the same file.
+ * still reading it names parts of the same file.
  */
 export class Staging {
   readonly #dataFile: string;
@@ -47,18 +50,20 @@ export class Staging {
   }
 
   static uploadId(file: PlannedFile): string {
-    const identity = JSON.stringify([file.path, file.digests[0] ?? ""]);
+    const identity = JSON.stringify([file.path, file.fileStart]);
     return createHash("sha256").update(identity).digest("hex").slice(0, 32);
   }
 
-  /** Makes the files where needed and gives the indices of the blocks that have not arrived. */
-  async missing(file: PlannedFile): Promise<number[]> {
-    await growTo(this.#dataFile, file.sizeBytes);
-    await growTo(this.#marksFile, file.digests.length * MARK_BYTES);
-    const marks = await readFile(this.#marksFile);
-    return [...file.digests.keys()].filter((index) => {
+  /** Makes the files where needed and gives the blocks that have not arrived, counted from the part's first. */
+  async missing({ at, sizeBytes, digests }: PlannedFile): Promise<number[]> {
+    const length = digests.length * MARK_BYTES;
+    await growTo(this.#dataFile, at * BLOCK_BYTES + sizeBytes);
+    await growTo(this.#marksFile, at * MARK_BYTES + length);
+    await using file = await open(this.#marksFile);
+    const { buffer: marks } = await file.read(Buffer.alloc(length), 0, length, at * MARK_BYTES);
+    return [...digests.keys()].filter((index) => {
       const mark = marks.subarray(index * MARK_BYTES, (index + 1) * MARK_BYTES);
-      return mark.toString("hex") !== file.digests[index];
+      return mark.toString("hex") !== digests[index];
     });
   }
 
@@ -80,15 +85,15 @@ export class Staging {
   /** Writes one block and verifies it while it streams. */
   async write(
     { data, marks, isThere, wasTouched }: Arrival,
-    block: { index: number; lengthBytes: number; digest: string; source: AsyncIterable<Uint8Array> },
-    intake: Intake,
+    block: { index: number; lengthBytes: number; digest: string },
+    receive: Receive,
   ): Promise<void> {
     await using _data = data;
     await using _marks = marks;
-    const { index, lengthBytes: length, digest, source } = block;
+    const { index, lengthBytes: length, digest } = block;
     const position = index * BLOCK_BYTES;
-    const into = isThere ? undefined : data;
-    const received = await intake.receive(source, { algorithm: "sha256", into, position, limit: length });
+    const file = isThere ? undefined : data;
+    const received = await receive({ file, position, limit: length, algorithm: "sha256" });
     if (received.bytes > length) throw new BlockRefused(`The block is longer than ${length} bytes`);
     if (received.digest !== digest) {
       throw new BlockRefused("The block's SHA-256 is not the announced one");
@@ -100,15 +105,14 @@ export class Staging {
   }
 
   /** Takes a block over from a file that has the same one at this place. */
-  async copy(index: number, file: PlannedFile, from: string, intake: Intake): Promise<void> {
+  async copy(index: number, file: PlannedFile, from: string): Promise<void> {
     const digest = file.digests[index] ?? "";
     const start = index * BLOCK_BYTES;
     const lengthBytes = blockLength(file.sizeBytes, index);
     await using handle = await open(from);
     const storedBytes = await lengthWithoutTrailingZeros(handle, { start, length: lengthBytes });
-    const range = { start, end: start + storedBytes - 1, autoClose: false };
-    const source = storedBytes > 0 ? handle.createReadStream(range) : Readable.from([]);
-    await this.write(await this.begin(index, digest), { index, lengthBytes, digest, source }, intake);
+    const arrival = await this.begin(index, digest);
+    await this.write(arrival, { index, lengthBytes, digest }, fromFile(handle, start, storedBytes));
   }
 
   /** Gives the finished file its size and its mode, and then to `move`, which takes it away. */

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { alreadyExists, failedPrecondition } from "../failures.ts";
-import type { Intake } from "./intake.ts";
 import { KeyedLock } from "./keyed-lock.ts";
+import type { Receive } from "./landing.ts";
 import { type PlannedFile, Staging } from "./staging.ts";
 import { VolumeDirectory } from "./volume-paths.ts";
 
@@ -23,25 +23,22 @@ export interface Upload {
   readonly unchanged: boolean;
 }
 
-export interface ReceivedBlock {
+export interface BlockToCome {
   readonly volumeId: string;
   readonly uploadId: string;
   readonly index: number;
   /** How many bytes the file has there. */
   readonly lengthBytes: number;
   readonly digest: string;
-  readonly source: AsyncIterable<Uint8Array>;
 }
 
 /** Version 2 uploads: plan, receive blocks, commit by a rename. */
 export class Uploads {
   readonly #volumesPath: string;
-  readonly #intake: Intake;
   readonly #locks = new KeyedLock();
 
-  constructor(volumesPath: string, intake: Intake) {
+  constructor(volumesPath: string) {
     this.#volumesPath = volumesPath;
-    this.#intake = intake;
   }
 
   /** Runs one change of a volume's files at a time. */
@@ -58,19 +55,19 @@ export class Uploads {
       return { id, file, missing: [], unchanged: true };
     }
     const missing = (await new Staging(directory.staging, id).missing(file)).filter(
-      (index) => current?.digests[index] !== digests[index],
+      (index) => current?.digests[file.at + index] !== digests[index],
     );
     return { id, file, missing, unchanged: false };
   }
 
   /** Receives one block; of two senders of the same block the second waits for the first. */
-  async receive(block: ReceivedBlock): Promise<void> {
+  async receive(block: BlockToCome, receive: Receive): Promise<void> {
     const { volumeId, uploadId, index, digest } = block;
     const staging = new Staging(new VolumeDirectory(this.#volumesPath, volumeId).staging, uploadId);
     const key = `${volumeId}/${uploadId}`;
     await this.#locks.run(`${key}/${index}`, async () => {
       const arrival = await this.#locks.run(key, async () => await staging.begin(index, digest));
-      await staging.write(arrival, block, this.#intake);
+      await staging.write(arrival, block, receive);
     });
   }
 
@@ -95,7 +92,7 @@ export class Uploads {
       const toCome = await staging.missing(file);
       const replaced = toCome.filter((index) => current?.digests[index] !== file.digests[index]);
       if (replaced.length > 0) return replaced;
-      for (const index of toCome) await staging.copy(index, file, target, this.#intake);
+      for (const index of toCome) await staging.copy(index, file, target);
       await staging.finish(file.sizeBytes, safeMode(mode), async (finished) => {
         await moveInto(finished, target, file.path, overwrite);
       });
