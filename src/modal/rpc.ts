@@ -1,3 +1,4 @@
+import { Metadata } from "nice-grpc";
 import { orAborted, throwIfAborted } from "./abort.ts";
 import { type StatusCodes, translateRpcError } from "./grpc-errors.ts";
 import { retryAfterMs } from "./retry-policy.ts";
@@ -23,8 +24,14 @@ export interface RpcOptions {
   readonly codes?: StatusCodes;
 }
 
+export interface UnaryOptions extends RpcOptions {
+  /** Headers that a server may know, and others pass over. */
+  readonly hints?: Readonly<Record<string, string>>;
+}
+
 interface RawOptions {
   readonly timeoutMs: number;
+  readonly metadata?: Metadata;
   readonly signal?: AbortSignal;
   readonly onTrailer?: (trailer: { get(key: string): string | Uint8Array | undefined }) => void;
 }
@@ -39,7 +46,7 @@ export async function unary<K extends UnaryRpc>(
   session: ModalSession,
   rpc: K,
   request: RequestOf<K>,
-  { signal, timeoutMs = RPC_TIMEOUT_MS, codes }: RpcOptions = {},
+  { signal, timeoutMs = RPC_TIMEOUT_MS, codes, hints }: UnaryOptions = {},
 ): Promise<ResponseOf<K>> {
   let details: string | Uint8Array | undefined;
   const method = session.cpClient[rpc] as (
@@ -51,6 +58,7 @@ export async function unary<K extends UnaryRpc>(
     const answer = method(request, {
       timeoutMs,
       ...(signal === undefined ? {} : { signal }),
+      ...(hints === undefined ? {} : { metadata: Metadata(hints) }),
       onTrailer: (trailer) => {
         details = trailer.get("grpc-status-details-bin");
       },

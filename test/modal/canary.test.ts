@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCanary } from "../../src/modal/canary/canary.ts";
-import type { StepReport } from "../../src/modal/canary/step.ts";
+import type { CanaryRun, StepReport } from "../../src/modal/canary/step.ts";
 import { secondsUntilExpiry, urlLifetimeSeconds } from "../../src/modal/canary/url-lifetime.ts";
+import { VOLUME_STEPS } from "../../src/modal/canary/volume-steps.ts";
 import type { Fault } from "../../src/gpu-host/faults.ts";
 import { createFunction } from "../../src/modal/functions.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { startHttpStore } from "./http-store.ts";
 import { scriptedSession } from "./scripted-session.ts";
 
 const handlerPath = fileURLToPath(new URL("../../container/canary.py", import.meta.url));
@@ -73,6 +75,7 @@ describe("the canary", { timeout: 90_000 }, () => {
       "functions",
       "volume",
       "put",
+      "put in parts",
       "get",
       "unknown volume",
       "call",
@@ -167,6 +170,34 @@ describe("the canary", { timeout: 90_000 }, () => {
     expect(failed).toEqual(["get"]);
     expect(step("get").error).toMatchObject({ code: "TRANSFER_CORRUPT" });
     await expectNothingLeft();
+  });
+
+  test("notices a server for which the proofs of parts do not count in the whole file", async () => {
+    await using store = await startHttpStore((_, response) => response.end("proof"));
+    let timesNamed = 0;
+    const session = scriptedSession({
+      volumePutFiles2: async ({ files }: { readonly files: readonly { blocks: readonly object[] }[] }) => {
+        const blocks = files[0]?.blocks ?? [];
+        const isDone = blocks.length === 20 && ++timesNamed > 1;
+        return {
+          missingBlocks: isDone
+            ? []
+            : blocks.map((_, blockIndex) => ({ fileIndex: 0, blockIndex, putUrl: store.url })),
+        };
+      },
+      volumeListFiles2: async function* () {
+        yield { entries: [{ path: "canary/parts", type: 1, size: 20 * 8 * 2 ** 20 - (8 * 2 ** 20 - 16) }] };
+      },
+    });
+    const heartbeats = { answered: 0, failed: 0, stop: () => undefined };
+    const { signal } = new AbortController();
+    const options = { image: "", handlerPath, callWaitMs: 1, signal };
+    const run: CanaryRun = { session, ...options, heartbeats, volumeId: "vo-1" };
+    const step = VOLUME_STEPS.find(({ name }) => name === "put in parts");
+    await expect(step?.run(run, signal)).rejects.toMatchObject({
+      code: "MODAL_REFUSED",
+      message: expect.stringMatching(/^640 bytes were sent instead of 320: /u) as string,
+    });
   });
 
   test("does not take a wrong result or a call that never starts for a right one", async () => {

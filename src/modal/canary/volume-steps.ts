@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import { sleep } from "../abort.ts";
-import { sha256 } from "../transfers/blocks.ts";
+import { BLOCK_BYTES, sha256 } from "../transfers/blocks.ts";
 import { statusOf } from "../grpc-errors.ts";
 import { unary } from "../rpc.ts";
 import { modalVolumes } from "../volumes.ts";
@@ -15,6 +15,11 @@ import { visibleLifetime } from "./url-lifetime.ts";
 export const CANARY_FILE = "canary/file";
 /** Small, with zeros at the end, which the transfer leaves out and puts back. */
 export const CANARY_BYTES = Buffer.concat([randomBytes(64 * 1024), Buffer.alloc(4096)]);
+
+/** More blocks than are in memory at once, so that the file is named in parts; what is sent of each is a few bytes. */
+const PARTS_BLOCKS = 20;
+const PARTS_BLOCK_BYTES = 16;
+const PARTS_BYTES = PARTS_BLOCKS * PARTS_BLOCK_BYTES;
 
 export const VOLUME_STEPS: readonly CanaryStep[] = [
   {
@@ -45,6 +50,24 @@ export const VOLUME_STEPS: readonly CanaryStep[] = [
         "bytes sent": sent.sentBytes,
         "put URL lives, s": visibleLifetime(putUrl, Date.now()),
       };
+    },
+  },
+  {
+    name: "put in parts",
+    run: async (run, signal) => {
+      const sent = await inScratch(async (folder) => {
+        const localPath = join(folder, "in");
+        await writeSparse(localPath);
+        const file = { volumeId: need(run, "volumeId"), remotePath: "canary/parts", localPath, signal };
+        return await modalVolumes(run.session).putFile(file);
+      });
+      if (sent.sentBytes !== PARTS_BYTES) {
+        throw new MirumojiError(
+          "MODAL_REFUSED",
+          `${sent.sentBytes} bytes were sent instead of ${PARTS_BYTES}: blocks that were named as a part of a file had to be sent again with all of it, so that large uploads cost twice`,
+        );
+      }
+      return { blocks: PARTS_BLOCKS, "sent once": true };
     },
   },
   {
@@ -127,6 +150,15 @@ async function offeredUrl(run: CanaryRun, signal: AbortSignal): Promise<{ putUrl
     throw new MirumojiError("MODAL_REFUSED", "Modal VolumePutFiles2: a block that nobody has is not missed");
   }
   return { putUrl: missing.putUrl };
+}
+
+/** Blocks that begin with a few bytes and have zeros after them, which take no room on the disk either. */
+async function writeSparse(path: string): Promise<void> {
+  await using file = await open(path, "w");
+  for (let index = 0; index < PARTS_BLOCKS; index++) {
+    const bytes = Buffer.alloc(PARTS_BLOCK_BYTES, index + 1);
+    await file.write(bytes, 0, bytes.length, index * BLOCK_BYTES);
+  }
 }
 
 async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {

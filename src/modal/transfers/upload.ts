@@ -86,7 +86,7 @@ interface Upload extends UploadOptions {
 /** Sends the source from its beginning to its end. @returns whether the volume has the file by then */
 async function sendOnce(upload: Upload): Promise<boolean> {
   const { session, source, seat, signal, blocks } = upload;
-  const desk = urlDesk(session, upload, Math.ceil(seat.mostBlocks / 2));
+  const desk = urlDesk(session, upload, Math.ceil(seat.mostBlocks / 4));
   const lanes = Math.min(seat.mostBlocks, upload.blockCount);
   await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
     const block = await seat.take(stop);
@@ -125,7 +125,7 @@ async function sendWhatIsMissing(upload: Upload): Promise<void> {
   const { session, source, seat, signal, blocks, remotePath } = upload;
   let fewestMissing = Number.POSITIVE_INFINITY;
   for (let stalledRounds = 0; ;) {
-    const missing = await nameBlocks(session, upload, upload, signal);
+    const missing = await nameBlocks(session, upload, upload, { signal });
     if (missing.length === 0) return;
     stalledRounds = missing.length < fewestMissing ? 0 : stalledRounds + 1;
     fewestMissing = Math.min(fewestMissing, missing.length);

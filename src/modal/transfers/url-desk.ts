@@ -2,7 +2,13 @@ import { randomBytes } from "node:crypto";
 import { orAborted } from "../abort.ts";
 import type { ModalSession } from "../session.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
-import { type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
+import {
+  type MissingBlock,
+  type NamedBlock,
+  type NamedContent,
+  nameBlocks,
+  type RemoteFile,
+} from "./volume-file.ts";
 
 /** Where lanes ask for the URLs of blocks that they hold; one request at a time answers all that wait. */
 export interface UrlDesk {
@@ -31,10 +37,17 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** The beginning of a file, as a file that lacks a block. */
-function firstBlocks(file: GrowingFile, count: number): Pick<GrowingFile, "blocks" | "sizeBytes"> {
+/** Some blocks of a file, as a file that lacks one more. */
+function partOf(file: GrowingFile, start: number, end: number): NamedContent {
   const nobodyHasIt = { contentsSha256: new Uint8Array(randomBytes(32)) };
-  return { sizeBytes: count * BLOCK_BYTES + 1, blocks: [...file.blocks.slice(0, count), nobodyHasIt] };
+  return {
+    sizeBytes: (end - start) * BLOCK_BYTES + 1,
+    blocks: [...file.blocks.slice(start, end), nobodyHasIt],
+  };
+}
+
+function urlsFrom(first: number, missing: readonly MissingBlock[]): Map<number, string> {
+  return new Map(missing.map(({ blockIndex, putUrl }) => [first + blockIndex, putUrl]));
 }
 
 async function answer(
@@ -50,10 +63,10 @@ async function answer(
 }
 
 /**
- * Asks while the file is still being read. A request names a file from its beginning, so it names all that
- * is known, and after that a block that nobody has: such a file is never complete, and no reader of the
- * volume can meet it. When all blocks are known, it names the file itself, so that a file which fits into
- * memory takes no more requests than it does with Modal's own client.
+ * Asks while the file is still being read. A request names the blocks that wait, as if they were a file, and after
+ * them a block that nobody has: such a file is never complete, and no reader of the volume can meet it. It costs the
+ * same at the end of a large file as at its beginning. When all blocks of the file wait, a request names the file itself,
+ * so that one which fits into memory takes no more requests than it does with Modal's own client.
  *
  * @param askAt - how many blocks are worth a request although others are about to come
  */
@@ -74,17 +87,22 @@ export function urlDesk(session: ModalSession, file: GrowingFile, askAt: number)
     if (due.length === 0 || (loading > 0 && (isEnding || due.length < askAt))) return;
     isAsking = true;
     for (const [index] of due) waiting.delete(index);
-    void answer(due, ask(signal)).then(() => {
+    const first = Math.min(...due.map(([index]) => index));
+    void answer(due, ask(first, signal)).then(() => {
       isAsking = false;
       return askIfDue(signal);
     });
   };
 
-  const ask = async (signal: AbortSignal): Promise<Map<number, string>> => {
-    const isWhole = known >= file.blockCount;
-    const missing = await nameBlocks(session, file, isWhole ? file : firstBlocks(file, known), signal);
-    if (isWhole) hasWholeFile = missing.length === 0;
-    return new Map(missing.map(({ blockIndex, putUrl }) => [blockIndex, putUrl]));
+  const ask = async (from: number, signal: AbortSignal): Promise<Map<number, string>> => {
+    const [start] = file.blocks;
+    if (start !== undefined && (from > 0 || known < file.blockCount)) {
+      const part = { at: from, fileStart: start.contentsSha256 };
+      return urlsFrom(from, await nameBlocks(session, file, partOf(file, from, known), { signal, part }));
+    }
+    const missing = await nameBlocks(session, file, file, { signal });
+    hasWholeFile = missing.length === 0;
+    return urlsFrom(0, missing);
   };
 
   return {

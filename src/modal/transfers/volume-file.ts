@@ -4,6 +4,12 @@ import type { ModalSession } from "../session.ts";
 /** A request names every block of the file, so the server may need a while. */
 const TIMEOUT_MS = 120_000;
 
+/**
+ * Says which part of a file the named blocks are: the index of the first, and the file's first digest. A store that keeps
+ * blocks by their content, as Modal's does, has no use for it; the GPU host puts them where they will stay.
+ */
+const PART_HINT = "x-mirumoji-part";
+
 /** A file to be in a version 2 volume. */
 export interface RemoteFile {
   readonly volumeId: string;
@@ -20,19 +26,35 @@ export interface NamedBlock {
 
 export type MissingBlock = ResponseOf<"volumePutFiles2">["missingBlocks"][number];
 
+/** What a volume is told of a file's content: all of it, or a part. */
+export interface NamedContent {
+  readonly sizeBytes: number;
+  readonly blocks: readonly NamedBlock[];
+}
+
+/** Where a part of a file is in it. */
+export interface FilePart {
+  /** Index of the part's first block. */
+  readonly at: number;
+  /** Digest of the file's first block. */
+  readonly fileStart: Uint8Array;
+}
+
 /**
  * Names the blocks of a file. When the volume lacks none, it has the file from then on.
  *
+ * @param options.part - which part of the file the content is; all of it when left out
  * @returns the blocks that it lacks, with URLs to send them to
  * @throws MirumojiError `VOLUME_LOST`, `FILE_EXISTS`, `MODAL_*`
  */
 export async function nameBlocks(
   session: ModalSession,
   { volumeId, remotePath, overwrite = true }: RemoteFile,
-  content: { readonly sizeBytes: number; readonly blocks: readonly NamedBlock[] },
-  signal: AbortSignal,
+  { sizeBytes: size, blocks }: NamedContent,
+  options: { readonly signal: AbortSignal; readonly part?: FilePart },
 ): Promise<readonly MissingBlock[]> {
-  const { sizeBytes: size, blocks } = content;
+  const { signal, part } = options;
+  const hints = part === undefined ? {} : { hints: { [PART_HINT]: hintOf(part) } };
   const { missingBlocks } = await unary(
     session,
     "volumePutFiles2",
@@ -45,7 +67,12 @@ export async function nameBlocks(
       signal,
       timeoutMs: TIMEOUT_MS,
       codes: { NOT_FOUND: "VOLUME_LOST", ALREADY_EXISTS: "FILE_EXISTS" },
+      ...hints,
     },
   );
   return missingBlocks;
+}
+
+function hintOf({ at, fileStart }: FilePart): string {
+  return `${at} ${Buffer.from(fileStart).toString("hex")}`;
 }

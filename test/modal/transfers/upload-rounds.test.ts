@@ -134,6 +134,8 @@ describe("uploading in rounds", () => {
       expect(isUnknown).toEqual([blocks.at(-1)]);
       expect(size).toBe((blocks.length - 1) * BLOCK_BYTES + 1);
     }
+    // What a request costs must not grow with the file: no block is named in two of them.
+    expect(parts.reduce((named, { blocks }) => named + blocks.length - 1, 0)).toBe(30);
     const whole = requests.at(-1)?.files[0];
     expect(whole).toMatchObject({ size: 30 * BLOCK_BYTES - 1 });
     expect(whole?.blocks.filter(({ putResponse }) => putResponse !== undefined)).toHaveLength(30);
