@@ -1,42 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { once as happened } from "node:events";
-import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
-import { openModalSession } from "../src/modal/session.ts";
-import { modalVolumes } from "../src/modal/volumes.ts";
 import { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
-import { cpuBetween, processCpu } from "./process-cpu.ts";
 import { shown, type Spread, spreadOf } from "./rounds.ts";
-
-const CLIENT = fileURLToPath(new URL("./transfers-client.mjs", import.meta.url));
-const SDK_SCRIPT = fileURLToPath(new URL("./transfers_sdk.py", import.meta.url));
-const BLOCK_BYTES = 8 * 2 ** 20;
-
-const CLIENTS = ["ours", "floor", "sha256", "Python SDK"] as const;
-type ClientName = (typeof CLIENTS)[number];
-type Direction = "upload" | "download";
-
-const answerSchema = z.object({
-  seconds: z.number(),
-  cpuSeconds: z.number(),
-  peakBytes: z.number(),
-  loopDelayP99Ms: z.number().optional(),
-  memory: z.array(z.tuple([z.number(), z.number()])).optional(),
-});
-type Answer = z.infer<typeof answerSchema>;
-
-/** Files that are sent and fetched together. */
-interface Content {
-  readonly name: string;
-  readonly bytes: number;
-  readonly files: readonly { readonly local: string; readonly remote: string }[];
-}
+import { type ClientName, CLIENTS, type Direction, type Found, openBench } from "./transfers-rig.ts";
 
 export interface TransferRow {
   readonly content: string;
@@ -46,6 +10,8 @@ export interface TransferRow {
   /** Processor seconds of the client per gigabyte. */
   readonly cpuPerGigabyte: Spread;
   readonly hostCpuPerGigabyte: Spread;
+  /** Of the one thread of the GPU host that had most to do. At 1, it could not have gone faster than 1 GB/s. */
+  readonly hostThreadPerGigabyte: Spread;
   readonly peakMebibytes: Spread;
   readonly loopDelayP99Ms: Spread | null;
 }
@@ -147,15 +113,10 @@ export function transfersTable({ rows }: Transfers): Record<string, string | num
     "MB/s": shown(row.megabytesPerSecond),
     "client CPU s/GB": shown(row.cpuPerGigabyte),
     "GPU host CPU s/GB": shown(row.hostCpuPerGigabyte),
+    "its busiest thread s/GB": shown(row.hostThreadPerGigabyte),
     "peak MiB": shown(row.peakMebibytes),
     "event loop p99 ms": row.loopDelayP99Ms === null ? "" : shown(row.loopDelayP99Ms),
   }));
-}
-
-interface Found {
-  readonly answer: Answer;
-  readonly bytes: number;
-  readonly hostCpuSeconds: number;
 }
 
 function rowOf(
@@ -170,6 +131,7 @@ function rowOf(
     megabytesPerSecond: spreadOf(found.map(({ answer, bytes }) => bytes / 1e6 / answer.seconds)),
     cpuPerGigabyte: perGigabyte(({ answer }) => answer.cpuSeconds),
     hostCpuPerGigabyte: perGigabyte(({ hostCpuSeconds }) => hostCpuSeconds),
+    hostThreadPerGigabyte: perGigabyte(({ hostThreadSeconds }) => hostThreadSeconds),
     peakMebibytes: spreadOf(found.map(({ answer }) => answer.peakBytes / 2 ** 20)),
     loopDelayP99Ms: delays.length === 0 ? null : spreadOf(delays),
   };
@@ -189,104 +151,4 @@ function targetsOf(rows: readonly TransferRow[]): Transfers["targets"] {
       shareOfTheFloor: ratio(ours.megabytesPerSecond, floor.megabytesPerSecond),
     };
   });
-}
-
-async function openBench() {
-  const folder = await mkdtemp(join(tmpdir(), "mirumoji-bench-"));
-  process.env["MIRUMOJI_LOGGING_LEVEL"] ??= "warn";
-  const host = await startGpuHostChild({ dataFolder: join(folder, "gpu-host") });
-  const session = openModalSession(host);
-  const volumes = modalVolumes(session);
-  const { signal } = new AbortController();
-  const newVolume = async () => (await volumes.create({ signal })).volumeId;
-  const environment = {
-    PATH: process.env["PATH"],
-    MODAL_SERVER_URL: host.serverUrl,
-    MODAL_TOKEN_ID: host.tokenId,
-    MODAL_TOKEN_SECRET: host.tokenSecret,
-    MODAL_CONFIG_PATH: "/nonexistent",
-  };
-  const once = async (
-    client: ClientName,
-    direction: Direction,
-    volumeId: string,
-    { bytes, files }: Content,
-    sdk = "python3",
-  ): Promise<Found> => {
-    const [program, args] =
-      client === "Python SDK" ? [sdk, ["-B", SDK_SCRIPT]] : [process.execPath, [CLIENT]];
-    const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "inherit"] });
-    const before = processCpu(host.pid);
-    const answer = await ask(child, { client, direction, volumeId, files });
-    const { own } = cpuBetween(before, processCpu(host.pid));
-    for (const { local } of files) await rm(`${local}.back`, { force: true });
-    return { answer, bytes, hostCpuSeconds: own };
-  };
-  return {
-    newVolume,
-    remove: async (volumeId: string) => await volumes.delete({ volumeId }),
-    once,
-    content: async (
-      name: string,
-      count: number,
-      bytes: number,
-      kind: "random" | "zeros",
-    ): Promise<Content> => {
-      await mkdir(join(folder, name));
-      const files = Array.from({ length: count }, (_, index) => ({
-        local: join(folder, name, String(index)),
-        remote: `${name}/${index}`,
-      }));
-      for (const { local } of files) await makeFile(local, bytes, kind);
-      return { name, bytes: bytes * count, files };
-    },
-    /**
-     * Runs one transfer and measures its repetition. The first one makes the page cache's memory real: a
-     * virtual machine gets memory when it is first touched, which can take ten times as long as the writing.
-     */
-    run: async (
-      client: ClientName,
-      direction: Direction,
-      content: Content,
-      python: Awaited<ReturnType<typeof pythonWithSdk>> | null = null,
-    ): Promise<Found> => {
-      const sdk = python !== null && "python" in python ? python.python : "python3";
-      let found: Found | undefined;
-      for (let volumeId = await newVolume(), repeat = 0; repeat < 2; repeat++) {
-        // What the floor sends is blocks of no file.
-        if (direction === "download" && repeat === 0) await once("ours", "upload", volumeId, content, sdk);
-        found = await once(client, direction, volumeId, content, sdk);
-        if (direction === "upload" || repeat === 1) await volumes.delete({ volumeId });
-        if (direction === "upload" && repeat === 0) volumeId = await newVolume();
-      }
-      if (found === undefined) throw new RangeError("nothing was measured");
-      return found;
-    },
-    async [Symbol.asyncDispose]() {
-      session.close();
-      await host.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-async function ask(child: ChildProcess, order: object): Promise<Answer> {
-  const exited = happened(child, "exit");
-  if (child.stdin === null || child.stdout === null) throw new Error("a client has no input or output");
-  child.stdin.end(`${JSON.stringify(order)}\n`);
-  const { value, done } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-  await exited;
-  if (done === true) throw new Error("a client ended without an answer; its message is above");
-  return answerSchema.parse(JSON.parse(value));
-}
-
-/** Random bytes once, told apart by a number in every block: to make gigabytes of them takes longer than to send. */
-async function makeFile(path: string, bytes: number, kind: "random" | "zeros"): Promise<void> {
-  const block = kind === "zeros" ? Buffer.alloc(BLOCK_BYTES) : randomBytes(BLOCK_BYTES);
-  const file = await open(path, "w");
-  for (let start = 0, index = 1; start < bytes; start += BLOCK_BYTES, index++) {
-    if (kind === "random") block.writeUInt32LE(index, 0);
-    await file.write(block, 0, Math.min(BLOCK_BYTES, bytes - start), start);
-  }
-  await file.close();
 }

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 import { existsSync } from "node:fs";
 
 const entry = new URL("../dist/cli.js", import.meta.url);
