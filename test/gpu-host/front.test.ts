@@ -154,15 +154,21 @@ describe("a front", () => {
     expect(await outcomes[0]).toBeInstanceOf(GoneError);
   });
 
-  test("that is closed leaves no order without an end", async () => {
+  test("that is closed leaves no order without an end, and takes no more", async () => {
+    const later: unknown[] = [];
     const { port, outcomes } = await serve(async (exchange) => {
-      await exchange.receive({ ...landing, file: undefined });
+      const outcome = await exchange
+        .receive({ ...landing, file: undefined })
+        .catch((error: unknown) => error);
+      later.push(await exchange.answer(200, "").catch((error: unknown) => error));
+      throw outcome;
     });
     const socket = beginning(port);
     await expect.poll(() => outcomes).toHaveLength(1);
     await fronts[0]?.close();
 
     expect(await outcomes[0]).toBeInstanceOf(GoneError);
+    expect(later).toEqual([expect.any(GoneError)]);
     socket.destroy();
   });
 

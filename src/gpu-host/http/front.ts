@@ -78,8 +78,10 @@ export async function openFront({
     workerData,
   });
   const orders = new Map<number, Order>();
+  let isClosed = false;
   const give = async <R>(id: number, kind: string, order: object = {}): Promise<R> =>
     await new Promise<R>((resolve, reject) => {
+      if (isClosed) throw new GoneError("the host is closing");
       // An exchange has one order at a time.
       orders.set(id, { resolve, reject });
       worker.postMessage({ id, kind, order });
@@ -112,6 +114,7 @@ export async function openFront({
   return {
     port,
     close: async () => {
+      isClosed = true;
       await worker.terminate();
       for (const { reject } of orders.values()) reject(new GoneError("the host is closing"));
       orders.clear();
