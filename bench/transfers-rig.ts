@@ -129,10 +129,11 @@ export async function openBench() {
   };
 }
 
-/** Workers run with the flags in the first line of the command. */
+/** What the command `mirumoji-worker` starts Node with. */
 async function flagsOfWorkers(): Promise<string[]> {
-  const [first = ""] = (await readFile(LAUNCHER, "utf8")).split("\n");
-  return first.split(" ").filter((word) => word.startsWith("--"));
+  const started = /exec node (.*) "\$0"/u.exec(await readFile(LAUNCHER, "utf8"))?.[1];
+  if (started === undefined) throw new Error("the command does not start Node as it used to");
+  return started.split(" ");
 }
 
 async function ask(child: ChildProcess, order: object): Promise<Answer> {

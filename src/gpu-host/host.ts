@@ -58,7 +58,7 @@ export interface GpuHost {
   close(): Promise<void>;
 }
 
-/** Two threads hash and write more than a line of 10 Gbit/s carries. */
+/** Two threads hash and write a gigabyte in a second, if they get a core each (docs/benchmarks.md). */
 const FREE_PORTS = [0, 0];
 
 const DEFAULT_TTL_MS = 10 * 60 * 1000;

@@ -17,6 +17,8 @@ let lastId = 0;
 
 /** Buffers for sending that are free. Fresh memory for each answer would cost more than to fill it. */
 const spare = [];
+/** As many as a busy client's connections need. */
+const MAX_SPARE = 16;
 
 const { host, port, keepAliveMs, requestTimeoutMs } = workerData;
 const server = createServer((request, response) => {
@@ -102,7 +104,7 @@ const WORK = {
       throw error;
     }
     response.end();
-    spare.push(buffer);
+    if (spare.length < MAX_SPARE) spare.push(buffer);
   },
 
   /** Ends the exchange; one whose answer has begun can only be broken off. */
