@@ -32,7 +32,7 @@ test("modal check prints each step with its time and what it learnt", async () =
   expect(stderr).toBe("");
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split("\n");
-  expect(lines).toHaveLength(14);
+  expect(lines).toHaveLength(15);
   for (const line of lines) expect(line).toMatch(/^ok {4}[a-z ]{15} +\d+\.\d\d s {2}\S/);
   expect(stdout).toContain("client type accepted: 8 (JavaScript)");
   expect(stdout).toMatch(/ended after cancel, ms: \d+/);
