@@ -82,7 +82,8 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   );
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
-  const share = createAppShare(redis, prefix, Date.now);
+  const leaseMs = environment.MIRUMOJI_LEASE * 1000;
+  const share = createAppShare(redis, { prefix, leaseMs, now: Date.now });
   const deployedApps = new Set<string>();
   let isStopping = false;
   const runtime = createRuntimeHolder(async (signal) => {
@@ -132,7 +133,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     ledger,
     concurrency,
     leadership: createLeadership(redis, prefix, "caretaker"),
-    leaseMs: environment.MIRUMOJI_LEASE * 1000,
+    leaseMs,
     run: faultPoint === undefined ? runJob : withFaultPoint(faultPoint, runJob),
     tracing,
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
@@ -242,7 +243,11 @@ export async function deployFunctions(
     session = openSession(environment, { onWarning: onLog });
     return await deployModal(session, {
       ...registrationOptions(environment, { handlerPath: HANDLER_PATH, onLog }),
-      share: createAppShare(redis, environment.MIRUMOJI_QUEUE_PREFIX, Date.now),
+      share: createAppShare(redis, {
+        prefix: environment.MIRUMOJI_QUEUE_PREFIX,
+        leaseMs: environment.MIRUMOJI_LEASE * 1000,
+        now: Date.now,
+      }),
       force,
     });
   } finally {

@@ -5,8 +5,6 @@ import { z } from "zod";
 import type { AppShare } from "../steps/ports.ts";
 import { ledgerKey } from "./keys.ts";
 
-/** Registering may build an image; a worker that dies while it does holds the others up this long at most. */
-const LOCK_MS = 60_000;
 const LOCK_RETRY_MS = 200;
 /** Three heartbeats: a worker that missed them all is not there any more. */
 const MEMBER_MS = 45_000;
@@ -32,8 +30,17 @@ local known = redis.call("GET", KEYS[3])
 if known and cjson.decode(known).appId == ARGV[3] then redis.call("DEL", KEYS[3]) end
 return 1`;
 
-/** The pool's knowledge of its app, in Redis. `now` is in epoch milliseconds. */
-export function createAppShare(redis: Redis, prefix: string, now: () => number): AppShare {
+/**
+ * The pool's knowledge of its app, in Redis.
+ *
+ * @param options.leaseMs - how long a worker that dies while it registers, which may take the building of an image,
+ * holds up the others; one that lives renews its right
+ * @param options.now - in epoch milliseconds
+ */
+export function createAppShare(
+  redis: Redis,
+  { prefix, leaseMs, now }: { readonly prefix: string; readonly leaseMs: number; readonly now: () => number },
+): AppShare {
   const me = randomUUID();
   const record = `${prefix}:app`;
   const lock = `${prefix}:app:lock`;
@@ -50,12 +57,12 @@ export function createAppShare(redis: Redis, prefix: string, now: () => number):
     },
     async exclusively(action, signal) {
       const token = randomUUID();
-      while ((await redis.set(lock, token, "PX", LOCK_MS, "NX")) === null) {
+      while ((await redis.set(lock, token, "PX", leaseMs, "NX")) === null) {
         await sleep(LOCK_RETRY_MS, undefined, signal === undefined ? {} : { signal });
       }
       const renewal = setInterval(() => {
-        redis.eval(EXTEND, 1, lock, token, LOCK_MS).catch(() => undefined);
-      }, LOCK_MS / 3);
+        redis.eval(EXTEND, 1, lock, token, leaseMs).catch(() => undefined);
+      }, leaseMs / 3);
       try {
         return await action();
       } finally {

@@ -56,6 +56,35 @@ describe.runIf(IS_LONG)(
   },
 );
 
+describe("a worker that dies while it registers the functions", { timeout: 120_000 }, () => {
+  let rig: Rig;
+  beforeAll(async () => {
+    rig = await openRig();
+  });
+  afterAll(async () => {
+    await rig[Symbol.asyncDispose]();
+  });
+
+  it.each(SETTINGS.slice(0, IS_LONG ? 2 : 1))(
+    "holds up the others no longer than a job that it had, with %s",
+    async (words, env) => {
+      await using scene = await rig.scene(`SIGKILL while functions are registered, ${words}`);
+      await rig.host.order({ rpc: "FunctionPrecreate", latencyMs: 60_000 });
+      const victim = await scene.worker(env);
+      for (const type of JOB_TYPES) await scene.submit(type);
+      for (const job of scene.jobs) await scene.seen(job, ({ state }) => state === "call");
+      await scene.worker(env);
+      await victim.kill("SIGKILL");
+      const backAt = Date.now();
+      await rig.host.clearFaults();
+      const cases = [{ name: scene.name, jobs: scene.jobs, backAt }];
+      const [row] = await scene.expectAllWell({ cases });
+      const seconds = row?.recoverySeconds ?? Infinity;
+      expect(seconds).toBeLessThan(words === "short leases" ? 15 : TAKEN_OVER_WITHIN_SECONDS);
+    },
+  );
+});
+
 /** Two workers, and a job of each type in the state; the worker that has the first of them. */
 async function ownerIn({
   rig,

@@ -52,7 +52,7 @@ async function startPool() {
       await deployModal(host.session, {
         ...settings,
         handler: mountedHandler(handlerPath),
-        share: createAppShare(connection, prefix, Date.now),
+        share: shareOf(prefix),
         ...more,
       }),
     [Symbol.asyncDispose]: async () => await host[Symbol.asyncDispose](),
@@ -76,6 +76,8 @@ async function callOf(host: Pick<HostForTests, "session">, functionId: string, a
   return { callId, result };
 }
 
+const shareOf = (prefix: string) => createAppShare(connection, { prefix, leaseMs: 60_000, now: Date.now });
+
 describe("deploying", () => {
   test("publishes under the name, as the Python SDK does, and leaves nothing that has to be kept alive", async () => {
     await using pool = await startPool();
@@ -86,7 +88,7 @@ describe("deploying", () => {
       timeoutSeconds: 30,
       scaledownWindowSeconds: 2,
       handler: mountedHandler(join(pool.host.folder, "handler.py")),
-      share: createAppShare(connection, pool.prefix, Date.now),
+      share: shareOf(pool.prefix),
     });
     const rpcs = session.requests.map(({ rpc }) => rpc).filter((rpc) => rpc !== "AppHeartbeat");
     expect(rpcs.slice(0, 2)).toEqual(["AppGetByDeploymentName", "AppCreate"]);
@@ -194,7 +196,7 @@ describe("deploying that is interrupted", () => {
     ["before it is published", "AppPublish"],
   ])("is gone on with, in the same app: %s", async (_when, rpc) => {
     await using pool = await startPool();
-    const dying = createAppShare(connection, pool.prefix, Date.now);
+    const dying = shareOf(pool.prefix);
     await pool.host.fault({ rpc, latencyMs: 60_000 });
     // It hangs for good, like a process that was killed, and holds no lock, like one whose lock ran out.
     void pool
@@ -210,7 +212,7 @@ describe("deploying that is interrupted", () => {
 
   test("is gone on with when it was published and nobody wrote that down", async () => {
     await using pool = await startPool();
-    const dying = dyingAt(createAppShare(connection, pool.prefix, Date.now), 2);
+    const dying = dyingAt(shareOf(pool.prefix), 2);
     void pool.deploy({ share: dying });
     while (countOf(pool.host, "AppPublish") === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     const { isNew } = await pool.deploy();
@@ -246,7 +248,7 @@ describe("a deployed app", () => {
       return { host, session: openModalSession({ ...host }) };
     };
     const first = await start();
-    const share = createAppShare(connection, randomPrefix(), Date.now);
+    const share = shareOf(randomPrefix());
     const options = { image: "a/b:1", gpu: "T4", timeoutSeconds: 30, scaledownWindowSeconds: 2, share };
     const handler = mountedHandler(join(pool.host.folder, "handler.py"));
     const deployed = await deployModal(first.session, { ...options, handler });
