@@ -149,9 +149,13 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
 
 function cannotListen(setting: string, cause: unknown): MirumojiError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new MirumojiError("CONFIG_INVALID", `the GPU host cannot listen (${why}); change ${setting}`, {
-    cause,
-  });
+  return new MirumojiError(
+    "CONFIG_INVALID",
+    `the GPU host cannot listen (${why}); change MIRUMOJI_GPU_HOST_ADDRESS or ${setting}`,
+    {
+      cause,
+    },
+  );
 }
 
 /** Bound to every address, we are reached under the name that the caller used. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Exchange, type Front, GoneError, openFront } from "../../src/gpu-host/http/front.ts";
+import { type Log, silentLog } from "../../src/gpu-host/log.ts";
 import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
 import {
   blocksOf,
@@ -204,6 +205,16 @@ describe("a host", () => {
       says("MIRUMOJI_GPU_HOST_PORT"),
     );
     await startHost({ dataDir });
+  });
+
+  test("has no trouble with a path that is none", async () => {
+    const troubles: unknown[] = [];
+    const logger: Log = { ...silentLog, error: (trouble) => troubles.push(trouble) };
+    const { httpPorts } = await startHost({ logger });
+    const socket = connectSocket(httpPorts[0] ?? 0, "127.0.0.1");
+    socket.write("GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /u);
+    expect(troubles).toEqual([]);
   });
 
   test("hands out the addresses of all its threads", async () => {

@@ -34,6 +34,7 @@ export async function openHttpServer({
   readonly log: Log;
 }): Promise<HttpServer> {
   async function serve(exchange: Exchange): Promise<void> {
+    if (!URL.canParse(exchange.url, "http://host")) throw new HttpError(400, "The path is not one");
     const url = new URL(exchange.url, "http://host");
     const [, first = "", token = ""] = url.pathname.split("/");
     const route = routes.find(({ method, path, private: isPrivate }) => {
