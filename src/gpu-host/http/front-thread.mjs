@@ -125,8 +125,8 @@ async function eachPiece(request, take) {
       try {
         take(piece);
       } catch (error) {
+        // It goes on flowing, to nobody.
         request.off("data", onData);
-        request.resume();
         reject(error instanceof Error ? error : new Error(String(error)));
       }
     };

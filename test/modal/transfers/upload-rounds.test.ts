@@ -136,6 +136,8 @@ describe("uploading in rounds", () => {
     }
     // What a request costs must not grow with the file: no block is named in two of them.
     expect(parts.reduce((named, { blocks }) => named + blocks.length - 1, 0)).toBe(30);
+    // Each block went out while it was in memory: the file is named once, with every proof.
+    expect(requests).toHaveLength(parts.length + 1);
     const whole = requests.at(-1)?.files[0];
     expect(whole).toMatchObject({ size: 30 * BLOCK_BYTES - 1 });
     expect(whole?.blocks.filter(({ putResponse }) => putResponse !== undefined)).toHaveLength(30);
