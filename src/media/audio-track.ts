@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { MirumojiError } from "../job/errors.ts";
-import type { AudioTrack } from "../steps/ports.ts";
+import type { AudioTrack } from "../ports/media.ts";
 import { type AudioPlace, FRAME_SECONDS, tasteArguments, trackArguments } from "./audio-arguments.ts";
 import { USUAL_BYTES_PER_SECOND } from "./audio-plan.ts";
 import { flacClock } from "./flac-clock.ts";

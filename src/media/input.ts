@@ -1,6 +1,6 @@
 import { access, constants, stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
-import type { InputFile } from "../steps/ports.ts";
+import type { InputFile } from "../ports/media.ts";
 import type { LookInside } from "./look-inside.ts";
 import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
 import { openAudio } from "./open-audio.ts";

@@ -1,4 +1,4 @@
-import type { MediaFiles } from "../steps/ports.ts";
+import type { MediaFiles } from "../ports/media.ts";
 import { openInput } from "./input.ts";
 import { rememberingLook } from "./look-inside.ts";
 import type { MediaRoot } from "./media-root.ts";

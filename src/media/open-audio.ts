@@ -1,5 +1,5 @@
 import { MirumojiError } from "../job/errors.ts";
-import type { AudioTrack } from "../steps/ports.ts";
+import type { AudioTrack } from "../ports/media.ts";
 import { mostWorthSending, planAudio } from "./audio-plan.ts";
 import { startAudioTrack, tasteAudio } from "./audio-track.ts";
 import type { Probe } from "./probe.ts";

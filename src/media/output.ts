@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import type { PlannedOutput } from "../job/paths.ts";
-import type { OutputToWrite } from "../steps/ports.ts";
+import type { OutputToWrite } from "../ports/media.ts";
 import { hashFile } from "./hash-file.ts";
 import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
 

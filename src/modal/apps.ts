@@ -1,5 +1,5 @@
 import { MirumojiError } from "../job/errors.ts";
-import type { Apps } from "../steps/ports.ts";
+import type { Apps } from "../ports/apps.ts";
 import { heartbeatApp } from "./app.ts";
 import { unary } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";

@@ -1,4 +1,4 @@
-import type { LogLine } from "../steps/ports.ts";
+import type { LogLine } from "../ports/calls.ts";
 import { backoffMs, sleep } from "./abort.ts";
 import { type ItemOf, serverStream } from "./rpc.ts";
 import type { ModalSession } from "./session.ts";

@@ -1,5 +1,5 @@
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { CallInput, Calls, CallState } from "../steps/ports.ts";
+import type { CallInput, CallState, Calls } from "../ports/calls.ts";
 import { sleep } from "./abort.ts";
 import { putBlob } from "./blobs.ts";
 import { followLogs } from "./call-logs.ts";

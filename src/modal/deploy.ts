@@ -1,4 +1,4 @@
-import type { AppShare, SharedApp } from "../steps/ports.ts";
+import type { AppShare, SharedApp } from "../queue/app-share.ts";
 import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
 import { findDeployedApp } from "./deployed-app.ts";
 import { unfinishedApp } from "./known-app.ts";

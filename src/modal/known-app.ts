@@ -1,5 +1,5 @@
 import { toMirumojiError } from "../job/errors.ts";
-import type { AppShare } from "../steps/ports.ts";
+import type { AppShare } from "../queue/app-share.ts";
 import { heartbeatApp } from "./app.ts";
 import type { ModalSession } from "./session.ts";
 

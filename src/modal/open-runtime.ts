@@ -1,7 +1,7 @@
 import type { Environment } from "../config/schema.ts";
 import type { JobType } from "../job/contract.ts";
 import type { MirumojiError } from "../job/errors.ts";
-import type { AppShare } from "../steps/ports.ts";
+import type { AppShare } from "../queue/app-share.ts";
 import { deployModal } from "./deploy.ts";
 import { findModal } from "./existing.ts";
 import { chosenHandler } from "./handler.ts";

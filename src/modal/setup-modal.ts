@@ -1,5 +1,5 @@
 import type { MirumojiError } from "../job/errors.ts";
-import type { AppShare, SharedApp } from "../steps/ports.ts";
+import type { AppShare, SharedApp } from "../queue/app-share.ts";
 import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
 import { isAlive, unfinishedApp } from "./known-app.ts";
 import {

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { TransferProgress } from "../steps/ports.ts";
+import type { TransferProgress } from "../ports/volumes.ts";
 import { downloadFile } from "./transfers/download.ts";
 import { statusOf } from "./grpc-errors.ts";
 import { unary } from "./rpc.ts";

@@ -1,5 +1,5 @@
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { Volumes } from "../steps/ports.ts";
+import type { Volumes } from "../ports/volumes.ts";
 import { downloadBytes, downloadFile } from "./transfers/download.ts";
 import { statusOf } from "./grpc-errors.ts";
 import { unary } from "./rpc.ts";

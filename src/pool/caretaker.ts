@@ -1,5 +1,5 @@
 import type { Leadership } from "../queue/leadership.ts";
-import type { Apps } from "../steps/ports.ts";
+import type { Apps } from "../ports/apps.ts";
 import { keepAlive } from "./keeper.ts";
 import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.ts";
 

@@ -1,6 +1,7 @@
 import { MirumojiError } from "../job/errors.ts";
 import type { Ledger } from "../queue/ledger.ts";
-import type { Apps, Volumes } from "../steps/ports.ts";
+import type { Apps } from "../ports/apps.ts";
+import type { Volumes } from "../ports/volumes.ts";
 
 /**
  * Keeps alive what live jobs need, whichever worker made it, also while a job waits for a retry: every app

@@ -1,6 +1,7 @@
 import { toMirumojiError } from "../job/errors.ts";
 import type { Ledger, LeftoverReason, LiveVolume } from "../queue/ledger.ts";
-import type { Calls, Volumes } from "../steps/ports.ts";
+import type { Calls } from "../ports/calls.ts";
+import type { Volumes } from "../ports/volumes.ts";
 
 /** A volume that nobody owns any more. */
 export interface Leftover {

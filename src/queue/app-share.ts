@@ -1,9 +1,36 @@
+import type { JobType } from "../job/contract.ts";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import type { AppShare } from "../steps/ports.ts";
 import { ledgerKey } from "./keys.ts";
+
+/** The registered functions of an app, as every worker of the pool can use them. */
+export interface SharedApp {
+  readonly appId: string;
+  /** What it was registered from; another fingerprint needs another app. */
+  readonly fingerprint: string;
+  /** Null while somebody is still registering, or died while doing so. */
+  readonly functions: Record<JobType, SharedFunction> | null;
+}
+
+export interface SharedFunction {
+  readonly tag: string;
+  readonly functionId: string;
+  readonly definitionId: string;
+}
+
+/** What the workers of a pool know together about the one app they share. */
+export interface AppShare {
+  read(): Promise<SharedApp | null>;
+  write(app: SharedApp): Promise<void>;
+  /** Runs the action while nobody else registers; waits for its turn. */
+  exclusively<T>(action: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Says that this worker uses the app; to be repeated with every heartbeat. */
+  join(appId: string): Promise<void>;
+  /** Says that it does not any more; true when nobody else does and no call needs the app. */
+  leave(appId: string): Promise<boolean>;
+}
 
 const LOCK_RETRY_MS = 200;
 /** Three heartbeats: a worker that missed them all is not there any more. */

@@ -3,7 +3,7 @@ import type { RemoteResult } from "../job/facts.ts";
 import { callInput, parseHandlerResult } from "./handler-contract.ts";
 import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
-import type { CallState } from "./ports.ts";
+import type { CallState } from "../ports/calls.ts";
 
 /** One long poll; well under the 55 s that Modal allows, so that cancels and stops are never late. */
 const POLL_MS = 25_000;

@@ -2,7 +2,11 @@ import type { JobRequest } from "../job/contract.ts";
 import type { FactsAt, Gained, StoredFacts } from "../job/facts.ts";
 import type { WorkingState } from "../job/machine.ts";
 import type { StepProgress } from "../job/summary.ts";
-import type { Apps, Calls, FunctionDirectory, MediaFiles, Volumes } from "./ports.ts";
+import type { Apps } from "../ports/apps.ts";
+import type { Calls } from "../ports/calls.ts";
+import type { FunctionDirectory } from "../ports/functions.ts";
+import type { MediaFiles } from "../ports/media.ts";
+import type { Volumes } from "../ports/volumes.ts";
 
 /** The adapters that steps act through. */
 export interface StepTools {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { JobRequest, TranscribeRequest } from "../job/contract.ts";
 import { isErrorCode, MirumojiError } from "../job/errors.ts";
 import { type FactsAt, type FileResult, fileResultSchema } from "../job/facts.ts";
-import type { CallInput } from "./ports.ts";
+import type { CallInput } from "../ports/calls.ts";
 
 /**
  * The arguments of `container/mirumoji_gpu.py`, or of the image's own function, with the signatures of Mirumoji:

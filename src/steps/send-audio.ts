@@ -2,7 +2,7 @@ import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import type { Gained } from "../job/facts.ts";
 import { remoteAudioPath } from "../job/paths.ts";
 import type { StepJob, StepTools } from "./context.ts";
-import type { AudioTrack, InputFile } from "./ports.ts";
+import type { AudioTrack, InputFile } from "../ports/media.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
 /** What must not stop a job whose input can be sent as it is. */

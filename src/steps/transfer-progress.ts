@@ -1,5 +1,5 @@
 import type { StepProgress } from "../job/summary.ts";
-import type { TransferProgress } from "./ports.ts";
+import type { TransferProgress } from "../ports/volumes.ts";
 
 /** Turns byte counts into progress with the rate since the start and the time left. */
 export function transferReporter(

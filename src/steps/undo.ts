@@ -2,7 +2,7 @@ import { planOutputs } from "../job/paths.ts";
 import { undoActions, type UndoAction, type WorkingState } from "../job/machine.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import type { StepJob, StepTools } from "./context.ts";
-import type { Calls } from "./ports.ts";
+import type { Calls } from "../ports/calls.ts";
 
 /** Undoes what the job did, newest first. Every action may be repeated. */
 export async function undo(job: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {

@@ -2,7 +2,7 @@ import type { Gained } from "../job/facts.ts";
 import { remoteInputPath } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { streamNeededBy } from "./create-volume.ts";
-import type { InputFile } from "./ports.ts";
+import type { InputFile } from "../ports/media.ts";
 import { sendAudio } from "./send-audio.ts";
 import { transferReporter } from "./transfer-progress.ts";
 

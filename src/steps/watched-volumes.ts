@@ -1,5 +1,5 @@
 import type { Direction, WatchTransfer } from "../telemetry/metrics/transfers.ts";
-import type { TransferProgress, Volumes } from "./ports.ts";
+import type { TransferProgress, Volumes } from "../ports/volumes.ts";
 
 /** The same volumes; every transfer is told to all watchers, with its bytes as they move. */
 export function watchedVolumes(volumes: Volumes, watchers: readonly WatchTransfer[]): Volumes {

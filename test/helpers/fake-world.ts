@@ -5,7 +5,7 @@ import type { JobSummary } from "../../src/job/summary.ts";
 import type { Delivery } from "../../src/queue/consumer.ts";
 import type { Commit, Lease } from "../../src/queue/lease.ts";
 import type { RunnerTools } from "../../src/runner/runner-tools.ts";
-import type { CallState } from "../../src/steps/ports.ts";
+import type { CallState } from "../../src/ports/calls.ts";
 
 /** Side effects that a test can make fail, in the order in which a job has them. */
 export type Effect = "create" | "put" | "open" | "start" | "poll" | "get" | "write" | "delete" | "cancel";

@@ -11,7 +11,7 @@ import { flacClock } from "../../src/media/flac-clock.ts";
 import { SAFE_INPUT } from "../../src/media/input-formats.ts";
 import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
-import type { AudioTrack } from "../../src/steps/ports.ts";
+import type { AudioTrack } from "../../src/ports/media.ts";
 import { testFolder } from "../helpers/folder.ts";
 import { lavfi, mediaMaker, options } from "./media-maker.ts";
 

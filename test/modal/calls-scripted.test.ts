@@ -3,7 +3,7 @@ import { ClientError, Status } from "nice-grpc";
 import { describe, expect, test } from "vitest";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { modalCalls } from "../../src/modal/calls.ts";
-import type { LogLine } from "../../src/steps/ports.ts";
+import type { LogLine } from "../../src/ports/calls.ts";
 import { startHttpStore } from "./http-store.ts";
 import { scriptedSession } from "./scripted-session.ts";
 

@@ -6,7 +6,7 @@ import { modalCalls } from "../../src/modal/calls.ts";
 import { handlerInImage } from "../../src/modal/handler.ts";
 import { type ModalRuntime, setupModal } from "../../src/modal/setup-modal.ts";
 import { modalVolumes } from "../../src/modal/volumes.ts";
-import type { CallInput, Calls, CallState, LogLine } from "../../src/steps/ports.ts";
+import type { CallInput, CallState, Calls, LogLine } from "../../src/ports/calls.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 
 /** One function that does what its first argument says. */

@@ -9,7 +9,7 @@ import { type DeployOptions, type Deployment, deployModal } from "../../src/moda
 import { mountedHandler } from "../../src/modal/handler.ts";
 import { openModalSession } from "../../src/modal/session.ts";
 import { createAppShare } from "../../src/queue/app-share.ts";
-import type { AppShare } from "../../src/steps/ports.ts";
+import type { AppShare } from "../../src/queue/app-share.ts";
 import { randomPrefix, testRedis } from "../helpers/redis.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 import { recordingSession } from "./wire-shape.ts";

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findModal } from "../../src/modal/existing.ts";
 import { handlerInImage } from "../../src/modal/handler.ts";
 import { deployModal } from "../../src/modal/deploy.ts";
-import type { AppShare, SharedApp } from "../../src/steps/ports.ts";
+import type { AppShare, SharedApp } from "../../src/queue/app-share.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 
 let host: HostForTests;

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { abortLatency } from "./abort-latency.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { type ModalVolumes, modalVolumes } from "../../src/modal/volumes.ts";
-import type { TransferProgress } from "../../src/steps/ports.ts";
+import type { TransferProgress } from "../../src/ports/volumes.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 import { scriptedSession } from "./scripted-session.ts";
 

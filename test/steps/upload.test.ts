@@ -4,7 +4,7 @@ import { REQUEST_SCHEMAS } from "../../src/job/contract.ts";
 import { type ErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import type { RunnerTools } from "../../src/runner/runner-tools.ts";
 import { callInput } from "../../src/steps/handler-contract.ts";
-import type { AudioTrack } from "../../src/steps/ports.ts";
+import type { AudioTrack } from "../../src/ports/media.ts";
 import { upload } from "../../src/steps/upload.ts";
 import { FakeWorld } from "../helpers/fake-world.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import type { CallInput } from "../../steps/ports.ts";
+import type { CallInput } from "../../ports/calls.ts";
 import { sleep } from "../abort.ts";
 import { modalCalls } from "../calls.ts";
 import { statusOf } from "../grpc-errors.ts";

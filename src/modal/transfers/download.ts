@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError } from "../../job/errors.ts";
-import type { TransferProgress } from "../../steps/ports.ts";
+import type { TransferProgress } from "../../ports/volumes.ts";
 import { throwIfAborted } from "../abort.ts";
 import { unary } from "../rpc.ts";
 import type { ModalSession } from "../session.ts";

@@ -1,4 +1,4 @@
-import type { TransferProgress } from "../../steps/ports.ts";
+import type { TransferProgress } from "../../ports/volumes.ts";
 
 const REPORT_EVERY_MS = 100;
 

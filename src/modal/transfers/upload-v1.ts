@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { MirumojiError } from "../../job/errors.ts";
-import type { TransferProgress } from "../../steps/ports.ts";
+import type { TransferProgress } from "../../ports/volumes.ts";
 import { backoffMs, sleep } from "../abort.ts";
 import { BLOCK_BYTES, blockCount } from "./blocks.ts";
 import { type LocalInput, openLocalInput } from "./local-input.ts";

@@ -1,5 +1,5 @@
 import { MirumojiError } from "../../job/errors.ts";
-import type { TransferProgress } from "../../steps/ports.ts";
+import type { TransferProgress } from "../../ports/volumes.ts";
 import type { ModalSession } from "../session.ts";
 import { putBlock, UrlExpiredError } from "./block-store.ts";
 import { BLOCK_BYTES, blockCount, blockLength, sameBytes } from "./blocks.ts";

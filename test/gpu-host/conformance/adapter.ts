@@ -11,7 +11,7 @@ import { type ModalSession, openModalSession } from "../../../src/modal/session.
 import { setupModal } from "../../../src/modal/setup-modal.ts";
 import { openVolume } from "../../../src/modal/volume-store.ts";
 import { modalVolumes } from "../../../src/modal/volumes.ts";
-import type { AppShare, SharedApp } from "../../../src/steps/ports.ts";
+import type { AppShare, SharedApp } from "../../../src/queue/app-share.ts";
 import { FUNCTIONS, PRINTED } from "./handler.ts";
 import type { Attempts } from "./operations.ts";
 

@@ -4,7 +4,7 @@ import { MirumojiError } from "../../../src/job/errors.ts";
 import { backoffMs, orAborted, sleep } from "../../../src/modal/abort.ts";
 import { inLanes } from "../../../src/modal/transfers/lanes.ts";
 import { transferMeter } from "../../../src/modal/transfers/transfer-meter.ts";
-import type { TransferProgress } from "../../../src/steps/ports.ts";
+import type { TransferProgress } from "../../../src/ports/volumes.ts";
 
 const cancelled = new MirumojiError("CANCELLED", "somebody asked");
 

@@ -1,0 +1,53 @@
+import type { FileHandle } from "node:fs/promises";
+import type { OutputFile } from "../job/facts.ts";
+import type { PlannedOutput } from "../job/paths.ts";
+
+/** An output and what writes its bytes into an open file, which may hold what an interrupted try left of it. */
+export interface OutputToWrite {
+  readonly output: PlannedOutput;
+  readonly fill: (handle: FileHandle) => Promise<void>;
+  /** What the bytes must have; `TRANSFER_CORRUPT` otherwise. */
+  readonly sha256?: string | undefined;
+}
+
+/** The audio track of an input, 16 kHz mono FLAC, as it comes out of it. */
+export interface AudioTrack {
+  /** Size of the input. */
+  readonly inputBytes: number;
+  /** The bytes, once, as they are made; throws `INPUT_CHANGED` when the input is not what it was in the beginning. */
+  readonly content: AsyncIterable<Uint8Array>;
+  /** How many there will be, as far as can be told by now. */
+  expectedBytes(): number;
+  /** How long what has come by now plays. */
+  seconds(): number;
+  /** Ends the work on it, done or not. */
+  close(): Promise<void>;
+}
+
+/** An input on this machine. */
+export interface InputFile {
+  readonly localPath: string;
+  /** How long it plays, and how long its audio does, where the file says so. */
+  readonly seconds: number | null;
+  readonly audioSeconds: number | null;
+  /**
+   * Starts to take the audio track out; null when sending the file itself is as good, which is not looked at when it
+   * is forced. Throws `PROGRAM_MISSING`, `AUDIO_EXTRACTION_FAILED`; so does its content.
+   */
+  openAudio(options: { isForced: boolean; signal: AbortSignal }): Promise<AudioTrack | null>;
+}
+
+/** The input and output files of a job, inside the media root. */
+export interface MediaFiles {
+  /** Checks that the input can be used; gives its place on this machine, and what shows of it. */
+  openInput(options: { path: string; needs: "audio" | "video"; signal: AbortSignal }): Promise<InputFile>;
+  /** Checks that every output could be written now. Leaves nothing behind. */
+  checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
+  /**
+   * Writes outputs, all or none: each into a temporary file beside it, checked and flushed; when all are
+   * there they are renamed.
+   */
+  writeOutputs(options: { jobId: string; outputs: readonly OutputToWrite[] }): Promise<OutputFile[]>;
+  /** Removes what a crash or a failure left of outputs that were never finished. */
+  removePartialOutputs(options: { jobId: string; outputs: readonly PlannedOutput[] }): Promise<void>;
+}
