@@ -6,10 +6,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { toMirumojiError } from "../src/job/errors.ts";
-import { modalCalls } from "../src/modal/calls.ts";
-import type { FunctionSpec } from "../src/modal/functions.ts";
+import { modalCalls } from "../src/modal/calls/calls.ts";
+import type { FunctionSpec } from "../src/modal/apps/functions.ts";
 import { inLanes } from "../src/modal/transfers/lanes.ts";
-import { openModalSession } from "../src/modal/session.ts";
+import { openModalSession } from "../src/modal/rpc/session.ts";
 import { setupModal } from "../src/modal/setup-modal.ts";
 
 /** What it costs one process to await many calls. Bytes and seconds are this process's own. */

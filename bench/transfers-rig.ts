@@ -8,8 +8,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
-import { openModalSession } from "../src/modal/session.ts";
-import { modalVolumes } from "../src/modal/volumes.ts";
+import { openModalSession } from "../src/modal/rpc/session.ts";
+import { modalVolumes } from "../src/modal/volumes/volumes.ts";
 import type { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
 import { busiestBetween, cpuBetween, processCpu, threadsCpu } from "./process-cpu.ts";
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { controlPlane } from "../../src/gpu-host/protocol.ts";
-import { openModalSession } from "../../src/modal/session.ts";
+import { openModalSession } from "../../src/modal/rpc/session.ts";
 import { conformanceTable } from "../../test/gpu-host/conformance/operations.ts";
 
 const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);

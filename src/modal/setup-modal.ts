@@ -1,15 +1,15 @@
 import type { MirumojiError } from "../job/errors.ts";
 import type { AppShare, SharedApp } from "../queue/app-share.ts";
-import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
-import { isAlive, unfinishedApp } from "./known-app.ts";
+import { createApp, disconnectApp, keepAppAlive, publishApp } from "./apps/app.ts";
+import { isAlive, unfinishedApp } from "./apps/known-app.ts";
 import {
   DEFAULT_APP_NAME,
   fingerprintOf,
   registerFunctions,
   type RegisteredFunctions,
   type RegistrationOptions,
-} from "./registration.ts";
-import type { ModalSession } from "./session.ts";
+} from "./apps/registration.ts";
+import type { ModalSession } from "./rpc/session.ts";
 
 export interface SetupOptions extends RegistrationOptions {
   /**

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createTransferView, slidingRate } from "../../src/cli/transfer-view.ts";
 import { putTarget } from "../../src/cli/volume-paths.ts";
 import { getTree } from "../../src/cli/volume-transfer.ts";
-import type { VolumeStore } from "../../src/modal/volume-store.ts";
+import type { VolumeStore } from "../../src/modal/volumes/volume-store.ts";
 import { testFolder } from "../helpers/folder.ts";
 
 const { signal } = new AbortController();

@@ -4,7 +4,7 @@ import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
-import { modalVolumes } from "../../src/modal/volumes.ts";
+import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
 import { SAMPLE } from "../helpers/dev.ts";
 import { type Stack, startStack, type WorkerProcess } from "../helpers/stack.ts";
 import { lavfi, mediaMaker, options } from "../media/media-maker.ts";

@@ -7,7 +7,7 @@ import type { CanaryRun, StepReport } from "../../src/modal/canary/step.ts";
 import { secondsUntilExpiry, urlLifetimeSeconds } from "../../src/modal/canary/url-lifetime.ts";
 import { VOLUME_STEPS } from "../../src/modal/canary/volume-steps.ts";
 import type { Fault } from "../../src/gpu-host/faults.ts";
-import { createFunction } from "../../src/modal/functions.ts";
+import { createFunction } from "../../src/modal/apps/functions.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 import { startHttpStore } from "./http-store.ts";
 import { scriptedSession } from "./scripted-session.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findModal } from "../../src/modal/existing.ts";
-import { handlerInImage } from "../../src/modal/handler.ts";
-import { deployModal } from "../../src/modal/deploy.ts";
+import { findModal } from "../../src/modal/apps/existing.ts";
+import { handlerInImage } from "../../src/modal/apps/handler.ts";
+import { deployModal } from "../../src/modal/apps/deploy.ts";
 import type { AppShare, SharedApp } from "../../src/queue/app-share.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 

@@ -3,7 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Fault, VanishFault } from "../../src/gpu-host/faults.ts";
 import { type GpuHost, type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
-import { type ModalSession, type ModalSessionOptions, openModalSession } from "../../src/modal/session.ts";
+import {
+  type ModalSession,
+  type ModalSessionOptions,
+  openModalSession,
+} from "../../src/modal/rpc/session.ts";
 
 export interface RecordedRequest {
   readonly rpc: string;

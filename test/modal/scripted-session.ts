@@ -1,4 +1,4 @@
-import type { ControlPlane, ModalSession } from "../../src/modal/session.ts";
+import type { ControlPlane, ModalSession } from "../../src/modal/rpc/session.ts";
 
 type Answers = Partial<
   Record<keyof ControlPlane, (request: never, options: { signal?: AbortSignal }) => unknown>

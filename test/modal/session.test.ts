@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MirumojiError } from "../../src/job/errors.ts";
-import type { RpcEvent } from "../../src/modal/observe-rpcs.ts";
-import { unary } from "../../src/modal/rpc.ts";
-import { openModalSession } from "../../src/modal/session.ts";
-import { modalVolumes } from "../../src/modal/volumes.ts";
+import type { RpcEvent } from "../../src/modal/rpc/observe-rpcs.ts";
+import { unary } from "../../src/modal/rpc/rpc.ts";
+import { openModalSession } from "../../src/modal/rpc/session.ts";
+import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 
 let host: HostForTests;

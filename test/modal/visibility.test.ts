@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { modalVolumes } from "../../src/modal/volumes.ts";
+import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
 import { scriptedSession } from "./scripted-session.ts";
 
 let folder = "";

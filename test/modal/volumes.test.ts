@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { abortLatency } from "./abort-latency.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
-import { type ModalVolumes, modalVolumes } from "../../src/modal/volumes.ts";
+import { type ModalVolumes, modalVolumes } from "../../src/modal/volumes/volumes.ts";
 import type { TransferProgress } from "../../src/ports/volumes.ts";
 import { type HostForTests, startHostForTests } from "./gpu-host.ts";
 import { scriptedSession } from "./scripted-session.ts";

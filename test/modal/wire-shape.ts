@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { ModalSession } from "../../src/modal/session.ts";
+import type { ModalSession } from "../../src/modal/rpc/session.ts";
 
 /** A request as the protocol names it, with the fields of whoever wrote it down. */
 export interface WireRequest {

@@ -102,7 +102,7 @@ describe("the direction of imports", () => {
       "src/worker.ts": 'export { ModalClient } from "modal";\n',
       "src/gpu-host/types.ts": 'export type { ModalClient } from "modal";\n',
       "src/gpu-host/value.ts": 'export { ModalClient } from "modal";\n',
-      "src/modal/session.ts": 'export { ModalClient } from "modal";\n',
+      "src/modal/rpc/session.ts": 'export { ModalClient } from "modal";\n',
       "src/queue/queue.ts": 'export { Queue } from "bullmq";\nexport { Redis } from "ioredis";\n',
       "src/job/schema.ts": 'export { z } from "zod";\nexport * from "./other.ts";\n',
       "src/job/other.ts": 'export { join } from "node:path";\n',

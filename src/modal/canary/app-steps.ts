@@ -1,10 +1,10 @@
 import { basename, extname } from "node:path";
 import { toMirumojiError } from "../../job/errors.ts";
-import { createApp, disconnectApp, heartbeatApp, keepAppAlive, publishApp } from "../app.ts";
-import { createFunction, type FunctionSpec, precreateFunction } from "../functions.ts";
-import { ensureImage } from "../image.ts";
-import { createSourceMount, findClientMount, loadSources } from "../mounts.ts";
-import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "../versions.ts";
+import { createApp, disconnectApp, heartbeatApp, keepAppAlive, publishApp } from "../apps/app.ts";
+import { createFunction, type FunctionSpec, precreateFunction } from "../apps/functions.ts";
+import { ensureImage } from "../apps/image.ts";
+import { createSourceMount, findClientMount, loadSources } from "../apps/mounts.ts";
+import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "../apps/versions.ts";
 import { type CanaryRun, type CanaryStep, insisting, need } from "./step.ts";
 
 const APP_NAME = "mirumoji-canary";

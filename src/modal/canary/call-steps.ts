@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import type { CallInput } from "../../ports/calls.ts";
-import { sleep } from "../abort.ts";
-import { modalCalls } from "../calls.ts";
-import { statusOf } from "../grpc-errors.ts";
-import { unary } from "../rpc.ts";
-import { modalVolumes } from "../volumes.ts";
-import { FUNCTION_CALL_UNARY, INVOCATION_ASYNC } from "../wire.ts";
+import { sleep } from "../rpc/abort.ts";
+import { modalCalls } from "../calls/calls.ts";
+import { statusOf } from "../rpc/grpc-errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import { modalVolumes } from "../volumes/volumes.ts";
+import { FUNCTION_CALL_UNARY, INVOCATION_ASYNC } from "../rpc/wire.ts";
 import { type CanaryRun, type CanaryStep, need } from "./step.ts";
 import { CANARY_BYTES, CANARY_FILE } from "./volume-steps.ts";
 

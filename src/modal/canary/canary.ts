@@ -1,5 +1,5 @@
 import { toMirumojiError } from "../../job/errors.ts";
-import { throwIfAborted } from "../abort.ts";
+import { throwIfAborted } from "../rpc/abort.ts";
 import { APP_STEPS, END_APP } from "./app-steps.ts";
 import { CALL_STEPS } from "./call-steps.ts";
 import { HELLO_STEPS } from "./hello-steps.ts";

@@ -1,5 +1,5 @@
-import { unary } from "../rpc.ts";
-import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "../versions.ts";
+import { unary } from "../rpc/rpc.ts";
+import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "../apps/versions.ts";
 import type { CanaryStep } from "./step.ts";
 import { secondsUntilExpiry } from "./url-lifetime.ts";
 

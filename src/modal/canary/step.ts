@@ -1,6 +1,6 @@
 import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { sleep } from "../abort.ts";
-import type { ModalSession } from "../session.ts";
+import { sleep } from "../rpc/abort.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 export interface CanaryOptions {
   readonly session: ModalSession;

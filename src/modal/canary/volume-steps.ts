@@ -3,12 +3,12 @@ import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { sleep } from "../abort.ts";
+import { sleep } from "../rpc/abort.ts";
 import { BLOCK_BYTES, sha256 } from "../transfers/blocks.ts";
-import { statusOf } from "../grpc-errors.ts";
-import { unary } from "../rpc.ts";
-import { modalVolumes } from "../volumes.ts";
-import { VOLUME_VERSION_2 } from "../wire.ts";
+import { statusOf } from "../rpc/grpc-errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import { modalVolumes } from "../volumes/volumes.ts";
+import { VOLUME_VERSION_2 } from "../rpc/wire.ts";
 import { type CanaryRun, type CanaryStep, insisting, need } from "./step.ts";
 import { visibleLifetime } from "./url-lifetime.ts";
 

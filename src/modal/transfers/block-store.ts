@@ -1,5 +1,5 @@
 import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { abortError, backoffMs, sleep } from "../abort.ts";
+import { abortError, backoffMs, sleep } from "../rpc/abort.ts";
 import { CorruptError, type FetchedBlock } from "./block-worker.ts";
 import { announcedDigest, sameBytes, sha256 } from "./blocks.ts";
 import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts";

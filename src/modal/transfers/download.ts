@@ -1,9 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError } from "../../job/errors.ts";
 import type { TransferProgress } from "../../ports/volumes.ts";
-import { throwIfAborted } from "../abort.ts";
-import { unary } from "../rpc.ts";
-import type { ModalSession } from "../session.ts";
+import { throwIfAborted } from "../rpc/abort.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import { getBlock, UrlExpiredError } from "./block-store.ts";
 import { blockCount, blockLength } from "./blocks.ts";
 import { type DownloadSink, fileSink, memorySink } from "./download-sink.ts";

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { throwIfAborted } from "../abort.ts";
+import { throwIfAborted } from "../rpc/abort.ts";
 
 /**
  * Works on items in parallel, `laneCount` at a time, each lane one after the other. The first failure

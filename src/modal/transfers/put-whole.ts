@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { abortError, backoffMs, sleep } from "../abort.ts";
+import { abortError, backoffMs, sleep } from "../rpc/abort.ts";
 
 const TRIES = 4;
 

@@ -1,4 +1,4 @@
-import { abortError, throwIfAborted } from "../abort.ts";
+import { abortError, throwIfAborted } from "../rpc/abort.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
 import { type BlockThread, blockThread } from "./block-worker.ts";
 

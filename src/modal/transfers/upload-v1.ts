@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { MirumojiError } from "../../job/errors.ts";
 import type { TransferProgress } from "../../ports/volumes.ts";
-import { backoffMs, sleep } from "../abort.ts";
+import { backoffMs, sleep } from "../rpc/abort.ts";
 import { BLOCK_BYTES, blockCount } from "./blocks.ts";
 import { type LocalInput, openLocalInput } from "./local-input.ts";
 import { putWhole } from "./put-whole.ts";
-import { unary } from "../rpc.ts";
-import type { ModalSession } from "../session.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import { transferMeter } from "./transfer-meter.ts";
 
 /** Smaller files travel inside the request (`modal-wire` 4.3). */

@@ -1,6 +1,6 @@
 import { MirumojiError } from "../../job/errors.ts";
 import type { TransferProgress } from "../../ports/volumes.ts";
-import type { ModalSession } from "../session.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import { putBlock, UrlExpiredError } from "./block-store.ts";
 import { BLOCK_BYTES, blockCount, blockLength, sameBytes } from "./blocks.ts";
 import { inLanes } from "./lanes.ts";

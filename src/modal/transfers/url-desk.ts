@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { orAborted } from "../abort.ts";
-import type { ModalSession } from "../session.ts";
+import { orAborted } from "../rpc/abort.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
 import {
   type MissingBlock,

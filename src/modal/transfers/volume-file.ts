@@ -1,5 +1,5 @@
-import { type ResponseOf, unary } from "../rpc.ts";
-import type { ModalSession } from "../session.ts";
+import { type ResponseOf, unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 /** A request names every block of the file, so the server may need a while. */
 const TIMEOUT_MS = 120_000;

@@ -1,4 +1,4 @@
-import { MirumojiError } from "../job/errors.ts";
+import { MirumojiError } from "../../job/errors.ts";
 
 /** What an aborted signal means, as one of our errors: its reason where that is ours already. */
 export function abortError(signal: AbortSignal): MirumojiError {

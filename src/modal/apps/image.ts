@@ -1,7 +1,7 @@
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import { backoffMs, sleep } from "./abort.ts";
-import { type ItemOf, serverStream, unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { backoffMs, sleep } from "../rpc/abort.ts";
+import { type ItemOf, serverStream, unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import {
   LONG_POLL_GRACE_MS,
   LONG_POLL_SECONDS,
@@ -9,7 +9,7 @@ import {
   REGISTRY_AUTH_STATIC_CREDS,
   RESULT,
   STREAM_PAUSE_MS,
-} from "./wire.ts";
+} from "../rpc/wire.ts";
 
 /** How many broken streams in a row are survived; one that brought something starts the count again. */
 const MAX_STREAM_ERRORS = 4;

@@ -1,9 +1,9 @@
-import { type ErrorCode, MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { getBlob } from "./blobs.ts";
 import { decodeResult } from "./cbor.ts";
-import type { ResponseOf } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { DATA_FORMAT, RESULT } from "./wire.ts";
+import type { ResponseOf } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { DATA_FORMAT, RESULT } from "../rpc/wire.ts";
 
 /** One finished input of a call. */
 export type CallOutput = ResponseOf<"functionGetOutputs">["outputs"][number];

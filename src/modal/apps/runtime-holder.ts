@@ -1,6 +1,6 @@
-import type { JobType } from "../job/contract.ts";
-import { MirumojiError } from "../job/errors.ts";
-import type { FunctionDirectory } from "../ports/functions.ts";
+import type { JobType } from "../../job/contract.ts";
+import { MirumojiError } from "../../job/errors.ts";
+import type { FunctionDirectory } from "../../ports/functions.ts";
 
 /** A registered app that can be closed. */
 export interface ClosableRuntime {

@@ -1,13 +1,13 @@
-import { unary } from "./rpc.ts";
-import type { RequestOf } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { RequestOf } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import {
   DATA_FORMAT,
   DEFINITION_TYPE_FILE,
   FUNCTION_SCHEMA_V1,
   FUNCTION_TYPE_FUNCTION,
   PARAM_TYPE_UNKNOWN,
-} from "./wire.ts";
+} from "../rpc/wire.ts";
 
 /** A plain, undecorated top-level Python function (`modal-wire` 2.5 says why undecorated). */
 export interface FunctionSpec {

@@ -1,5 +1,5 @@
 import { Decoder, Encoder } from "cbor-x";
-import type { CallInput } from "../ports/calls.ts";
+import type { CallInput } from "../../ports/calls.ts";
 
 /** Byte strings without a typed-array tag, and plain maps: what Python's `cbor2` and the SDK agree on. */
 const DIALECT = { useRecords: false, mapsAsObjects: true, tagUint8Array: false, useTag259ForMaps: false };

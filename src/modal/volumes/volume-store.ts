@@ -1,15 +1,15 @@
 import type { FileHandle } from "node:fs/promises";
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { TransferProgress } from "../ports/volumes.ts";
-import { downloadFile } from "./transfers/download.ts";
-import { statusOf } from "./grpc-errors.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { openTransferRoom } from "./transfers/transfer-room.ts";
-import { uploadFile } from "./transfers/upload.ts";
-import { uploadFileV1 } from "./transfers/upload-v1.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import type { TransferProgress } from "../../ports/volumes.ts";
+import { downloadFile } from "../transfers/download.ts";
+import { statusOf } from "../rpc/grpc-errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { openTransferRoom } from "../transfers/transfer-room.ts";
+import { uploadFile } from "../transfers/upload.ts";
+import { uploadFileV1 } from "../transfers/upload-v1.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
-import { OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
+import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
 
 /** A volume of anybody's, of either version, for people's tools. Every method throws `MirumojiError`s only. */
 export interface VolumeStore {

@@ -1,9 +1,9 @@
-import { MirumojiError } from "../job/errors.ts";
-import type { Apps } from "../ports/apps.ts";
+import { MirumojiError } from "../../job/errors.ts";
+import type { Apps } from "../../ports/apps.ts";
 import { heartbeatApp } from "./app.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { APP_STATE } from "./wire.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { APP_STATE } from "../rpc/wire.ts";
 
 /**
  * Apps by ID over Modal's control plane. A deployed app lives without heartbeats: it is only asked whether

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { MirumojiError } from "../job/errors.ts";
-import { backoffMs, sleep } from "./abort.ts";
-import { statusOf } from "./grpc-errors.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { NAMESPACE, OBJECT_CREATION } from "./wire.ts";
+import { MirumojiError } from "../../job/errors.ts";
+import { backoffMs, sleep } from "../rpc/abort.ts";
+import { statusOf } from "../rpc/grpc-errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { NAMESPACE, OBJECT_CREATION } from "../rpc/wire.ts";
 
 /** How often a file's bytes are offered before the server must have them. */
 const PUT_TRIES = 8;
@@ -59,7 +59,7 @@ export async function findClientMount(
     if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
     throw new MirumojiError(
       "MODAL_REFUSED",
-      `Modal has no client mount of version ${version}; it is pinned in src/modal/versions.ts and has to be ` +
+      `Modal has no client mount of version ${version}; it is pinned in src/modal/apps/versions.ts and has to be ` +
         "one that Modal publishes and that fits the image builder version beside it",
       { cause: thrown },
     );

@@ -1,13 +1,13 @@
-import type { Environment } from "../config/schema.ts";
-import type { JobType } from "../job/contract.ts";
-import type { MirumojiError } from "../job/errors.ts";
-import type { AppShare } from "../queue/app-share.ts";
+import type { Environment } from "../../config/schema.ts";
+import type { JobType } from "../../job/contract.ts";
+import type { MirumojiError } from "../../job/errors.ts";
+import type { AppShare } from "../../queue/app-share.ts";
 import { deployModal } from "./deploy.ts";
 import { findModal } from "./existing.ts";
 import { chosenHandler } from "./handler.ts";
 import type { RegistrationOptions } from "./registration.ts";
-import type { ModalSession } from "./session.ts";
-import { type ModalRuntime, setupModal } from "./setup-modal.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { type ModalRuntime, setupModal } from "../setup-modal.ts";
 
 export interface OpenRuntimeOptions {
   readonly share: AppShare;

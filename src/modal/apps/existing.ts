@@ -1,9 +1,9 @@
-import { MirumojiError } from "../job/errors.ts";
+import { MirumojiError } from "../../job/errors.ts";
 import type { FunctionHandle } from "./functions.ts";
 import type { RegisteredFunctions } from "./registration.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { DATA_FORMAT } from "./wire.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { DATA_FORMAT } from "../rpc/wire.ts";
 
 /**
  * Looks up functions that somebody else deployed. Nothing is registered and nothing is kept alive.

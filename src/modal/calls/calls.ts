@@ -1,20 +1,20 @@
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { CallInput, CallState, Calls } from "../ports/calls.ts";
-import { sleep } from "./abort.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import type { CallInput, CallState, Calls } from "../../ports/calls.ts";
+import { sleep } from "../rpc/abort.ts";
 import { putBlob } from "./blobs.ts";
 import { followLogs } from "./call-logs.ts";
 import { type CallOutput, valueOf } from "./call-result.ts";
 import { encodeInput } from "./cbor.ts";
-import { statusOf, type StatusName } from "./grpc-errors.ts";
-import { type RequestOf, unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
+import { statusOf, type StatusName } from "../rpc/grpc-errors.ts";
+import { type RequestOf, unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 import {
   DATA_FORMAT,
   FUNCTION_CALL_UNARY,
   INVOCATION_ASYNC,
   LONG_POLL_GRACE_MS,
   LONG_POLL_SECONDS,
-} from "./wire.ts";
+} from "../rpc/wire.ts";
 
 /** Larger arguments of an asynchronous call go as a blob (`max_async_object_size_bytes`, `modal-wire` 1.7). */
 const INLINE_LIMIT_BYTES = 8 * 1024;

@@ -1,14 +1,14 @@
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { Volumes } from "../ports/volumes.ts";
-import { downloadBytes, downloadFile } from "./transfers/download.ts";
-import { statusOf } from "./grpc-errors.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { streamInput } from "./transfers/stream-input.ts";
-import { openTransferRoom, type TransferRoom } from "./transfers/transfer-room.ts";
-import { uploadFile, uploadSource } from "./transfers/upload.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import type { Volumes } from "../../ports/volumes.ts";
+import { downloadBytes, downloadFile } from "../transfers/download.ts";
+import { statusOf } from "../rpc/grpc-errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { streamInput } from "../transfers/stream-input.ts";
+import { openTransferRoom, type TransferRoom } from "../transfers/transfer-room.ts";
+import { uploadFile, uploadSource } from "../transfers/upload.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
-import { OBJECT_CREATION, VOLUME_VERSION_2 } from "./wire.ts";
+import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
 
 const VOLUME_GONE = { NOT_FOUND: "VOLUME_LOST" } as const;
 

@@ -1,8 +1,8 @@
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import { backoffMs, orAborted, sleep } from "./abort.ts";
-import { serverStream } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { FILE_ENTRY } from "./wire.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { backoffMs, orAborted, sleep } from "../rpc/abort.ts";
+import { serverStream } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { FILE_ENTRY } from "../rpc/wire.ts";
 
 /**
  * When an uploaded file is looked for. Version 2 volumes were seen to take a while until a file that

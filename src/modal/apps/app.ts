@@ -1,7 +1,7 @@
-import { type MirumojiError, toMirumojiError } from "../job/errors.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { APP_DISCONNECT_REASON, APP_STATE } from "./wire.ts";
+import { type MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { APP_DISCONNECT_REASON, APP_STATE } from "../rpc/wire.ts";
 
 /** Modal's own interval (`modal-wire` 2.1); an ephemeral app that misses too many is stopped. */
 const HEARTBEAT_MS = 15_000;

@@ -1,4 +1,4 @@
-import type { AppShare, SharedApp } from "../queue/app-share.ts";
+import type { AppShare, SharedApp } from "../../queue/app-share.ts";
 import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
 import { findDeployedApp } from "./deployed-app.ts";
 import { unfinishedApp } from "./known-app.ts";
@@ -9,7 +9,7 @@ import {
   type RegisteredFunctions,
   type RegistrationOptions,
 } from "./registration.ts";
-import type { ModalSession } from "./session.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 export interface DeployOptions extends RegistrationOptions {
   /** What the pool knows of its app: by this, one worker deploys and the others find it done. */

@@ -1,5 +1,5 @@
 import { basename, extname } from "node:path";
-import { MirumojiError } from "../job/errors.ts";
+import { MirumojiError } from "../../job/errors.ts";
 import type { FunctionSpec } from "./functions.ts";
 import type { SourceFile } from "./mounts.ts";
 

@@ -1,6 +1,6 @@
-import { MirumojiError } from "../job/errors.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
+import { MirumojiError } from "../../job/errors.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 /** An app that was published under a name, and its functions. */
 export interface DeployedApp {

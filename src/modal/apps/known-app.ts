@@ -1,7 +1,7 @@
-import { toMirumojiError } from "../job/errors.ts";
-import type { AppShare } from "../queue/app-share.ts";
+import { toMirumojiError } from "../../job/errors.ts";
+import type { AppShare } from "../../queue/app-share.ts";
 import { heartbeatApp } from "./app.ts";
-import type { ModalSession } from "./session.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 /** The app of a worker that died while it registered, if it can still be gone on with. */
 export async function unfinishedApp(

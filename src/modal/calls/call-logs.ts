@@ -1,8 +1,8 @@
-import type { LogLine } from "../ports/calls.ts";
-import { backoffMs, sleep } from "./abort.ts";
-import { type ItemOf, serverStream } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
-import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS } from "./wire.ts";
+import type { LogLine } from "../../ports/calls.ts";
+import { backoffMs, sleep } from "../rpc/abort.ts";
+import { type ItemOf, serverStream } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS } from "../rpc/wire.ts";
 
 /** Enough errors in a row to know that there are no logs to be had from this server. */
 const MAX_ERRORS = 6;

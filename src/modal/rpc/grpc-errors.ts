@@ -1,5 +1,5 @@
 import { ClientError, Status } from "nice-grpc";
-import { type ErrorCode, MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { abortError } from "./abort.ts";
 
 /** The name of a gRPC status, such as `NOT_FOUND`. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { MirumojiError } from "../job/errors.ts";
-import { getWhole, putBlock } from "./transfers/block-store.ts";
-import { sha256 } from "./transfers/blocks.ts";
-import { unary } from "./rpc.ts";
-import type { ModalSession } from "./session.ts";
+import { MirumojiError } from "../../job/errors.ts";
+import { getWhole, putBlock } from "../transfers/block-store.ts";
+import { sha256 } from "../transfers/blocks.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
 
 /**
  * Stores arguments that are too large to go inline. Servers answer in the singular or the plural fields
