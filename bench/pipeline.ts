@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
-import { startEmbeddedRedis } from "../src/queue/embedded-redis.ts";
+import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { openProducer } from "../src/queue/producer.ts";
 import { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
 import { SAMPLE, statsSchema } from "../test/helpers/dev.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Job, type Queue, Worker } from "bullmq";
 import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
 import { startConsumer } from "../src/queue/consumer.ts";
-import { startEmbeddedRedis } from "../src/queue/embedded-redis.ts";
+import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { closeQueues, openQueues, type Queues } from "../src/queue/queues.ts";
 import { runJob } from "../src/runner/run-job.ts";
 import { instantTools } from "./instant-tools.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
 import { startConsumer } from "../src/queue/consumer.ts";
-import { startEmbeddedRedis } from "../src/queue/embedded-redis.ts";
+import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../src/queue/queues.ts";
 import { runJob } from "../src/runner/run-job.ts";

@@ -34,7 +34,7 @@ import { openProducer } from "./queue/producer.ts";
 import { closeQueues, openQueues } from "./queue/queues.ts";
 import { withFaultPoint } from "./runner/fault-points.ts";
 import { runJob } from "./runner/run-job.ts";
-import { watchedVolumes } from "./steps/watched-volumes.ts";
+import { watchedVolumes } from "./telemetry/watched-volumes.ts";
 import { createEventBus } from "./telemetry/event-bus.ts";
 import { logSubscriber } from "./telemetry/log-subscriber.ts";
 import type { Logger } from "./telemetry/logger.ts";

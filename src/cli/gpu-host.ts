@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { processEnvironment } from "../config/load.ts";
 import { secretValues } from "../config/secrets.ts";
 import { startGpuHost } from "../gpu-host/host.ts";
-import { stopOnSignal } from "../pool/shutdown.ts";
+import { stopOnSignal } from "./shutdown.ts";
 import { guarded, note, printJson } from "./output.ts";
 import { serviceLogger } from "./service-logger.ts";
 

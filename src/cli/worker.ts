@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { openWorker } from "../compose.ts";
 import { processEnvironment } from "../config/load.ts";
 import { httpSettings, startHttp } from "../http/server.ts";
-import { stopOnSignal } from "../pool/shutdown.ts";
+import { stopOnSignal } from "./shutdown.ts";
 import { guarded, printJson } from "./output.ts";
 import { serviceLogger } from "./service-logger.ts";
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type EmbeddedRedis, startEmbeddedRedis } from "../../src/queue/embedded-redis.ts";
+import { type EmbeddedRedis, startEmbeddedRedis } from "../../src/cli/embedded-redis.ts";
 
 /** A real Redis of this test's own; stopped and removed at the end of the scope. */
 export async function testRedis(): Promise<EmbeddedRedis & AsyncDisposable> {

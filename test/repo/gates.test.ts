@@ -131,7 +131,7 @@ describe("lint", () => {
       "src/pool/prints.ts": 'console.log("hello");\n',
       "src/cli/prints.ts": 'console.log("hello");\n',
       "src/pool/exits.ts": "process.exit(1);\n",
-      "src/pool/shutdown.ts": "process.exit(1);\n",
+      "src/cli/shutdown.ts": "process.exit(1);\n",
       "src/pool/env.ts": "export const { env } = process;\n",
       "src/cli/env.ts": 'export const home = process.env["HOME"];\n',
       "src/config/env.ts": 'export const home = process.env["HOME"];\n',

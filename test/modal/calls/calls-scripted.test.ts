@@ -1,11 +1,11 @@
 import { decode, encode } from "cbor-x";
 import { ClientError, Status } from "nice-grpc";
 import { describe, expect, test } from "vitest";
-import { MirumojiError } from "../../src/job/errors.ts";
-import { modalCalls } from "../../src/modal/calls/calls.ts";
-import type { LogLine } from "../../src/ports/calls.ts";
-import { startHttpStore } from "./http-store.ts";
-import { scriptedSession } from "./scripted-session.ts";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import { modalCalls } from "../../../src/modal/calls/calls.ts";
+import type { LogLine } from "../../../src/ports/calls.ts";
+import { startHttpStore } from "../http-store.ts";
+import { scriptedSession } from "../scripted-session.ts";
 
 const { signal } = new AbortController();
 const input = { args: ["in.mkv", "vo-1"], kwargs: { preset: "fast" } };

@@ -2,17 +2,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { runCanary } from "../../src/modal/canary/canary.ts";
-import type { CanaryRun, StepReport } from "../../src/modal/canary/step.ts";
-import { secondsUntilExpiry, urlLifetimeSeconds } from "../../src/modal/canary/url-lifetime.ts";
-import { VOLUME_STEPS } from "../../src/modal/canary/volume-steps.ts";
-import type { Fault } from "../../src/gpu-host/faults.ts";
-import { createFunction } from "../../src/modal/apps/functions.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
-import { startHttpStore } from "./http-store.ts";
-import { scriptedSession } from "./scripted-session.ts";
+import { runCanary } from "../../../src/modal/canary/canary.ts";
+import type { CanaryRun, StepReport } from "../../../src/modal/canary/step.ts";
+import { secondsUntilExpiry, urlLifetimeSeconds } from "../../../src/modal/canary/url-lifetime.ts";
+import { VOLUME_STEPS } from "../../../src/modal/canary/volume-steps.ts";
+import type { Fault } from "../../../src/gpu-host/faults.ts";
+import { createFunction } from "../../../src/modal/apps/functions.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { startHttpStore } from "../http-store.ts";
+import { scriptedSession } from "../scripted-session.ts";
 
-const handlerPath = fileURLToPath(new URL("../../container/canary.py", import.meta.url));
+const handlerPath = fileURLToPath(new URL("../../../container/canary.py", import.meta.url));
 
 let host: HostForTests;
 beforeEach(async () => {
@@ -201,7 +201,7 @@ describe("the canary", { timeout: 90_000 }, () => {
   });
 
   test("does not take a wrong result or a call that never starts for a right one", async () => {
-    const liar = fileURLToPath(new URL("./fixtures/lying-canary.py", import.meta.url));
+    const liar = fileURLToPath(new URL("./lying-canary.py", import.meta.url));
     const lied = await check({ handler: liar });
     expect(lied.step("call").error).toMatchObject({
       code: "FUNCTION_RESULT_INVALID",

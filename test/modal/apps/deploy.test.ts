@@ -2,17 +2,17 @@ import { Redis } from "ioredis";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type GpuHostOptions, startGpuHost } from "../../src/gpu-host/host.ts";
-import { modalApps } from "../../src/modal/apps/apps.ts";
-import { modalCalls } from "../../src/modal/calls/calls.ts";
-import { type DeployOptions, type Deployment, deployModal } from "../../src/modal/apps/deploy.ts";
-import { mountedHandler } from "../../src/modal/apps/handler.ts";
-import { openModalSession } from "../../src/modal/rpc/session.ts";
-import { createAppShare } from "../../src/queue/app-share.ts";
-import type { AppShare } from "../../src/queue/app-share.ts";
-import { randomPrefix, testRedis } from "../helpers/redis.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
-import { recordingSession } from "./wire-shape.ts";
+import { type GpuHostOptions, startGpuHost } from "../../../src/gpu-host/host.ts";
+import { modalApps } from "../../../src/modal/apps/apps.ts";
+import { modalCalls } from "../../../src/modal/calls/calls.ts";
+import { type DeployOptions, type Deployment, deployModal } from "../../../src/modal/apps/deploy.ts";
+import { mountedHandler } from "../../../src/modal/apps/handler.ts";
+import { openModalSession } from "../../../src/modal/rpc/session.ts";
+import { createAppShare } from "../../../src/queue/app-share.ts";
+import type { AppShare } from "../../../src/queue/app-share.ts";
+import { randomPrefix, testRedis } from "../../helpers/redis.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { recordingSession } from "../wire-shape.ts";
 
 const { signal } = new AbortController();
 const HANDLER = `

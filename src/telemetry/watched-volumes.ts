@@ -1,4 +1,4 @@
-import type { Direction, WatchTransfer } from "../telemetry/metrics/transfers.ts";
+import type { Direction, WatchTransfer } from "./metrics/transfers.ts";
 import type { TransferProgress, Volumes } from "../ports/volumes.ts";
 
 /** The same volumes; every transfer is told to all watchers, with its bytes as they move. */

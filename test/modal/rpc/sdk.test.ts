@@ -17,7 +17,7 @@ test("the SDK is loaded without the developer's profile, and the variable is put
   await writeFile(profile, '[default]\nactive = true\nenvironment = "of-a-developer"\n');
   vi.stubEnv("MODAL_CONFIG_PATH", profile);
   vi.stubEnv("MODAL_ENVIRONMENT", "");
-  const { ModalClient } = await import("../../src/modal/rpc/sdk.ts");
+  const { ModalClient } = await import("../../../src/modal/rpc/sdk.ts");
   const client = new ModalClient({ tokenId: "ak-1", tokenSecret: "as-1" });
   expect(client.environmentName()).toBe("");
   expect(process.env["MODAL_CONFIG_PATH"]).toBe(profile);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { measureCalls } from "../../bench/calls.ts";
+import { measureCalls } from "../../../bench/calls.ts";
 
 test("one process awaits hundreds of calls at once, at next to no cost", { timeout: 120_000 }, async () => {
   const measured = await measureCalls(200, 3_000);

@@ -1,8 +1,8 @@
 import { ClientError, Status } from "nice-grpc";
 import { describe, expect, test } from "vitest";
-import { MirumojiError } from "../../src/job/errors.ts";
-import { statusOf, translateRpcError } from "../../src/modal/rpc/grpc-errors.ts";
-import { retryAfterMs } from "../../src/modal/rpc/retry-policy.ts";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import { statusOf, translateRpcError } from "../../../src/modal/rpc/grpc-errors.ts";
+import { retryAfterMs } from "../../../src/modal/rpc/retry-policy.ts";
 
 function refusal(status: Status, words = "words of the server"): ClientError {
   return new ClientError("/modal.client.ModalClient/FunctionMap", status, words);

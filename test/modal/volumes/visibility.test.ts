@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
-import { scriptedSession } from "./scripted-session.ts";
+import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
+import { scriptedSession } from "../scripted-session.ts";
 
 let folder = "";
 beforeEach(async () => {

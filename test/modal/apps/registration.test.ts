@@ -1,12 +1,17 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { MirumojiError } from "../../src/job/errors.ts";
-import { chosenHandler, handlerInImage, type Handler, mountedHandler } from "../../src/modal/apps/handler.ts";
-import { fingerprintOf, type RegistrationOptions } from "../../src/modal/apps/registration.ts";
-import { setupModal } from "../../src/modal/setup-modal.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
-import { asOneShape, readRecording, recordingSession, type WireRequest } from "./wire-shape.ts";
+import type { MirumojiError } from "../../../src/job/errors.ts";
+import {
+  chosenHandler,
+  handlerInImage,
+  type Handler,
+  mountedHandler,
+} from "../../../src/modal/apps/handler.ts";
+import { fingerprintOf, type RegistrationOptions } from "../../../src/modal/apps/registration.ts";
+import { setupModal } from "../../../src/modal/setup-modal.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { asOneShape, readRecording, recordingSession, type WireRequest } from "../wire-shape.ts";
 
 let host: HostForTests;
 beforeAll(async () => {
@@ -144,7 +149,7 @@ describe("setupModal", () => {
   });
 
   test("has the signatures that the handler file really has", async () => {
-    const source = await readFile(new URL("../../container/mirumoji_gpu.py", import.meta.url), "utf8");
+    const source = await readFile(new URL("../../../container/mirumoji_gpu.py", import.meta.url), "utf8");
     for (const { implementation, parameters } of [
       handlerInImage("x").transcribe,
       handlerInImage("x").convert,
@@ -337,7 +342,7 @@ describe("setupModal", () => {
   test("reports APP_LOST when somebody stops the app, and stops beating", async () => {
     const runtime = await setupModal(host.session, { ...settings, handler: handlerInImage("x") });
     await runtime.close();
-    const { keepAppAlive } = await import("../../src/modal/apps/app.ts");
+    const { keepAppAlive } = await import("../../../src/modal/apps/app.ts");
     const error = await new Promise<MirumojiError>((resolve) => {
       keepAppAlive(host.session, { appId: runtime.appId, onError: resolve });
     });

@@ -5,8 +5,8 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
+import { connectRedis } from "../queue/connection.ts";
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -109,7 +109,7 @@ function configuration({
 }
 
 async function waitForAnswer(url: string): Promise<void> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => 50, maxRetriesPerRequest: null });
+  const redis = connectRedis(url);
   redis.on("error", () => undefined);
   try {
     await Promise.race([

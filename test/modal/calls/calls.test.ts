@@ -2,12 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { modalCalls } from "../../src/modal/calls/calls.ts";
-import { handlerInImage } from "../../src/modal/apps/handler.ts";
-import { type ModalRuntime, setupModal } from "../../src/modal/setup-modal.ts";
-import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
-import type { CallInput, CallState, Calls, LogLine } from "../../src/ports/calls.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { modalCalls } from "../../../src/modal/calls/calls.ts";
+import { handlerInImage } from "../../../src/modal/apps/handler.ts";
+import { type ModalRuntime, setupModal } from "../../../src/modal/setup-modal.ts";
+import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
+import type { CallInput, CallState, Calls, LogLine } from "../../../src/ports/calls.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
 
 /** One function that does what its first argument says. */
 const HANDLER = `

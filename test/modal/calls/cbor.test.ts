@@ -1,7 +1,7 @@
 import { decode, encode } from "cbor-x";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeResult, encodeInput } from "../../src/modal/calls/cbor.ts";
+import { decodeResult, encodeInput } from "../../../src/modal/calls/cbor.ts";
 
 /** The bytes of one encoded argument, in hexadecimal. */
 function hexOf(value: unknown): string {

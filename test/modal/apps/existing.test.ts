@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findModal } from "../../src/modal/apps/existing.ts";
-import { handlerInImage } from "../../src/modal/apps/handler.ts";
-import { deployModal } from "../../src/modal/apps/deploy.ts";
-import type { AppShare, SharedApp } from "../../src/queue/app-share.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { findModal } from "../../../src/modal/apps/existing.ts";
+import { handlerInImage } from "../../../src/modal/apps/handler.ts";
+import { deployModal } from "../../../src/modal/apps/deploy.ts";
+import type { AppShare, SharedApp } from "../../../src/queue/app-share.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
 
 let host: HostForTests;
 beforeAll(async () => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { MirumojiError } from "../../src/job/errors.ts";
-import type { RpcEvent } from "../../src/modal/rpc/observe-rpcs.ts";
-import { unary } from "../../src/modal/rpc/rpc.ts";
-import { openModalSession } from "../../src/modal/rpc/session.ts";
-import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
-import { type HostForTests, startHostForTests } from "./gpu-host.ts";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import type { RpcEvent } from "../../../src/modal/rpc/observe-rpcs.ts";
+import { unary } from "../../../src/modal/rpc/rpc.ts";
+import { openModalSession } from "../../../src/modal/rpc/session.ts";
+import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
+import { type HostForTests, startHostForTests } from "../gpu-host.ts";
 
 let host: HostForTests;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { encode } from "cbor-x";
 import { describe, expect, test } from "vitest";
-import { MirumojiError } from "../../src/job/errors.ts";
-import { type CallOutput, failureOf, valueOf } from "../../src/modal/calls/call-result.ts";
-import type { ModalSession } from "../../src/modal/rpc/session.ts";
+import { MirumojiError } from "../../../src/job/errors.ts";
+import { type CallOutput, failureOf, valueOf } from "../../../src/modal/calls/call-result.ts";
+import type { ModalSession } from "../../../src/modal/rpc/session.ts";
 
 type Result = NonNullable<CallOutput["result"]>;
 
