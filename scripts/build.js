@@ -34,7 +34,7 @@ const settings = [
   "package-lock.json",
   "scripts/build.js",
 ];
-const isCopied = (file) => [".proto", ".lua", ".mjs"].some((ending) => file.endsWith(ending));
+const isCopied = (file) => [".py", ".proto", ".lua", ".mjs"].some((ending) => file.endsWith(ending));
 
 const isForced = process.argv.includes("--force");
 const isChecked = !process.argv.includes("--no-check");

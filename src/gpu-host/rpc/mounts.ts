@@ -7,7 +7,7 @@ import { newId } from "../store/state.ts";
 import { normalizeFilePath } from "../store/volume-paths.ts";
 import type { Handlers } from "../wire.ts";
 
-/** Modal's own package as containers get it; here `container/host/modal` stands in for it. */
+/** Modal's own package as containers get it; here `src/gpu-host/python/modal` stands in for it. */
 const CLIENT_MOUNTS = new Set(["modal-client-mount-1.5.4"]);
 
 type Names = "mountGetOrCreate" | "mountBatchedCheckExistence" | "mountPutFile";

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { Child, type ChildHandlers, type ChildJob, isStreamName } from "./child.ts";
 import { LineSplitter } from "./line-splitter.ts";
 
-const LAUNCHER_FILE = fileURLToPath(new URL("../../../container/host/launcher.py", import.meta.url));
+const LAUNCHER_FILE = fileURLToPath(new URL("../python/launcher.py", import.meta.url));
 
 /** What the launcher tells of a call's process. */
 type Told =
@@ -34,7 +34,7 @@ interface Running {
 
 /**
  * Starts the processes of function calls. A new Python costs a tenth of a second of processor time, so one is
- * kept that has loaded what every call needs and is forked for each: see `container/host/launcher.py`.
+ * kept that has loaded what every call needs and is forked for each: see `src/gpu-host/python/launcher.py`.
  */
 export class Launcher {
   readonly #python: string;
