@@ -42,7 +42,7 @@ import { createMetrics } from "./telemetry/metrics.ts";
 import { openTracing } from "./telemetry/tracing.ts";
 
 /** The handler that is mounted into the container; the same file runs on the GPU host. */
-const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu.py", import.meta.url));
+const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu", import.meta.url));
 
 /** How long a stopping worker may go on sending traces: its jobs are handed back by then. */
 const CLOSE_TRACING_MS = 5000;

@@ -17,7 +17,7 @@ export interface AudioPlace {
  * ffmpeg's arguments for one audio stream as 16 kHz mono FLAC on stdout. The same input gives the same bytes.
  *
  * The handler beside the GPU decodes whole files with the same filters (`_audio_filters` in
- * `container/mirumoji_gpu.py`): where a subtitle stands must not depend on what was sent.
+ * `container/mirumoji_gpu/audio.py`): where a subtitle stands must not depend on what was sent.
  */
 export function trackArguments(place: AudioPlace): string[] {
   return [

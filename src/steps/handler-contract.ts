@@ -5,7 +5,7 @@ import { type FactsAt, type FileResult, fileResultSchema } from "../job/facts.ts
 import type { CallInput } from "../ports/calls.ts";
 
 /**
- * The arguments of `container/mirumoji_gpu.py`, or of the image's own function, with the signatures of Mirumoji:
+ * The arguments of `container/mirumoji_gpu`, or of the image's own function, with the signatures of Mirumoji:
  * `transcribe(vol_fp, vol_id, output_format, *, w_model_args, w_transcribe_args)` and
  * `convert(vol_fp, vol_id, to_mp4_kwargs)`.
  */

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFile } from "node:fs/promises";
+import { copyFile, cp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -48,10 +48,14 @@ if ("missing" in sdk) console.warn(`Modal's container entrypoint is not run. ${s
 
 afterEach(undoAll);
 
-/** Mounts one file of ours as Modal would, and calls a function of it in Modal's own entrypoint. */
+/** Mounts a module of ours as Modal would, and calls a function of it in Modal's own entrypoint. */
 async function runInContainer(host: GpuHost, job: ContainerJob) {
   const importRoot = await temporaryDirectory();
-  await copyFile(repo(`container/${job.module}.py`), join(importRoot, `${job.module}.py`));
+  if (job.module === "mirumoji_gpu") {
+    await cp(repo("container/mirumoji_gpu"), join(importRoot, "mirumoji_gpu"), { recursive: true });
+  } else {
+    await copyFile(repo(`container/${job.module}.py`), join(importRoot, `${job.module}.py`));
+  }
   const script = repo("test/gpu-host/fixtures/python_sdk/container.py");
   const argument = JSON.stringify({ kwargs: {}, ...job, importRoot });
   const { stdout } = await run("python" in sdk ? sdk.python : "python3", ["-B", script, argument], {

@@ -234,10 +234,10 @@ test("PocketSphinx 5: words without marks and noise, grouped by pauses, sane cap
 
 test("words become cues of at most 7 seconds and 84 characters", () => {
   const script = `
-import json, mirumoji_gpu as m
+import json, mirumoji_gpu.segments as m
 fast = [("word%02d" % i, i * 0.1, i * 0.1 + 0.1) for i in range(40)]
 slow = [("w", i * 0.9, i * 0.9 + 0.8) for i in range(20)]
-print(json.dumps([m._group_words(fast), m._group_words(slow)]))`;
+print(json.dumps([m.group_words(fast), m.group_words(slow)]))`;
   const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1", PYTHONPATH: "container" };
   const output = execFileSync("python3", ["-c", script], { encoding: "utf8", env });
   const [fast, slow] = JSON.parse(output) as { start: number; end: number; text: string }[][];

@@ -105,8 +105,8 @@ test("a name never breaks the lines of the log", async () => {
 
 test("progress never goes back and comes a few times a second, however often it is set", () => {
   const script = `
-import time, mirumoji_gpu
-progress = mirumoji_gpu.Progress("convert")
+import time, mirumoji_gpu.progress
+progress = mirumoji_gpu.progress.Progress("convert")
 for step in range(200):
     progress.set(step / 400)
     time.sleep(0.005)

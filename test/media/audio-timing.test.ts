@@ -63,11 +63,13 @@ beforeAll(async () => {
 /** Makes of each file the WAV that the handler gives its speech engine, beside it. */
 async function decodeLikeHandler(paths: readonly string[]): Promise<void> {
   const program = `
-import sys, pathlib, mirumoji_gpu as gpu
+import sys, pathlib
+from mirumoji_gpu.audio import extract_audio
+from mirumoji_gpu.probe import probe_file, stream_of
 for source in map(pathlib.Path, sys.argv[1:]):
-    probe = gpu._probe(source, "x")
+    probe = probe_file(source, "x")
     wav = source.with_name(source.name + ".wav")
-    gpu._extract_audio(source, probe, gpu._stream(probe, "audio"), wav, False, 0.0)
+    extract_audio(source, probe, stream_of(probe, "audio"), wav, False, 0.0)
 `;
   await run("python3", ["-c", program, ...paths], {
     env: { ...process.env, PYTHONPATH: HANDLER, PYTHONDONTWRITEBYTECODE: "1" },

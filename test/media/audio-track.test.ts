@@ -175,7 +175,7 @@ describe("an audio track", () => {
     const link = join(folder, "list.mp4");
     await symlink(list, link);
     expect((await probe(link, calm))?.streams.size).toBe(0);
-    const handler = fileURLToPath(new URL("../../container/mirumoji_gpu.py", import.meta.url));
+    const handler = fileURLToPath(new URL("../../container/mirumoji_gpu/ffmpeg.py", import.meta.url));
     const [, formats = ""] = /INPUT_FORMATS = \(([^)]*)\)/u.exec(await readFile(handler, "utf8")) ?? [];
     expect(SAFE_INPUT.at(-1)).toBe(formats.replaceAll(/[\s"]/gu, ""));
   });

@@ -1,14 +1,14 @@
 import { basename, extname } from "node:path";
 import { MirumojiError } from "../../job/errors.ts";
 import type { FunctionSpec } from "./functions.ts";
-import type { SourceFile } from "./mounts.ts";
+import type { Source } from "./sources.ts";
 
 /** The two functions of a job and the files that define them. */
 export interface Handler {
   readonly transcribe: FunctionSpec;
   readonly convert: FunctionSpec;
-  /** Files to mount; none when the image has the functions already. */
-  readonly sources: readonly SourceFile[];
+  /** Files and packages to mount; none when the image has the functions already. */
+  readonly sources: readonly Source[];
 }
 
 /** Mirumoji's signatures, which every handler has. */
@@ -27,7 +27,7 @@ const PARAMETERS = {
   ],
 } as const;
 
-/** The handler as one local Python file, mounted at `/root/<its name>`. */
+/** The handler as one local Python file or as the folder of a package, mounted at `/root/<its name>`. */
 export function mountedHandler(handlerPath: string): Handler {
   const file = basename(handlerPath);
   return {

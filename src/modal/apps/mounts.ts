@@ -1,42 +1,13 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { MirumojiError } from "../../job/errors.ts";
 import { backoffMs, sleep } from "../rpc/abort.ts";
 import { statusOf } from "../rpc/grpc-errors.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { NAMESPACE, OBJECT_CREATION } from "../rpc/wire.ts";
+import type { LoadedSource } from "./sources.ts";
 
 /** How often a file's bytes are offered before the server must have them. */
 const PUT_TRIES = 8;
-
-/** A local file and the absolute path that it has in the container. */
-export interface SourceFile {
-  readonly localPath: string;
-  /** Under `/root`, which is on the container's module path (`modal-wire` 2.2). */
-  readonly remotePath: string;
-}
-
-/** A source file that was read. */
-export interface LoadedSource {
-  readonly remotePath: string;
-  readonly sha256Hex: string;
-  readonly data: Uint8Array;
-}
-
-/** @throws MirumojiError `CONFIG_INVALID` when a file cannot be read */
-export async function loadSources(sources: readonly SourceFile[]): Promise<LoadedSource[]> {
-  return await Promise.all(
-    sources.map(async ({ localPath, remotePath }) => {
-      try {
-        const data = await readFile(localPath);
-        return { remotePath, data, sha256Hex: createHash("sha256").update(data).digest("hex") };
-      } catch (cause) {
-        throw new MirumojiError("CONFIG_INVALID", `the handler file ${localPath} cannot be read`, { cause });
-      }
-    }),
-  );
-}
 
 /**
  * Finds Modal's own Python SDK of one version, which boots the handler in the container.

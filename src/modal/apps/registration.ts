@@ -8,9 +8,10 @@ import {
 } from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import { ensureImage } from "./image.ts";
-import { createSourceMount, findClientMount, loadSources } from "./mounts.ts";
+import { createSourceMount, findClientMount } from "./mounts.ts";
 import { findSecret } from "./secrets.ts";
 import type { ModalSession } from "../rpc/session.ts";
+import { loadSources } from "./sources.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 
 /** What decides how the two functions are registered. */

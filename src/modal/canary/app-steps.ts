@@ -3,7 +3,8 @@ import { toMirumojiError } from "../../job/errors.ts";
 import { createApp, disconnectApp, heartbeatApp, keepAppAlive, publishApp } from "../apps/app.ts";
 import { createFunction, type FunctionSpec, precreateFunction } from "../apps/functions.ts";
 import { ensureImage } from "../apps/image.ts";
-import { createSourceMount, findClientMount, loadSources } from "../apps/mounts.ts";
+import { createSourceMount, findClientMount } from "../apps/mounts.ts";
+import { loadSources } from "../apps/sources.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "../apps/versions.ts";
 import { type CanaryRun, type CanaryStep, insisting, need } from "./step.ts";
 

@@ -149,7 +149,10 @@ describe("setupModal", () => {
   });
 
   test("has the signatures that the handler file really has", async () => {
-    const source = await readFile(new URL("../../../container/mirumoji_gpu.py", import.meta.url), "utf8");
+    const source = await readFile(
+      new URL("../../../container/mirumoji_gpu/__init__.py", import.meta.url),
+      "utf8",
+    );
     for (const { implementation, parameters } of [
       handlerInImage("x").transcribe,
       handlerInImage("x").convert,
@@ -177,6 +180,25 @@ describe("setupModal", () => {
       autoscalerSettings: { minContainers: 1, maxContainers: 3, scaledownWindow: 5 },
     });
     expect(await scaling({})).not.toHaveProperty("warmPoolSize");
+  });
+
+  test("mounts every Python file of a package in its place, and nothing else", async () => {
+    const folder = join(host.folder, "packed");
+    await mkdir(join(folder, "inner"), { recursive: true });
+    for (const name of ["__init__.py", "inner/__init__.py", "inner/more.py", "README.md"]) {
+      await writeFile(join(folder, name), `# ${name}`);
+    }
+    const requests = await requestsOf({ ...settings, handler: mountedHandler(folder) });
+    const mount = requests.find(({ rpc, msg }) => rpc === "MountGetOrCreate" && msg["files"]);
+    const mounted = mount?.msg["files"] as { filename: string }[];
+    expect(mounted.map(({ filename }) => filename)).toEqual([
+      "/root/packed/__init__.py",
+      "/root/packed/inner/__init__.py",
+      "/root/packed/inner/more.py",
+    ]);
+    expect(requests.find(({ rpc }) => rpc === "FunctionCreate")?.msg["function"]).toMatchObject({
+      moduleName: "packed",
+    });
   });
 
   test("does not send a file or build an image a second time", async () => {

@@ -1,0 +1,45 @@
+"""Timed text as the engines give it and as it is stored."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Sequence
+
+Segment = dict[str, Any]
+
+
+def group_words(words: Sequence[tuple[str, float, float]]) -> list[Segment]:
+    """Words to subtitles: a new one after a pause of half a second, at 7 seconds and at 84 characters."""
+    segments: list[Segment] = []
+    for word, start, end in words:
+        word = re.sub(r"^i(?=$|')", "I", word)
+        last = segments[-1] if segments else None
+        pause = last is None or start - last["end"] > 0.5
+        if last is None or pause or end - last["start"] > 7 or len(last["text"]) + 1 + len(word) > 84:
+            text = word[:1].upper() + word[1:] if pause else word
+            segments.append({"start": start, "end": end, "text": text})
+        else:
+            last["text"] += " " + word
+            last["end"] = end
+    return segments
+
+
+def tidy(raw: Sequence[Segment], seconds: float) -> list[Segment]:
+    """Segments as they are stored: inside the media, in order, never empty, plain finite numbers."""
+    segments: list[Segment] = []
+    floor = 0.0
+    for item in raw:
+        text = str(item["text"]).strip()
+        start = round(min(max(float(item["start"]), floor), seconds), 3)
+        end = round(min(float(item["end"]), seconds), 3)
+        if not text or end <= start:
+            continue
+        segment: Segment = {"start": start, "end": end, "text": text}
+        for key in ("avgLogProb", "noSpeechProb", "compressionRatio"):
+            value = item.get(key)
+            if value is not None and math.isfinite(value):
+                segment[key] = round(float(value), 4)
+        segments.append(segment)
+        floor = start
+    return segments
