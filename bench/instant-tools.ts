@@ -1,4 +1,4 @@
-import type { RunnerTools } from "../src/runner/runner-tools.ts";
+import type { RunnerTools } from "../src/runner/job-run.ts";
 
 /** Steps whose side effects cost nothing, so that only the machine and the queue are measured. */
 export function instantTools(): RunnerTools {

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Job, type Queue, Worker } from "bullmq";
 import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
-import { startConsumer } from "../src/queue/consumer.ts";
 import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
+import { Consumer } from "../src/queue/consumer.ts";
 import { closeQueues, openQueues, type Queues } from "../src/queue/queues.ts";
 import { runJob } from "../src/runner/run-job.ts";
 import { instantTools } from "./instant-tools.ts";
@@ -134,7 +134,7 @@ async function runMachine(redis: RedisConnection, { queues, prefix }: Lane, jobs
   const tools = instantTools();
   let left = jobs;
   await new Promise<void>((resolve, reject) => {
-    const consumer = startConsumer({
+    const consumer = new Consumer({
       queue: queues.convert,
       redis,
       prefix,

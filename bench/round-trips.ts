@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
-import { startConsumer } from "../src/queue/consumer.ts";
+import { Consumer } from "../src/queue/consumer.ts";
 import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../src/queue/queues.ts";
@@ -54,7 +54,7 @@ export async function measureRoundTrips(jobs: number): Promise<RoundTrips> {
     const tools = instantTools();
     let left = jobs;
     await new Promise<void>((resolve, reject) => {
-      const consumer = startConsumer({
+      const consumer = new Consumer({
         queue: queues.convert,
         redis,
         prefix: DEFAULT_PREFIX,

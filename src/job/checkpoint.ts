@@ -112,10 +112,10 @@ export function retried(checkpoint: Checkpoint): Checkpoint {
 }
 
 /**
- * The checkpoint of a state that waits for something and has reached it again: what it spent on a bad time is not
- * held against the next one.
+ * The checkpoint with its attempts reset, once a state that waits for something has reached it again: tries spent on a
+ * bad time do not count against the next one.
  */
-export function calmed(checkpoint: Checkpoint): Checkpoint {
+export function withAttemptsReset(checkpoint: Checkpoint): Checkpoint {
   const { state, attempt, visits } = checkpoint;
   return { ...checkpoint, attempt: 1, visits: withVisit(visits, { state, ms: 0, attempts: attempt - 1 }) };
 }

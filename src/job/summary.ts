@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { failureSchema } from "./checkpoint.ts";
-import { outputFileSchema } from "./facts.ts";
+import { type Checkpoint, failureSchema, visitsUntil } from "./checkpoint.ts";
+import { outputFileSchema, type RemoteResult, type StoredFacts } from "./facts.ts";
 
 const count = z.number().nonnegative();
 
@@ -84,4 +84,42 @@ export const QUEUED_SUMMARY: JobSummary = {
 /** Whether nothing will happen to the job any more. */
 export function isFinal(status: JobStatus): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/** Summary of a live job, from its checkpoint. */
+export function summaryOf(
+  checkpoint: Checkpoint,
+  { status, now, step }: { status: JobStatus; now: number; step?: StepProgress },
+): JobSummary {
+  const { facts } = checkpoint;
+  return {
+    v: 1,
+    state: checkpoint.state,
+    status,
+    startedAt: checkpoint.startedAt,
+    states: visitsUntil(checkpoint, now),
+    ...(step === undefined ? {} : { step }),
+    outputs: facts.outputs ?? [],
+    ...(facts.result === undefined ? {} : { report: reportOf(facts.result, facts) }),
+    error: checkpoint.failure ?? null,
+  };
+}
+
+function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
+  const { inputBytes = 0, sentBytes = 0, audioOnly = false, inputWarnings = [] } = facts;
+  return {
+    engine: result.engine,
+    mediaSeconds: result.mediaSeconds,
+    gpuSeconds: result.gpuSeconds,
+    inputBytes,
+    sentBytes,
+    savedBytes: Math.max(0, inputBytes - sentBytes),
+    audioOnly,
+    warnings: [...inputWarnings, ...result.warnings],
+  };
+}
+
+/** A line of the job's log in Redis: when, and what. Bull Board and the job page show them as a timeline. */
+export function logLine(now: number, words: string): string {
+  return `${new Date(now).toISOString()} ${words}`;
 }

@@ -2,12 +2,12 @@ import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import { isJobType } from "../job/parse-request.ts";
 import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
-import { type Consumer, startConsumer } from "../queue/consumer.ts";
+import { Consumer } from "../queue/consumer.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { runJob } from "../runner/run-job.ts";
-import type { RunnerTools } from "../runner/runner-tools.ts";
+import type { RunnerTools } from "../runner/job-run.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
@@ -46,7 +46,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const tellEnd = (job: Pick<JobEvents["job.finished"], "jobId" | "type" | "status" | "code" | "message">) =>
     tools.emit("job.finished", { ...job, ms: 0, report: null });
   const consume = (type: JobType): Consumer =>
-    startConsumer({
+    new Consumer({
       queue: options.queues[type],
       redis,
       prefix,

@@ -8,47 +8,15 @@ import {
   Worker,
 } from "bullmq";
 import type { Redis } from "ioredis";
-import { MirumojiError } from "../job/errors.ts";
 import type { JobSummary } from "../job/summary.ts";
 import type { TracedDelivery } from "../telemetry/tracing.ts";
+import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
-import { createLease, type Lease } from "./lease.ts";
+import { createLease } from "./lease.ts";
+import { type HeldLease, LeaseClock } from "./lease-clock.ts";
 import { repairData } from "./repair-data.ts";
+import { Settler } from "./settler.ts";
 import { adoptCarrier, carrierOf } from "./trace-carrier.ts";
-
-/** BullMQ handing a job to this worker. */
-export interface Delivery {
-  readonly jobId: string;
-  readonly queue: string;
-  /** What the producer called it and sent; nothing about it is checked yet. */
-  readonly name: string;
-  readonly data: unknown;
-  /** True when no worker had the job before: there is no checkpoint to read. */
-  readonly isFirst: boolean;
-  /** How often a worker died or stalled on it. */
-  readonly crashes: number;
-  readonly submittedAt: number;
-  readonly lease: Lease;
-  /** Aborts with a `MirumojiError`: the worker stops or the lease is lost. */
-  readonly signal: AbortSignal;
-  /** Aborts with `CANCELLED`: somebody wants the job to stop. What is undone then must not be aborted. */
-  readonly cancelled: AbortController;
-}
-
-/** How a delivery ended. */
-export type DeliveryResult =
-  | { readonly kind: "completed"; readonly summary: JobSummary; readonly settle: () => Promise<void> }
-  | {
-      readonly kind: "failed";
-      readonly code: string;
-      readonly message: string;
-      readonly settle: () => Promise<void>;
-    }
-  | { readonly kind: "delayed"; readonly delayMs: number }
-  | { readonly kind: "slow"; readonly pauseMs: number }
-  | { readonly kind: "released" }
-  /** Another worker owns the job. */
-  | { readonly kind: "fenced" };
 
 export interface ConsumerOptions {
   readonly queue: Queue;
@@ -69,17 +37,6 @@ export interface ConsumerOptions {
   readonly now: () => number;
 }
 
-export interface Consumer {
-  /** Stops taking jobs, aborts the running ones with `INTERRUPTED` and waits until all are handed back. */
-  stop(): Promise<void>;
-  /** The jobs that run here now. */
-  activeIds(): string[];
-  /** Tells a job that runs here that somebody wants it to stop; others are not known here. */
-  cancel(jobId: string): void;
-  /** Since Redis was last asked for a job; 0 while there is no room for one. */
-  sincePollMs(): number;
-}
-
 /** Knows when it last asked for a job and got an answer. */
 class PollingWorker extends Worker {
   polledAt = Date.now();
@@ -91,192 +48,174 @@ class PollingWorker extends Worker {
   }
 }
 
-/** How often a worker looks whether its leases have run out. */
-const LEASE_CLOCK_MS = 100;
-
-/** A job that runs here. */
-interface Holding {
-  /** Aborts when the work on it must stop here. */
-  readonly stop: AbortController;
-  readonly cancelled: AbortController;
-  /** The lease is ours for its length from here. */
-  renewed: Moment;
-}
-
-/** A moment on both clocks: one can be set back, the other may stand still while the machine sleeps. */
-interface Moment {
-  readonly wall: number;
-  readonly steady: number;
-}
-
-const thisMoment = (): Moment => ({ wall: Date.now(), steady: performance.now() });
-
-/** How long ago, by the clock that saw more of it. */
-function msSince({ wall, steady }: Moment): number {
-  return Math.max(Date.now() - wall, performance.now() - steady);
-}
-
 /**
- * Takes jobs from one queue. `maxStalledCount` is out of the way on purpose: at BullMQ's default two
- * crashes fail a job without calling the processor, and nothing would clean up; the runner has its own
- * crash budget.
+ * Takes jobs from one queue, until stopped.
+ *
+ * Modes, in their order; only `stop()` changes them:
+ *
+ * - `consuming`: from the start. BullMQ asks for jobs while fewer than `concurrency` run here.
+ * - `stopping`: no job is asked for. Those that run here have been interrupted, and one that BullMQ took in that moment
+ *   is interrupted before it begins. Leases are still renewed and watched: jobs are being handed back.
+ * - `stopped`: no job runs here, all books are clear, and the lease clock stands.
+ *
+ * A job that runs here is first held (the lease clock watches its lease), then told (BullMQ knows what became of it),
+ * and, when it is over, settled (its books are cleared). Nothing is told of a job whose lease is lost or about which
+ * nothing is known: its lease runs out, and it is taken again.
+ *
+ * `maxStalledCount` is out of the way on purpose: at BullMQ's default two crashes fail a job without calling the
+ * processor, and nothing would clean up; the runner has its own crash budget.
  */
-export function startConsumer(options: ConsumerOptions): Consumer {
-  const { queue, redis, prefix } = options;
-  const active = new Map<string, Holding>();
-  let stopping: MirumojiError | null = null;
+export class Consumer {
+  readonly #options: ConsumerOptions;
+  readonly #worker: PollingWorker;
+  readonly #leases: LeaseClock;
+  readonly #settler: Settler;
+  #mode: "consuming" | "stopping" | "stopped" = "consuming";
+  /** Whether a job went back to its queue, where it may need a waiting worker to be woken. */
+  #hasHandedBack = false;
 
-  const worker = new PollingWorker(
-    queue.name,
-    // Three parameters on purpose: BullMQ passes a signal only to processors that declare it.
-    async (job: Job, token: string | undefined, bullSignal: AbortSignal | undefined) => {
-      const controller = new AbortController();
-      const cancelled = new AbortController();
-      const jobId = job.id ?? "";
-      const holding: Holding = { stop: controller, cancelled, renewed: thisMoment() };
-      active.set(jobId, holding);
-      bullSignal?.addEventListener("abort", () => controller.abort(leaseLost()), { once: true });
-      // Taken in the moment in which we stop.
-      if (stopping !== null) controller.abort(stopping);
-      try {
-        const lease = createLease(redis, { prefix, queue: queue.name, jobId, token: token ?? "" });
-        const delivery: Delivery = {
-          jobId,
-          queue: queue.name,
-          name: job.name,
-          data: job.data,
-          isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
-          crashes: job.stalledCounter,
-          submittedAt: job.timestamp,
-          lease,
-          signal: controller.signal,
-          cancelled,
-        };
-        const { job: key } = jobKeys(prefix, queue.name, jobId);
-        const result = await options.handle(delivery, {
-          carrier: carrierOf(job),
-          adopt: async (carrier) => await adoptCarrier(redis, key, carrier),
-        });
-        return await hand(job, token, result);
-      } catch (error) {
-        if (isVerdict(error)) throw error;
-        // Nothing is known about the job, so nothing may be said: when the lease has run out, it is taken again.
-        options.onError(error);
-        throw new WaitingError();
-      } finally {
-        // After a lost lease this worker may have taken the same job again.
-        if (active.get(jobId) === holding) active.delete(jobId);
-        // Full until now: there was no room to ask for more.
-        worker.polledAt = Date.now();
-      }
-    },
-    {
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#leases = new LeaseClock(options.leaseMs);
+    this.#settler = new Settler(options.onError);
+    const { queue, redis, prefix, leaseMs } = options;
+    // Two parameters on purpose: BullMQ makes an abort signal for processors that declare a third one, and aborts it
+    // only for callers of its `cancelJob`, of whom there are none. See `JobSignals`.
+    const work = async (job: Job, token?: string) => await this.#work(job, token ?? "");
+    this.#worker = new PollingWorker(queue.name, work, {
       connection: redis,
       prefix,
       concurrency: options.concurrency,
-      lockDuration: options.leaseMs,
-      lockRenewTime: Math.floor(options.leaseMs / 3),
+      lockDuration: leaseMs,
+      lockRenewTime: Math.floor(leaseMs / 3),
       stalledInterval: options.stalledIntervalMs,
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-    },
-  );
+    });
+    this.#listen();
+  }
 
-  /** Weak, because a job that BullMQ refuses to finish (the lease is gone) is never settled here. */
-  const settlers = new WeakMap<Job, () => Promise<void>>();
-  const settling = new Set<Promise<void>>();
-  let hasHandedBack = false;
-  /**
-   * What wakes a waiting worker is taken by the one that has waited longest, and that may have been a connection of
-   * ours that was being closed; others would look by themselves some seconds later.
-   */
-  const wakeOthers = async (): Promise<void> => {
-    if (hasHandedBack && (await redis.llen(queue.toKey("wait"))) > 0) {
-      await redis.zadd(queue.toKey("marker"), 0, "0");
+  /** The jobs that run here now. */
+  activeIds(): string[] {
+    return this.#leases.jobIds();
+  }
+
+  /** Tells a job that runs here that somebody wants it to stop; others are not known here. */
+  cancel(jobId: string): void {
+    this.#leases.signalsOf(jobId)?.cancel();
+  }
+
+  /** Milliseconds since Redis was last asked for a job; 0 while there is no room for one. */
+  sincePollMs(): number {
+    const isFull = this.activeIds().length >= this.#options.concurrency;
+    return isFull ? 0 : Date.now() - this.#worker.polledAt;
+  }
+
+  /** Stops taking jobs, aborts the running ones with `INTERRUPTED` and waits until all are handed back. */
+  async stop(): Promise<void> {
+    const closing = this.#worker.close();
+    this.#mode = "stopping";
+    this.#leases.interruptAll();
+    await closing;
+    this.#leases.stop();
+    await this.#settler.idle();
+    await this.#wakeOthers().catch(this.#options.onError);
+    this.#mode = "stopped";
+  }
+
+  async #work(job: Job, token: string): Promise<JobSummary> {
+    const { redis, prefix, queue, handle, onError } = this.#options;
+    const held = this.#leases.hold(job.id ?? "");
+    if (this.#mode !== "consuming") held.signals.interrupt();
+    try {
+      const { job: jobKey } = jobKeys(prefix, queue.name, held.jobId);
+      const result = await handle(this.#deliveryOf(job, token, held), {
+        carrier: carrierOf(job),
+        adopt: async (carrier) => await adoptCarrier(redis, jobKey, carrier),
+      });
+      return await this.#tell(job, token, result);
+    } catch (error) {
+      if (isVerdict(error)) throw error;
+      // Nothing is known about the job, so nothing may be said: when the lease has run out, it is taken again.
+      onError(error);
+      throw new WaitingError();
+    } finally {
+      this.#leases.drop(held);
+      // Full until now: there was no room to ask for more.
+      this.#worker.polledAt = Date.now();
     }
-  };
+  }
+
+  #deliveryOf(job: Job, token: string, { jobId, signals }: HeldLease): Delivery {
+    const { redis, prefix, queue } = this.#options;
+    return {
+      jobId,
+      queue: queue.name,
+      name: job.name,
+      data: job.data,
+      isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
+      crashes: job.stalledCounter,
+      submittedAt: job.timestamp,
+      lease: createLease(redis, { prefix, queue: queue.name, jobId, token }),
+      signals,
+    };
+  }
+
   /** Tells BullMQ, in its own words, what became of the job. */
-  async function hand(job: Job, token: string | undefined, result: DeliveryResult): Promise<JobSummary> {
+  async #tell(job: Job, token: string, result: DeliveryResult): Promise<JobSummary> {
     switch (result.kind) {
       case "completed":
-        settlers.set(job, result.settle);
+        this.#settler.expect(job, result.settle);
         return result.summary;
       case "failed":
-        settlers.set(job, result.settle);
+        this.#settler.expect(job, result.settle);
         throw new UnrecoverableError(`${result.code}: ${result.message}`);
       case "delayed":
-        await job.moveToDelayed(options.now() + result.delayMs, token);
+        await job.moveToDelayed(this.#options.now() + result.delayMs, token);
         throw new DelayedError();
       case "slow":
-        await queue.rateLimit(result.pauseMs);
+        await this.#options.queue.rateLimit(result.pauseMs);
         throw new RateLimitError();
       case "released":
         await job.moveToWait(token);
-        hasHandedBack = true;
+        this.#hasHandedBack = true;
         throw new WaitingError();
       case "fenced":
         // Not ours any more: BullMQ is told that it moved, so that it writes nothing.
         throw new WaitingError();
     }
   }
-  const settle = (job: Job | undefined) => {
-    const run = job === undefined ? undefined : settlers.get(job);
-    if (run === undefined) return;
-    const settled = run()
-      .catch(options.onError)
-      .finally(() => settling.delete(settled));
-    settling.add(settled);
-  };
-  worker.on("completed", (job) => settle(job));
-  worker.on("failed", (job, { message }) => {
-    if (job === undefined || settlers.has(job)) settle(job);
-    else options.onFailedUnseen?.({ jobId: job.id ?? "", name: job.name, message });
-  });
-  worker.on("lockRenewalFailed", (jobIds) => {
-    for (const id of jobIds) active.get(id)?.stop.abort(leaseLost());
-  });
-  worker.on("locksRenewed", ({ jobIds }) => {
-    for (const id of jobIds) {
-      const holding = active.get(id);
-      if (holding !== undefined) holding.renewed = thisMoment();
-    }
-  });
-  // Redis cannot tell us that a lease is lost when it cannot be reached, nor a process that was frozen in time:
-  // by our own clock we know that others have the job before we touch anything of it again.
-  const leaseClock = setInterval(() => {
-    for (const { stop, renewed } of active.values()) {
-      if (msSince(renewed) > options.leaseMs) stop.abort(leaseLost());
-    }
-  }, LEASE_CLOCK_MS);
-  worker.on("stalled", (jobId) => {
-    repairData(redis, prefix, queue.name, jobId).catch(options.onError);
-  });
-  worker.on("error", options.onError);
 
-  return {
-    activeIds: () => [...active.keys()],
-    sincePollMs: () => (active.size >= options.concurrency ? 0 : Date.now() - worker.polledAt),
-    cancel: (jobId) => {
-      active.get(jobId)?.cancelled.abort(new MirumojiError("CANCELLED", "cancelled on request"));
-    },
-    async stop() {
-      const closing = worker.close();
-      stopping = new MirumojiError("INTERRUPTED", "the worker is stopping");
-      for (const { stop } of active.values()) stop.abort(stopping);
-      await closing;
-      clearInterval(leaseClock);
-      await Promise.all(settling);
-      await wakeOthers().catch(options.onError);
-    },
-  };
+  #listen(): void {
+    const { redis, prefix, queue, onError, onFailedUnseen } = this.#options;
+    const worker = this.#worker;
+    worker.on("completed", (job) => this.#settler.settle(job));
+    worker.on("failed", (job, { message }) => {
+      if (job === undefined || this.#settler.settle(job)) return;
+      onFailedUnseen?.({ jobId: job.id ?? "", name: job.name, message });
+    });
+    worker.on("locksRenewed", ({ jobIds }) => this.#leases.renew(jobIds));
+    worker.on("lockRenewalFailed", (jobIds) => this.#leases.lose(jobIds));
+    worker.on("stalled", (jobId) => {
+      repairData(redis, prefix, queue.name, jobId).catch(onError);
+    });
+    worker.on("error", onError);
+  }
+
+  /**
+   * Wakes a waiting worker for what was handed back here. The call for it is taken by the one that has waited longest,
+   * and that may have been a connection of ours that was being closed; others would look by themselves some seconds
+   * later.
+   */
+  async #wakeOthers(): Promise<void> {
+    const { redis, queue } = this.#options;
+    if (!this.#hasHandedBack || (await redis.llen(queue.toKey("wait"))) === 0) return;
+    await redis.zadd(queue.toKey("marker"), 0, "0");
+  }
 }
 
-/** What `hand` tells BullMQ by throwing. */
+/** Whether BullMQ was told by throwing. */
 function isVerdict(error: unknown): boolean {
   return [DelayedError, RateLimitError, UnrecoverableError, WaitingError].some(
     (kind) => error instanceof kind,
   );
-}
-
-function leaseLost(): MirumojiError {
-  return new MirumojiError("LEASE_LOST", "another worker owns the job now");
 }

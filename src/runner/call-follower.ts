@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { EmitJobEvent, JobIdentity } from "../job/events.ts";
 import type { StepProgress } from "../job/summary.ts";
-import type { StepTools } from "../steps/context.ts";
+import type { LogLine } from "../ports/calls.ts";
+import type { JobRun } from "./job-run.ts";
 
 /** The handler's progress lines: `MIRUMOJI {"stage":"transcribe","fraction":0.4}`. */
 const PROGRESS_LINE = /^MIRUMOJI (\{.*\})\s*$/u;
@@ -23,38 +23,26 @@ export function parseProgressLine(line: string): StepProgress | null {
 const STOPPED = new Error("the call's output is not followed any more");
 
 /**
- * Follows a running call's output until stopped: progress lines become job progress, the rest job log.
- * Best effort; it never decides whether the call is finished.
+ * Follows the output of the job's open call until stopped: progress lines become job progress, the rest job log. Null
+ * while no call is open. Best effort; it never decides whether the call is finished.
  */
-export function followCall(
-  tools: StepTools,
-  options: {
-    identity: JobIdentity;
-    appId: string;
-    callId: string;
-    emit: EmitJobEvent;
-    report: (progress: StepProgress) => void;
-  },
-): { stop: () => Promise<void> } {
+export function followCall(run: JobRun): { stop: () => Promise<void> } | null {
+  const { state, facts } = run.checkpoint;
+  const { callId, appId = "" } = facts;
+  if (state !== "call" || callId === undefined) return null;
   const stopping = new AbortController();
-  const follow = async () => {
-    await tools.calls.followLogs({
-      appId: options.appId,
-      callId: options.callId,
-      signal: stopping.signal,
-      onLine: ({ text, stream }) => {
-        const progress = parseProgressLine(text);
-        if (progress !== null) {
-          options.report(progress);
-          const { stage = null, fraction = null } = progress;
-          options.emit("call.progress", { ...options.identity, callId: options.callId, stage, fraction });
-        } else options.emit("call.log", { ...options.identity, callId: options.callId, line: text, stream });
-      },
-    });
+  const onLine = ({ text, stream }: LogLine) => {
+    const progress = parseProgressLine(text);
+    if (progress === null) return run.emit("call.log", { callId, line: text, stream });
+    run.feed.report(progress);
+    const { stage = null, fraction = null } = progress;
+    run.emit("call.progress", { callId, stage, fraction });
   };
-  const following = follow().catch((error: unknown) => {
-    options.emit("cleanup.failed", { ...options.identity, action: "followLogs", message: String(error) });
-  });
+  const following = run.tools.calls
+    .followLogs({ appId, callId, signal: stopping.signal, onLine })
+    .catch((error: unknown) => {
+      run.emit("cleanup.failed", { action: "followLogs", message: String(error) });
+    });
   return {
     stop: async () => {
       stopping.abort(STOPPED);

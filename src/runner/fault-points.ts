@@ -1,9 +1,9 @@
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MirumojiError } from "../job/errors.ts";
-import type { Delivery, DeliveryResult } from "../queue/consumer.ts";
+import type { Delivery, DeliveryResult } from "../queue/delivery.ts";
 import type { Lease } from "../queue/lease.ts";
-import type { RunnerTools } from "./runner-tools.ts";
+import type { RunnerTools } from "./job-run.ts";
 
 /**
  * Every moment at which a worker can be made to die, in the order in which a job meets them: before a side

@@ -20,10 +20,6 @@ export interface StepTools {
   readonly uploadAudioOnly: "auto" | "never" | "always";
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
-  /** How long a job may wait before its first activation. */
-  readonly queueWaitMs: number;
-  /** How long a job may take from its first activation to the end of its download. */
-  readonly jobDeadlineMs: number;
   readonly now: () => number;
 }
 

@@ -2,9 +2,10 @@ import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../src/j
 import { MirumojiError, type ErrorCode } from "../../src/job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents } from "../../src/job/events.ts";
 import type { JobSummary } from "../../src/job/summary.ts";
-import type { Delivery } from "../../src/queue/consumer.ts";
+import type { Delivery } from "../../src/queue/delivery.ts";
+import { JobSignals } from "../../src/queue/job-signals.ts";
 import type { Commit, Lease } from "../../src/queue/lease.ts";
-import type { RunnerTools } from "../../src/runner/runner-tools.ts";
+import type { RunnerTools } from "../../src/runner/job-run.ts";
 import type { CallState } from "../../src/ports/calls.ts";
 
 /** Side effects that a test can make fail, in the order in which a job has them. */
@@ -225,8 +226,7 @@ export class FakeWorld {
       crashes: 0,
       submittedAt: 0,
       lease: this.lease("w1"),
-      signal: new AbortController().signal,
-      cancelled: new AbortController(),
+      signals: new JobSignals(),
       ...changes,
     };
   }

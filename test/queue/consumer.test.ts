@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { connectRedis, type RedisConnection } from "../../src/queue/connection.ts";
-import { startConsumer } from "../../src/queue/consumer.ts";
+import { Consumer, type ConsumerOptions } from "../../src/queue/consumer.ts";
 import { createJobStore } from "../../src/queue/job-store.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
@@ -30,7 +30,7 @@ describe("a job that cannot even be read", () => {
     const id = job.id ?? "";
     await redis.hset(jobKeys(prefix, "convert", id).job, "data", "{no json");
     const errors: unknown[] = [];
-    const consumer = startConsumer({
+    const consumer = new Consumer({
       queue: queues.convert,
       redis,
       prefix,
@@ -56,7 +56,7 @@ describe("an idle consumer", () => {
     const prefix = randomPrefix();
     const queues = openQueues(redis, prefix);
     const held = new AbortController();
-    const consumer = startConsumer({
+    const consumer = new Consumer({
       queue: queues.convert,
       redis,
       prefix,
@@ -87,8 +87,8 @@ describe("a job that is handed back", () => {
   it("is taken up at once, though somebody who leaves took the call for it", async () => {
     const prefix = randomPrefix();
     const queues = openQueues(redis, prefix);
-    const start = (handle: Parameters<typeof startConsumer>[0]["handle"]) =>
-      startConsumer({
+    const start = (handle: ConsumerOptions["handle"]) =>
+      new Consumer({
         queue: queues.convert,
         redis,
         prefix,
@@ -99,8 +99,8 @@ describe("a job that is handed back", () => {
         onError: () => undefined,
         handle,
       });
-    const leaving = start(async ({ signal }) => {
-      await once(signal, "abort");
+    const leaving = start(async ({ signals }) => {
+      await once(signals.stopped, "abort");
       return { kind: "released" };
     });
     await queues.convert.add("convert", { v: 1, input: "x" });
@@ -139,7 +139,7 @@ describe("a quota", () => {
     const queues = openQueues(redis, prefix);
     const pauseMs = 1500;
     const started: { id: string; at: number }[] = [];
-    const consumer = startConsumer({
+    const consumer = new Consumer({
       queue: queues.convert,
       redis,
       prefix,
@@ -177,7 +177,7 @@ describe("a lease", () => {
     let lostAt = 0;
     let why: unknown = null;
     const leaseMs = 900;
-    const consumer = startConsumer({
+    const consumer = new Consumer({
       queue: queues.convert,
       redis: own,
       prefix,
@@ -186,11 +186,11 @@ describe("a lease", () => {
       stalledIntervalMs: 5000,
       now: Date.now,
       onError: () => undefined,
-      handle: async ({ signal }) => {
+      handle: async ({ signals }) => {
         isTaken = true;
-        await once(signal, "abort");
+        await once(signals.stopped, "abort");
         lostAt = performance.now();
-        why = signal.reason;
+        why = signals.stopped.reason;
         return { kind: "fenced" };
       },
     });

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { instantTools } from "../../bench/instant-tools.ts";
 import { type Checkpoint, firstCheckpoint, moved, unwound } from "../../src/job/checkpoint.ts";
 import { connectRedis } from "../../src/queue/connection.ts";
-import { type Delivery, type DeliveryResult, startConsumer } from "../../src/queue/consumer.ts";
+import { Consumer } from "../../src/queue/consumer.ts";
+import type { Delivery, DeliveryResult } from "../../src/queue/delivery.ts";
 import { createJobStore } from "../../src/queue/job-store.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
@@ -41,7 +42,7 @@ describe("a job that failed and is given another life", () => {
     const ledger = openLedger(redis, queues, prefix);
     const { id } = await store.submit("convert", { input: "film.mkv" });
     const runWith = async (handle: (delivery: Delivery) => Promise<DeliveryResult>, status: string) => {
-      const consumer = startConsumer({
+      const consumer = new Consumer({
         queue: queues.convert,
         redis,
         prefix,

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { MACHINE } from "../../src/job/machine.ts";
 import { runJob } from "../../src/runner/run-job.ts";
-import type { RunnerTools } from "../../src/runner/runner-tools.ts";
+import type { RunnerTools } from "../../src/runner/job-run.ts";
 import { FakeWorld } from "../helpers/fake-world.ts";
 
 const HOUR_MS = 3_600_000;

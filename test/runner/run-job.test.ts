@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { CRASH_BUDGET, MACHINE } from "../../src/job/machine.ts";
+import { JobSignals } from "../../src/queue/job-signals.ts";
 import { runJob } from "../../src/runner/run-job.ts";
 import { failing, FakeWorld } from "../helpers/fake-world.ts";
 
@@ -130,14 +131,12 @@ describe("runJob", () => {
 
   it("re-attaches a running call and never starts a second one", async () => {
     const world = new FakeWorld();
-    const stop = new AbortController();
+    const signals = new JobSignals();
     world.before = (effect) => {
-      if (effect === "poll") stop.abort(new MirumojiError("INTERRUPTED", "stopping"));
-      stop.signal.throwIfAborted();
+      if (effect === "poll") signals.interrupt();
+      signals.stopped.throwIfAborted();
     };
-    expect(await runJob(world.delivery({ signal: stop.signal }), world.tools())).toEqual({
-      kind: "released",
-    });
+    expect(await runJob(world.delivery({ signals }), world.tools())).toEqual({ kind: "released" });
     world.before = () => undefined;
     const result = await runJob(world.delivery(), world.tools());
     expect(result.kind).toBe("completed");
@@ -195,14 +194,13 @@ describe("runJob", () => {
   it("loses no volume to a cancel or a stop while it is being made", async () => {
     for (const ending of ["cancelled", "interrupted"] as const) {
       const world = new FakeWorld();
-      const stop = new AbortController();
-      const cancelled = new AbortController();
+      const signals = new JobSignals();
       world.before = (effect) => {
         if (effect !== "create") return;
-        if (ending === "cancelled") cancelled.abort(new MirumojiError("CANCELLED", "enough"));
-        else stop.abort(new MirumojiError("INTERRUPTED", "stopping"));
+        if (ending === "cancelled") signals.cancel();
+        else signals.interrupt();
       };
-      const result = await runJob(world.delivery({ signal: stop.signal, cancelled }), world.tools());
+      const result = await runJob(world.delivery({ signals }), world.tools());
       expect(result.kind).toBe(ending === "cancelled" ? "failed" : "released");
       expect([...world.volumes]).toEqual(ending === "cancelled" ? [] : ["vo-1"]);
       if (ending === "interrupted") expect(world.stored()?.facts.volumeId).toBe("vo-1");

@@ -1,9 +1,10 @@
 import type { ErrorCode } from "../../src/job/errors.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
-import type { DeliveryResult } from "../../src/queue/consumer.ts";
+import type { DeliveryResult } from "../../src/queue/delivery.ts";
+import { JobSignals } from "../../src/queue/job-signals.ts";
 import type { Lease } from "../../src/queue/lease.ts";
 import { runJob } from "../../src/runner/run-job.ts";
-import type { RunnerTools } from "../../src/runner/runner-tools.ts";
+import type { RunnerTools } from "../../src/runner/job-run.ts";
 import { FakeWorld } from "../helpers/fake-world.ts";
 
 /** What can happen at any side effect and at any write. */
@@ -47,8 +48,7 @@ export class TroubledRun {
   readonly #excused = new Set<string>();
   #crashes = 0;
   #die: () => void = () => undefined;
-  #cancel = new AbortController();
-  #stop = new AbortController();
+  #signals = new JobSignals();
 
   constructor(troubles: readonly Trouble[]) {
     this.#troubles = [...troubles];
@@ -77,8 +77,7 @@ export class TroubledRun {
   async #deliver(): Promise<DeliveryResult | "died"> {
     const token = `w${this.deliveries}`;
     this.world.owner = token;
-    this.#cancel = new AbortController();
-    this.#stop = new AbortController();
+    this.#signals = new JobSignals();
     const died = new Promise<"died">((resolve) => {
       this.#die = () => resolve("died");
     });
@@ -87,8 +86,7 @@ export class TroubledRun {
       crashes: this.#crashes,
       submittedAt: SUBMITTED_AT,
       lease: this.#troubled(this.world.lease(token)),
-      signal: this.#stop.signal,
-      cancelled: this.#cancel,
+      signals: this.#signals,
     });
     return await Promise.race([runJob(delivery, this.#tools()), died]);
   }
@@ -143,10 +141,10 @@ export class TroubledRun {
       case "cancel":
         this.isCancelled = true;
         this.world.cancelRequested = true;
-        this.#cancel.abort(new MirumojiError("CANCELLED", "cancelled on request"));
+        this.#signals.cancel();
         return await act();
       case "stop":
-        this.#stop.abort(new MirumojiError("INTERRUPTED", "the worker is stopping"));
+        this.#signals.interrupt();
         return await act();
       case "volume vanishes":
         this.world.volumes.clear();

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import { LOST_BUDGET } from "../../src/job/machine.ts";
-import { Fenced } from "../../src/runner/live-job.ts";
+import { Fenced } from "../../src/runner/job-run.ts";
 import { runJob } from "../../src/runner/run-job.ts";
 import type { Lease } from "../../src/queue/lease.ts";
 import { FakeWorld } from "../helpers/fake-world.ts";
@@ -73,7 +73,7 @@ async function live(
     },
   };
   for (let lives = 1; lives <= DELIVERIES; lives += 1) {
-    const delivery = world.delivery({ lease, isFirst: lives === 1, cancelled: new AbortController() });
+    const delivery = world.delivery({ lease, isFirst: lives === 1 });
     const result = await runJob(delivery, world.tools());
     if (result.kind === "completed" || result.kind === "failed") {
       await result.settle();

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeCheckpoint, encodeCheckpoint, firstCheckpoint, rewound } from "../../src/job/checkpoint.ts";
 import { REQUEST_SCHEMAS } from "../../src/job/contract.ts";
 import { type ErrorCode, MirumojiError } from "../../src/job/errors.ts";
-import type { RunnerTools } from "../../src/runner/runner-tools.ts";
+import type { RunnerTools } from "../../src/runner/job-run.ts";
 import { callInput } from "../../src/steps/handler-contract.ts";
 import type { AudioTrack } from "../../src/ports/media.ts";
 import { upload } from "../../src/steps/upload.ts";

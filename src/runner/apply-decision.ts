@@ -1,0 +1,119 @@
+import { MirumojiError, toMirumojiError } from "../job/errors.ts";
+import type { StoredFacts } from "../job/facts.ts";
+import {
+  type Decision,
+  type FinalState,
+  fullJitterMs,
+  isFinalState,
+  type WorkingState,
+} from "../job/machine.ts";
+import { errorOf, type Outcome } from "../job/outcome.ts";
+import { logLine } from "../job/summary.ts";
+import type { DeliveryResult } from "../queue/delivery.ts";
+import { Fenced, type JobRun } from "./job-run.ts";
+import type { Attempt } from "./run-step.ts";
+
+/** Carries out a decision; null means the job goes on here. */
+export async function applyDecision(
+  run: JobRun,
+  decision: Decision,
+  { outcome, gained }: Attempt,
+): Promise<DeliveryResult | null> {
+  const { state, attempt } = run.checkpoint;
+  const error = errorOf(outcome) ?? new MirumojiError("UNEXPECTED", "no error was given");
+  const { code } = error;
+  switch (decision.kind) {
+    case "move":
+      if (isFinalState(decision.to)) return finish(run, decision.to, outcome);
+      await moveOn(run, decision.to, gained);
+      return null;
+    case "again":
+      await run.resetAttempts();
+      return null;
+    case "rewind":
+      await cancelLostCall(run);
+      await run.rewind(decision.to, error);
+      return null;
+    case "unwind":
+      await run.unwind(decision, error);
+      return null;
+    case "retry": {
+      const delayMs = fullJitterMs(decision.ceilingMs, run.tools.random());
+      run.emit("job.delayed", { state, attempt, delayMs, code });
+      await run.retry(error, delayMs);
+      return { kind: "delayed", delayMs };
+    }
+    case "slow":
+      run.emit("job.delayed", { state, attempt, delayMs: decision.pauseMs, code });
+      return { kind: "slow", pauseMs: decision.pauseMs };
+    case "release":
+      if (code === "LEASE_LOST") throw new Fenced("the lease is lost");
+      run.emit("job.released", { state, code });
+      return { kind: "released" };
+  }
+}
+
+/**
+ * Enters the next state. A volume that could not be written down, because the lease is lost or Redis refused, is known
+ * to nobody else, so it is deleted. Should the write have been done after all, its job finds the volume gone and makes
+ * another.
+ */
+async function moveOn(run: JobRun, to: WorkingState, gained: StoredFacts): Promise<void> {
+  const { volumeId: known } = run.checkpoint.facts;
+  try {
+    await run.move(to, gained);
+  } catch (error) {
+    const { volumeId } = gained;
+    if (known === undefined && volumeId !== undefined) {
+      await attemptCleanup(run, "deleteVolume", async () => await run.tools.volumes.delete({ volumeId }));
+    }
+    throw error;
+  }
+}
+
+/** A call whose volume vanished may still run; it would only cost money. */
+async function cancelLostCall(run: JobRun): Promise<void> {
+  const { callId } = run.checkpoint.facts;
+  if (callId === undefined) return;
+  const signal = run.delivery.signals.stopped;
+  await attemptCleanup(
+    run,
+    "cancelCall",
+    async () => await run.tools.calls.cancel({ callId, terminateContainers: true, signal }),
+  );
+}
+
+/** Tries a clean-up that must not hold up the job; where it fails, the reaper has to do it. */
+async function attemptCleanup(run: JobRun, action: string, clean: () => Promise<void>): Promise<void> {
+  try {
+    await clean();
+  } catch (problem) {
+    run.emit("cleanup.failed", { action, message: toMirumojiError(problem).message });
+  }
+}
+
+/** Ends the job: tells its events, and gives BullMQ its result and the clearing of its books. */
+function finish(run: JobRun, status: FinalState, outcome: Outcome): DeliveryResult {
+  const { facts, startedAt, failure, enteredAt, state, attempt } = run.checkpoint;
+  const summary = run.finalSummary(status);
+  const now = run.tools.now();
+  const leftover = errorOf(outcome);
+  if (leftover !== null) run.emit("cleanup.failed", { action: state, message: leftover.message });
+  run.emit("job.moved", {
+    from: state,
+    to: status,
+    attempt,
+    ms: now - enteredAt,
+    volumeId: facts.volumeId ?? null,
+    callId: facts.callId ?? null,
+  });
+  const { code = null, message = null } = failure ?? {};
+  run.emit("job.finished", { status, ms: now - startedAt, code, message, report: summary.report ?? null });
+  // A volume that could not be deleted stays in the ledger: the reaper tries again.
+  const volumeId = outcome.kind === "done" ? (facts.volumeId ?? null) : null;
+  const words = failure === undefined ? `${state} -> ${status}` : `${status}: ${code}: ${message}`;
+  const settle = async () =>
+    await run.delivery.lease.settle({ volumeId, summary, log: logLine(run.tools.now(), words) });
+  if (status === "completed") return { kind: "completed", summary, settle };
+  return { kind: "failed", code: code ?? "UNEXPECTED", message: message ?? "", settle };
+}

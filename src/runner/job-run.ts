@@ -1,0 +1,215 @@
+import {
+  type Checkpoint,
+  moved,
+  retried,
+  rewound,
+  unwound,
+  withAttemptsReset,
+  withFacts,
+} from "../job/checkpoint.ts";
+import type { JobRequest } from "../job/contract.ts";
+import type { MirumojiError } from "../job/errors.ts";
+import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
+import type { StoredFacts } from "../job/facts.ts";
+import type { Decision, FinalState, Position, WorkingState } from "../job/machine.ts";
+import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/summary.ts";
+import type { Delivery } from "../queue/delivery.ts";
+import type { Commit, Committed } from "../queue/lease.ts";
+import type { StepTools } from "../steps/context.ts";
+import { ProgressFeed } from "./progress-feed.ts";
+
+/** What the runner needs beside the steps' tools. */
+export interface RunnerTools extends StepTools {
+  /** How long a job may wait before its first activation. */
+  readonly queueWaitMs: number;
+  /** How long a job may take from its first activation to the end of its download. */
+  readonly jobDeadlineMs: number;
+  readonly emit: EmitJobEvent;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+/** Thrown inside the runner when a write is refused; it never leaves it. */
+export class Fenced extends Error {
+  override readonly name = "Fenced";
+}
+
+/**
+ * One job while this worker owns it: its checkpoint, the delivery it came with, the tools it is worked on with and the
+ * feed that shows its progress. The checkpoint in memory is always the one in Redis: each change builds the next one,
+ * commits it under the lease, and only then puts it in place of the old one.
+ */
+export class JobRun {
+  readonly identity: JobIdentity;
+  readonly request: JobRequest;
+  readonly delivery: Delivery;
+  readonly tools: RunnerTools;
+  /** Shows where the running step is. */
+  readonly feed = new ProgressFeed(async (step) => await this.#show(step));
+  #checkpoint: Checkpoint;
+
+  constructor(options: {
+    identity: JobIdentity;
+    request: JobRequest;
+    checkpoint: Checkpoint;
+    delivery: Delivery;
+    tools: RunnerTools;
+  }) {
+    this.identity = options.identity;
+    this.request = options.request;
+    this.delivery = options.delivery;
+    this.tools = options.tools;
+    this.#checkpoint = options.checkpoint;
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.#checkpoint;
+  }
+
+  /** Where the job stands, for `decide`. */
+  get position(): Position {
+    const { state, attempt, lost, ending = "failed" } = this.#checkpoint;
+    return { state, attempt, lost, ending };
+  }
+
+  /** How often workers died or stalled on the job in this life of it. */
+  get crashes(): number {
+    return this.delivery.crashes - this.#checkpoint.crashesBefore;
+  }
+
+  /** Tells an event of this job. */
+  emit<N extends JobEventName>(name: N, event: Omit<JobEvents[N], keyof JobIdentity>): void {
+    this.tools.emit(name, { ...this.identity, ...event } as JobEvents[N]);
+  }
+
+  /** Writes facts down without leaving the state. */
+  async save(facts: StoredFacts): Promise<void> {
+    const next = withFacts(this.#checkpoint, facts);
+    await this.#commit(next, this.#ledgerEntry(next.facts));
+  }
+
+  /** Enters the next state with the facts that the step earned. */
+  async move(to: WorkingState, gained: StoredFacts): Promise<void> {
+    const next = moved(this.#checkpoint, to, gained, this.tools.now());
+    await this.#commit(next, this.#ledgerEntry(next.facts));
+  }
+
+  /** Counts a try; the next one comes in `delayMs`. */
+  async retry(error: MirumojiError, delayMs: number): Promise<void> {
+    const next = retried(this.#checkpoint);
+    const pause = `try ${next.attempt} in ${(delayMs / 1000).toFixed(1)} s`;
+    await this.#commit(next, { log: `${next.state}: ${error.code}: ${error.message}; ${pause}` });
+  }
+
+  /** Starts the attempts anew, because the server answers again. A call of hours may meet many short troubles. */
+  async resetAttempts(): Promise<void> {
+    if (this.#checkpoint.attempt > 1) await this.#commit(withAttemptsReset(this.#checkpoint), {});
+  }
+
+  /** Goes back to make again what vanished; a volume that is no longer the job's leaves the ledger. */
+  async rewind(to: WorkingState, error: MirumojiError): Promise<void> {
+    const { state, facts } = this.#checkpoint;
+    const next = rewound(this.#checkpoint, to, this.tools.now());
+    await this.#commit(next, {
+      ...(facts.volumeId !== undefined && next.facts.volumeId === undefined
+        ? { strike: facts.volumeId }
+        : this.#ledgerEntry(next.facts)),
+      log: `${state}: ${error.code}: ${error.message}; back to ${to}`,
+    });
+  }
+
+  /** Starts to undo. */
+  async unwind(decision: Extract<Decision, { kind: "unwind" }>, error: MirumojiError): Promise<void> {
+    const { code, message } = error;
+    const next = unwound(this.#checkpoint, decision, { code, message }, this.tools.now());
+    await this.#commit(next, { log: `${this.#checkpoint.state}: ${code}: ${message}; undoing` });
+  }
+
+  /** The last summary, in a final state. */
+  finalSummary(status: FinalState): JobSummary {
+    return { ...summaryOf(this.#checkpoint, { status, now: this.tools.now() }), state: status };
+  }
+
+  async #commit(next: Checkpoint, extra: Pick<Commit, "ledger" | "strike" | "log">): Promise<void> {
+    const before = this.#checkpoint;
+    const now = this.tools.now();
+    const changedState = before.state !== next.state;
+    const words = extra.log ?? (changedState ? `${before.state} -> ${next.state}` : null);
+    const written = await this.delivery.lease.commit({
+      checkpoint: next,
+      summary: summaryOf(next, { status: "running", now }),
+      ...extra,
+      ...(words === null ? {} : { log: logLine(now, words) }),
+    });
+    if (!this.#heed(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
+    this.#checkpoint = next;
+    this.#tellMove(before, next);
+  }
+
+  #tellMove(before: Checkpoint, next: Checkpoint): void {
+    const now = this.tools.now();
+    const ended = callEnd(before, next, now);
+    if (ended !== null) this.emit("call.finished", ended);
+    if (before.state === next.state) return;
+    this.emit("job.moved", {
+      from: before.state,
+      to: next.state,
+      attempt: before.attempt,
+      ms: now - before.enteredAt,
+      volumeId: next.facts.volumeId ?? null,
+      callId: next.facts.callId ?? null,
+    });
+  }
+
+  /** Shows where the running step is; a refused write ends the work on it. */
+  async #show(step: StepProgress): Promise<void> {
+    const summary = summaryOf(this.#checkpoint, { status: "running", now: this.tools.now(), step });
+    if (!this.#heed(await this.delivery.lease.commit({ summary }))) this.delivery.signals.loseLease();
+  }
+
+  /** Passes a cancel on; false when another worker owns the job. */
+  #heed(committed: Committed): boolean {
+    if (committed === "cancelRequested") this.delivery.signals.cancel();
+    return committed !== "refused";
+  }
+
+  /** The ledger's line about the volume, where the facts change it. */
+  #ledgerEntry({ volumeId, callId, appId }: StoredFacts): Pick<Commit, "ledger"> {
+    const known = this.#checkpoint.facts;
+    if (volumeId === undefined) return {};
+    if (volumeId === known.volumeId && callId === known.callId) return {};
+    return {
+      ledger: {
+        volumeId,
+        entry: {
+          queue: this.delivery.queue,
+          jobId: this.identity.jobId,
+          createdAt: this.tools.now(),
+          callId: callId ?? null,
+          appId: appId ?? null,
+        },
+      },
+    };
+  }
+}
+
+type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity>;
+
+/** How a job's call ended when the job left the state in which it waited for it; null when it did not. */
+function callEnd(before: Checkpoint, next: Checkpoint, now: number): CallEnd | null {
+  const { callId, callOpenedAt } = before.facts;
+  const isStillAwaited = next.state === "call" && next.facts.callId === callId;
+  if (before.state !== "call" || callId === undefined || isStillAwaited) return null;
+  const { runSeconds } = next.facts;
+  return {
+    callId,
+    outcome: callOutcome(next),
+    totalMs: callOpenedAt === undefined ? null : Math.max(0, now - callOpenedAt),
+    runMs: runSeconds === undefined ? null : runSeconds * 1000,
+  };
+}
+
+function callOutcome({ state, ending }: Checkpoint): CallEnd["outcome"] {
+  if (state === "download") return "succeeded";
+  return state === "undo" ? (ending ?? "failed") : "lost";
+}
