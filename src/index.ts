@@ -66,8 +66,6 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   return { ...producer.store, close, [Symbol.asyncDispose]: close };
 }
 
-const CLOSE_TRACING_MS = 2000;
-
 /** The variables are the program's, not ours: what we cannot use of them must not stop it. */
 async function clientTracing(): Promise<Tracing> {
   const onProblem = (message: string) => process.emitWarning(message, "MirumojiWarning");
@@ -75,7 +73,6 @@ async function clientTracing(): Promise<Tracing> {
     return await openTracing(processTracing(), {
       role: "client",
       version: VERSION,
-      closeMs: CLOSE_TRACING_MS,
       onProblem,
     });
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Runs a worker pool inside another program, as the command `worker` does. */
-import { openWorker } from "./compose.ts";
+import { openWorker } from "./compose/worker.ts";
 import { loadEnvironment } from "./config/load.ts";
 import { secretValues } from "./config/secrets.ts";
 import { createLogger } from "./telemetry/logger.ts";

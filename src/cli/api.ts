@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openApi } from "../compose-api.ts";
+import { openApi } from "../compose/api.ts";
 import { processEnvironment } from "../config/load.ts";
 import { httpSettings, startHttp } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";

@@ -5,9 +5,6 @@ import { openTracing } from "../telemetry/tracing.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { note } from "./output.ts";
 
-/** Nobody waits longer for a command because a collector does not answer. */
-const CLOSE_TRACING_MS = 2000;
-
 /**
  * A connection for commands that change jobs: their part shows in the job's trace, where traces are wanted.
  *
@@ -18,7 +15,6 @@ export async function openClient(): Promise<Producer> {
   const tracing = await openTracing(tracingSettings(environment), {
     role: "client",
     version: VERSION,
-    closeMs: CLOSE_TRACING_MS,
     onProblem: note,
   });
   return await openProducer(environment, tracing);

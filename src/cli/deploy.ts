@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { deployFunctions } from "../compose.ts";
+import { deployFunctions } from "../compose/deploy.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 

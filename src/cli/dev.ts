@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { openWorker } from "../compose.ts";
+import { openWorker } from "../compose/worker.ts";
 import { isSet, processEnvironment } from "../config/load.ts";
 import type { Environment } from "../config/schema.ts";
 import { secretValues } from "../config/secrets.ts";

@@ -4,7 +4,7 @@ import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
-import { checkModal } from "../compose.ts";
+import { checkModal } from "../compose/check-modal.ts";
 import type { Environment } from "../config/schema.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import { openMediaRoot } from "../media/media-root.ts";

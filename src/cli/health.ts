@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import { checkModal } from "../compose.ts";
+import { checkModal } from "../compose/check-modal.ts";
 import { processEnvironment } from "../config/load.ts";
 import type { Environment } from "../config/schema.ts";
 import { toMirumojiError } from "../job/errors.ts";

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { fileURLToPath } from "node:url";
-import { openSession } from "../compose.ts";
+import { openSession } from "../compose/modal.ts";
 import { runCanary } from "../modal/canary/canary.ts";
 import type { Learnt, StepReport } from "../modal/canary/step.ts";
 import { clientEnvironment } from "./dev-session.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { reapLeftovers } from "../compose.ts";
+import { reapLeftovers } from "../compose/reap.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import prettyBytes from "pretty-bytes";
-import { openSession } from "../compose.ts";
+import { openSession } from "../compose/modal.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { VolumeEntry } from "../modal/volumes/volume-listing.ts";
 import { openVolume, type VolumeStore } from "../modal/volumes/volume-store.ts";

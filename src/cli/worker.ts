@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openWorker } from "../compose.ts";
+import { openWorker } from "../compose/worker.ts";
 import { processEnvironment } from "../config/load.ts";
 import { httpSettings, startHttp } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";

@@ -7,6 +7,11 @@ export const CONTRACT_VERSION = 1;
 export const JOB_TYPES = ["transcribe", "convert"] as const;
 export type JobType = (typeof JOB_TYPES)[number];
 
+/** Whether a name is one of the job types. */
+export function isJobType(name: unknown): name is JobType {
+  return JOB_TYPES.some((type) => type === name);
+}
+
 /** Subtitle and text formats; several come from one GPU run. */
 export const SUBTITLE_FORMATS = ["srt", "vtt", "json", "txt", "joined"] as const;
 export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];

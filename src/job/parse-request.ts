@@ -1,12 +1,7 @@
 import type { z } from "zod";
-import { CONTRACT_VERSION, JOB_TYPES, type JobRequest, type JobType, REQUEST_SCHEMAS } from "./contract.ts";
+import { CONTRACT_VERSION, isJobType, JOB_TYPES, type JobRequest, REQUEST_SCHEMAS } from "./contract.ts";
 import { MirumojiError } from "./errors.ts";
 import { checkMediaPath } from "./paths.ts";
-
-/** Whether a name is one of the job types. */
-export function isJobType(name: unknown): name is JobType {
-  return JOB_TYPES.some((type) => type === name);
-}
 
 /**
  * Turns whatever somebody put into the queue into a request with all defaults.

@@ -1,5 +1,4 @@
-import { JOB_TYPES, type JobType } from "../job/contract.ts";
-import { isJobType } from "../job/parse-request.ts";
+import { isJobType, JOB_TYPES, type JobType } from "../job/contract.ts";
 import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";

@@ -1,7 +1,7 @@
+import { isJobType } from "../job/contract.ts";
 import { randomUUID } from "node:crypto";
 import { type Queue, UnrecoverableError } from "bullmq";
 import type { Redis } from "ioredis";
-import { isJobType } from "../job/parse-request.ts";
 import { tellEnded } from "./ended-jobs.ts";
 import { jobKeys } from "./keys.ts";
 

@@ -1,8 +1,8 @@
+import { isJobType } from "../job/contract.ts";
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { decodeCheckpoint } from "../job/checkpoint.ts";
-import { isJobType } from "../job/parse-request.ts";
 import { jobKeys, ledgerKey } from "./keys.ts";
 import type { LedgerEntry } from "./lease.ts";
 import type { Queues } from "./queues.ts";

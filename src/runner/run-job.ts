@@ -1,8 +1,9 @@
+import { isJobType } from "../job/contract.ts";
 import { decodeCheckpoint, firstCheckpoint } from "../job/checkpoint.ts";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { JobIdentity } from "../job/events.ts";
 import { decide } from "../job/machine.ts";
-import { isJobType, parseRequest } from "../job/parse-request.ts";
+import { parseRequest } from "../job/parse-request.ts";
 import { logLine, QUEUED_SUMMARY } from "../job/summary.ts";
 import type { Delivery, DeliveryResult } from "../queue/delivery.ts";
 import { applyDecision } from "./apply-decision.ts";

@@ -65,8 +65,6 @@ export const NO_TRACING: Tracing = {
 export interface TracingOptions {
   readonly role: "worker" | "api" | "client";
   readonly version: string;
-  /** How long closing may take, and one attempt to send. */
-  readonly closeMs: number;
   /** Told once when traces cannot be sent, and once when they can again. */
   readonly onProblem: (message: string) => void;
 }

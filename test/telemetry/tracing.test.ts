@@ -18,7 +18,6 @@ async function open(collector: Collector, more: Record<string, string> = {}) {
   const tracing = await openTracing(wanted, {
     role: "worker",
     version: "1.2.3",
-    closeMs: 2000,
     onProblem: (message) => problems.push(message),
   });
   return { tracing, problems };
@@ -56,7 +55,7 @@ describe("where traces go", () => {
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:1", OTEL_SDK_DISABLED: "true" }],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://c:1", OTEL_TRACES_EXPORTER: "none" }],
   ])("is nowhere with %j", async (variables) => {
-    const none = { role: "worker", version: "", closeMs: 1, onProblem: () => undefined } as const;
+    const none = { role: "worker", version: "", onProblem: () => undefined } as const;
     expect(await openTracing(settings(variables as Record<string, string>), none)).toBe(NO_TRACING);
   });
 });

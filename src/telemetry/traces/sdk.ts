@@ -20,11 +20,21 @@ import type { Tracing, TracingOptions } from "../tracing.ts";
 import { type Carriers, jobTracing } from "./job-tracing.ts";
 
 /**
+ * Longest time for closing, and for one attempt to send. Nobody should wait longer for a command because a
+ * collector does not answer; a stopping worker has handed its jobs back by then.
+ */
+const CLOSE_MS = { worker: 5000, api: 2000, client: 2000 } as const;
+
+/**
  * Traces with a provider of our own: nothing global is touched, so a program that imports us keeps the
  * OpenTelemetry it may have, with its own settings.
  */
 export async function openOtelTracing(settings: TracingSettings, options: TracingOptions): Promise<Tracing> {
-  const exporter = reporting(await exporterOf(settings, options.closeMs), settings.url, options.onProblem);
+  const exporter = reporting(
+    await exporterOf(settings, CLOSE_MS[options.role]),
+    settings.url,
+    options.onProblem,
+  );
   const provider = new TracerProvider({
     sampler: samplerOf(settings),
     resource: defaultResource().merge(
@@ -44,7 +54,7 @@ export async function openOtelTracing(settings: TracingSettings, options: Tracin
     ...tracing,
     async close() {
       const limit = new AbortController();
-      const late = sleep(options.closeMs, undefined, { signal: limit.signal }).catch(() => undefined);
+      const late = sleep(CLOSE_MS[options.role], undefined, { signal: limit.signal }).catch(() => undefined);
       // A collector that does not answer costs spans, never more time than this.
       await Promise.race([provider.shutdown().catch(() => undefined), late]);
       limit.abort();

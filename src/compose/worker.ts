@@ -1,51 +1,42 @@
-import { fileURLToPath } from "node:url";
-import { pricedGpu } from "./config/gpu-prices.ts";
-import type { Environment } from "./config/schema.ts";
-import { tracingSettings } from "./config/tracing.ts";
-import { VERSION } from "./config/version.ts";
-import { MirumojiError, toMirumojiError } from "./job/errors.ts";
-import { isJobType } from "./job/parse-request.ts";
-import type { Served } from "./http/server.ts";
-import { createMediaFiles } from "./media/media-files.ts";
-import { openMediaRoot } from "./media/media-root.ts";
-import { orAborted } from "./modal/rpc/abort.ts";
-import { modalApps } from "./modal/apps/apps.ts";
-import { modalCalls } from "./modal/calls/calls.ts";
-import { deployModal, type Deployment } from "./modal/apps/deploy.ts";
-import { imageFunctions, openRuntime, registrationOptions } from "./modal/apps/open-runtime.ts";
-import { sayHello } from "./modal/rpc/hello.ts";
-import { type ModalSession, type ModalSessionOptions, openModalSession } from "./modal/rpc/session.ts";
-import { openTransferRoom } from "./modal/transfers/transfer-room.ts";
-import { modalVolumes } from "./modal/volumes/volumes.ts";
-import { workerHealth } from "./pool/health.ts";
-import { createRuntimeHolder } from "./modal/apps/runtime-holder.ts";
-import { findLeftovers, type Leftover, reap } from "./pool/reaper.ts";
-import { startWorkerPool } from "./pool/worker-pool.ts";
-import { connectLastingRedis, connectRedis, ensureRedis, pingRedis } from "./queue/connection.ts";
-import { createAppShare } from "./queue/app-share.ts";
-import { cancelLatency } from "./queue/cancel-latency.ts";
-import { readPoolState } from "./queue/depth.ts";
-import { createJobInspector } from "./queue/job-details.ts";
-import { createJobStore } from "./queue/job-store.ts";
-import { createLeadership } from "./queue/leadership.ts";
-import { findCarrier } from "./queue/trace-carrier.ts";
-import { openLedger } from "./queue/ledger.ts";
-import { openProducer } from "./queue/producer.ts";
-import { closeQueues, openQueues } from "./queue/queues.ts";
-import { withFaultPoint } from "./runner/fault-points.ts";
-import { runJob } from "./runner/run-job.ts";
-import { watchedVolumes } from "./telemetry/watched-volumes.ts";
-import { createEventBus } from "./telemetry/event-bus.ts";
-import { logSubscriber } from "./telemetry/log-subscriber.ts";
-import type { Logger } from "./telemetry/logger.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
-import { openTracing } from "./telemetry/tracing.ts";
-
-/** The handler that is mounted into the container; the same file runs on the GPU host. */
-const HANDLER_PATH = fileURLToPath(new URL("../container/mirumoji_gpu", import.meta.url));
-
-/** How long a stopping worker may go on sending traces: its jobs are handed back by then. */
-const CLOSE_TRACING_MS = 5000;
+import { isJobType } from "../job/contract.ts";
+import { pricedGpu } from "../config/gpu-prices.ts";
+import type { Environment } from "../config/schema.ts";
+import { tracingSettings } from "../config/tracing.ts";
+import { VERSION } from "../config/version.ts";
+import { toMirumojiError } from "../job/errors.ts";
+import type { Served } from "../http/server.ts";
+import { createMediaFiles } from "../media/media-files.ts";
+import { openMediaRoot } from "../media/media-root.ts";
+import { orAborted } from "../modal/rpc/abort.ts";
+import { modalApps } from "../modal/apps/apps.ts";
+import { modalCalls } from "../modal/calls/calls.ts";
+import { imageFunctions, openRuntime } from "../modal/apps/open-runtime.ts";
+import { sayHello } from "../modal/rpc/hello.ts";
+import { openTransferRoom } from "../modal/transfers/transfer-room.ts";
+import { modalVolumes } from "../modal/volumes/volumes.ts";
+import { workerHealth } from "../pool/health.ts";
+import { createRuntimeHolder } from "../modal/apps/runtime-holder.ts";
+import type { Leftover } from "../pool/reaper.ts";
+import { startWorkerPool } from "../pool/worker-pool.ts";
+import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
+import { createAppShare } from "../queue/app-share.ts";
+import { cancelLatency } from "../queue/cancel-latency.ts";
+import { readPoolState } from "../queue/depth.ts";
+import { createJobInspector } from "../queue/job-details.ts";
+import { createJobStore } from "../queue/job-store.ts";
+import { createLeadership } from "../queue/leadership.ts";
+import { findCarrier } from "../queue/trace-carrier.ts";
+import { openLedger } from "../queue/ledger.ts";
+import { closeQueues, openQueues } from "../queue/queues.ts";
+import { withFaultPoint } from "../runner/fault-points.ts";
+import { runJob } from "../runner/run-job.ts";
+import { watchedVolumes } from "../telemetry/watched-volumes.ts";
+import { createEventBus } from "../telemetry/event-bus.ts";
+import { logSubscriber } from "../telemetry/log-subscriber.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
+import { openTracing } from "../telemetry/tracing.ts";
+import { HANDLER_PATH, openSession } from "./modal.ts";
 
 /** Everything that runs jobs in this process. */
 export interface RunningWorker extends Served {
@@ -67,7 +58,6 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   const tracing = await openTracing(tracingSettings(environment), {
     role: "worker",
     version: VERSION,
-    closeMs: CLOSE_TRACING_MS,
     onProblem: (message) => logger.warn(message),
   });
   const session = openSession(environment, {
@@ -197,96 +187,4 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       await tracing.close();
     },
   };
-}
-
-/**
- * Finds what nobody owns any more, and removes it unless it is a dry run.
- *
- * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
- */
-export async function reapLeftovers(
-  environment: Environment,
-  options: { dryRun: boolean },
-): Promise<Leftover[]> {
-  const session = openSession(environment, {});
-  await using producer = await openProducer(environment);
-  try {
-    const leftovers = await findLeftovers(producer.ledger);
-    if (options.dryRun) return leftovers;
-    const tools = {
-      ledger: producer.ledger,
-      volumes: modalVolumes(session),
-      calls: modalCalls(session),
-      signal: new AbortController().signal,
-    };
-    return await reap(tools, leftovers);
-  } finally {
-    session.close();
-  }
-}
-
-/**
- * Deploys the functions as a worker in mode `deployed` would.
- *
- * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`, `IMAGE_BUILD_FAILED`, `MODAL_*`
- */
-export async function deployFunctions(
-  environment: Environment,
-  { force, onLog }: { readonly force: boolean; readonly onLog: (line: string) => void },
-): Promise<Deployment> {
-  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
-  // Failures show where commands fail.
-  redis.on("error", () => undefined);
-  let session: ModalSession | undefined;
-  try {
-    await ensureRedis(redis, environment.REDIS_URL);
-    session = openSession(environment, { onWarning: onLog });
-    return await deployModal(session, {
-      ...registrationOptions(environment, { handlerPath: HANDLER_PATH, onLog }),
-      share: createAppShare(redis, {
-        prefix: environment.MIRUMOJI_QUEUE_PREFIX,
-        leaseMs: environment.MIRUMOJI_LEASE * 1000,
-        now: Date.now,
-      }),
-      force,
-    });
-  } finally {
-    session?.close();
-    redis.disconnect();
-  }
-}
-
-/**
- * Asks the Modal server whether it is there and takes the token.
- *
- * @throws MirumojiError `CONFIG_INVALID`, `MODAL_UNAVAILABLE`, `MODAL_UNAUTHENTICATED`
- */
-export async function checkModal(environment: Environment): Promise<void> {
-  const session = openSession(environment, {});
-  try {
-    await sayHello(session);
-  } finally {
-    session.close();
-  }
-}
-
-/** @throws MirumojiError `CONFIG_INVALID` when there is no token */
-export function openSession(
-  environment: Environment,
-  listeners: Pick<ModalSessionOptions, "onRpc" | "onWarning"> = {},
-): ModalSession {
-  const { MODAL_TOKEN_ID: tokenId, MODAL_TOKEN_SECRET: tokenSecret, MODAL_ENVIRONMENT: name } = environment;
-  if (tokenId === undefined || tokenSecret === undefined) {
-    throw new MirumojiError(
-      "CONFIG_INVALID",
-      "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET are not set; use a Modal token, or what `mirumoji-worker gpu-host` prints",
-    );
-  }
-  return openModalSession({
-    serverUrl: environment.MODAL_SERVER_URL,
-    tokenId,
-    tokenSecret,
-    ...(name === undefined ? {} : { environment: name }),
-    ...listeners,
-  });
 }

@@ -1,21 +1,19 @@
 /** The composition root of the process that serves people and Prometheus, and runs no job. */
-import type { Environment } from "./config/schema.ts";
-import { tracingSettings } from "./config/tracing.ts";
-import { VERSION } from "./config/version.ts";
-import type { Served } from "./http/server.ts";
-import { type MediaRoot, openMediaRoot } from "./media/media-root.ts";
-import { redisHealth } from "./pool/health.ts";
-import { connectLastingRedis, pingRedis } from "./queue/connection.ts";
-import { readPoolState } from "./queue/depth.ts";
-import { createJobInspector } from "./queue/job-details.ts";
-import { createJobStore } from "./queue/job-store.ts";
-import { openLedger } from "./queue/ledger.ts";
-import { closeQueues, openQueues } from "./queue/queues.ts";
-import type { Logger } from "./telemetry/logger.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
-import { openTracing } from "./telemetry/tracing.ts";
-
-const CLOSE_TRACING_MS = 2000;
+import type { Environment } from "../config/schema.ts";
+import { tracingSettings } from "../config/tracing.ts";
+import { VERSION } from "../config/version.ts";
+import type { Served } from "../http/server.ts";
+import { type MediaRoot, openMediaRoot } from "../media/media-root.ts";
+import { redisHealth } from "../pool/health.ts";
+import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
+import { readPoolState } from "../queue/depth.ts";
+import { createJobInspector } from "../queue/job-details.ts";
+import { createJobStore } from "../queue/job-store.ts";
+import { openLedger } from "../queue/ledger.ts";
+import { closeQueues, openQueues } from "../queue/queues.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
+import { openTracing } from "../telemetry/tracing.ts";
 
 export interface RunningApi extends Served {
   stop(): Promise<void>;
@@ -31,7 +29,6 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const tracing = await openTracing(tracingSettings(environment), {
     role: "api",
     version: VERSION,
-    closeMs: CLOSE_TRACING_MS,
     onProblem: (message) => logger.warn(message),
   });
   const queues = openQueues(redis, prefix);

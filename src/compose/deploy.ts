@@ -1,0 +1,38 @@
+import type { Environment } from "../config/schema.ts";
+import { deployModal, type Deployment } from "../modal/apps/deploy.ts";
+import { registrationOptions } from "../modal/apps/open-runtime.ts";
+import type { ModalSession } from "../modal/rpc/session.ts";
+import { connectRedis, ensureRedis } from "../queue/connection.ts";
+import { createAppShare } from "../queue/app-share.ts";
+import { HANDLER_PATH, openSession } from "./modal.ts";
+
+/**
+ * Deploys the functions as a worker in mode `deployed` would.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`, `IMAGE_BUILD_FAILED`, `MODAL_*`
+ */
+export async function deployFunctions(
+  environment: Environment,
+  { force, onLog }: { readonly force: boolean; readonly onLog: (line: string) => void },
+): Promise<Deployment> {
+  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
+  // Failures show where commands fail.
+  redis.on("error", () => undefined);
+  let session: ModalSession | undefined;
+  try {
+    await ensureRedis(redis, environment.REDIS_URL);
+    session = openSession(environment, { onWarning: onLog });
+    return await deployModal(session, {
+      ...registrationOptions(environment, { handlerPath: HANDLER_PATH, onLog }),
+      share: createAppShare(redis, {
+        prefix: environment.MIRUMOJI_QUEUE_PREFIX,
+        leaseMs: environment.MIRUMOJI_LEASE * 1000,
+        now: Date.now,
+      }),
+      force,
+    });
+  } finally {
+    session?.close();
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,28 @@
+import { fileURLToPath } from "node:url";
+import type { Environment } from "../config/schema.ts";
+import { MirumojiError } from "../job/errors.ts";
+import { type ModalSession, type ModalSessionOptions, openModalSession } from "../modal/rpc/session.ts";
+
+/** The handler that is mounted into the container; the same file runs on the GPU host. */
+export const HANDLER_PATH = fileURLToPath(new URL("../../container/mirumoji_gpu", import.meta.url));
+
+/** @throws MirumojiError `CONFIG_INVALID` when there is no token */
+export function openSession(
+  environment: Environment,
+  listeners: Pick<ModalSessionOptions, "onRpc" | "onWarning"> = {},
+): ModalSession {
+  const { MODAL_TOKEN_ID: tokenId, MODAL_TOKEN_SECRET: tokenSecret, MODAL_ENVIRONMENT: name } = environment;
+  if (tokenId === undefined || tokenSecret === undefined) {
+    throw new MirumojiError(
+      "CONFIG_INVALID",
+      "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET are not set; use a Modal token, or what `mirumoji-worker gpu-host` prints",
+    );
+  }
+  return openModalSession({
+    serverUrl: environment.MODAL_SERVER_URL,
+    tokenId,
+    tokenSecret,
+    ...(name === undefined ? {} : { environment: name }),
+    ...listeners,
+  });
+}

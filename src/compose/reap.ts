@@ -1,0 +1,32 @@
+import type { Environment } from "../config/schema.ts";
+import { modalCalls } from "../modal/calls/calls.ts";
+import { modalVolumes } from "../modal/volumes/volumes.ts";
+import { findLeftovers, type Leftover, reap } from "../pool/reaper.ts";
+import { openProducer } from "../queue/producer.ts";
+import { openSession } from "./modal.ts";
+
+/**
+ * Finds what nobody owns any more, and removes it unless it is a dry run.
+ *
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
+ */
+export async function reapLeftovers(
+  environment: Environment,
+  options: { dryRun: boolean },
+): Promise<Leftover[]> {
+  const session = openSession(environment, {});
+  await using producer = await openProducer(environment);
+  try {
+    const leftovers = await findLeftovers(producer.ledger);
+    if (options.dryRun) return leftovers;
+    const tools = {
+      ledger: producer.ledger,
+      volumes: modalVolumes(session),
+      calls: modalCalls(session),
+      signal: new AbortController().signal,
+    };
+    return await reap(tools, leftovers);
+  } finally {
+    session.close();
+  }
+}
