@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startStack } from "../test/helpers/stack.ts";
+import { startStack } from "../support/stack.ts";
 
 /** Takes as long as the input's name says. */
-const HANDLER = fileURLToPath(new URL("../test/crash/handler.py", import.meta.url));
+const HANDLER = fileURLToPath(new URL("../support/handler.py", import.meta.url));
 /** Half the jobs run until they are stopped; the others get as far as their download. */
 const INPUTS = ["wait600-film.mp4", "wait0-film.mp4"];
 /** Jobs that the worker runs at a time; one more waits in the queue for each second one of them. */

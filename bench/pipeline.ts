@@ -10,9 +10,9 @@ import { fileURLToPath } from "node:url";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { openProducer } from "../src/queue/producer.ts";
-import { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
-import { SAMPLE, statsSchema } from "../test/helpers/dev.ts";
-import { startWorkerProcess, type WorkerProcess } from "../test/helpers/stack.ts";
+import { pythonWithSdk } from "../support/python-sdk.ts";
+import { SAMPLE, statsSchema } from "../support/dev.ts";
+import { startWorkerProcess, type WorkerProcess } from "../support/stack.ts";
 import { cpuBetween, type ProcessCpu, processCpu } from "./process-cpu.ts";
 import { shown, type Spread, spreadOf } from "./rounds.ts";
 

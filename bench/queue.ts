@@ -7,7 +7,7 @@ import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { Consumer } from "../src/queue/consumer.ts";
 import { closeQueues, openQueues, type Queues } from "../src/queue/queues.ts";
 import { runJob } from "../src/runner/run-job.ts";
-import { instantTools } from "./instant-tools.ts";
+import { instantTools } from "../support/instant-tools.ts";
 import { measureRoundTrips, type RoundTrips } from "./round-trips.ts";
 import { shown, type Spread, spreadOf } from "./rounds.ts";
 

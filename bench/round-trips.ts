@@ -9,7 +9,7 @@ import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../src/queue/queues.ts";
 import { runJob } from "../src/runner/run-job.ts";
-import { instantTools } from "./instant-tools.ts";
+import { instantTools } from "../support/instant-tools.ts";
 
 /** How many commands a job sends to Redis, by name. */
 export interface RoundTrips {

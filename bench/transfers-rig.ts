@@ -10,7 +10,7 @@ import { z } from "zod";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { openModalSession } from "../src/modal/rpc/session.ts";
 import { modalVolumes } from "../src/modal/volumes/volumes.ts";
-import type { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
+import type { pythonWithSdk } from "../support/python-sdk.ts";
 import { busiestBetween, cpuBetween, processCpu, threadsCpu } from "./process-cpu.ts";
 
 const LAUNCHER = new URL("../bin/mirumoji-worker.js", import.meta.url);

@@ -1,4 +1,4 @@
-import { pythonWithSdk } from "../test/gpu-host/python-sdk.ts";
+import { pythonWithSdk } from "../support/python-sdk.ts";
 import { shown, type Spread, spreadOf } from "./rounds.ts";
 import { type ClientName, CLIENTS, type Direction, type Found, openBench } from "./transfers-rig.ts";
 

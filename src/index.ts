@@ -12,7 +12,8 @@ import { toMirumojiError } from "./job/errors.ts";
 import { openProducer } from "./queue/producer.ts";
 import type { JobStore } from "./queue/job-store.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
-import { NO_TRACING, openTracing, type Tracing } from "./telemetry/tracing.ts";
+import type { Tracing } from "./telemetry/trace-contract.ts";
+import { NO_TRACING, openTracing } from "./telemetry/tracing.ts";
 
 export {
   type ConvertOptions,

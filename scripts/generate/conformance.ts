@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { controlPlane } from "../../src/gpu-host/protocol.ts";
 import { openModalSession } from "../../src/modal/rpc/session.ts";
-import { conformanceTable } from "../../test/gpu-host/conformance/operations.ts";
+import { conformanceTable } from "../../test/helpers/gpu-host/conformance/operations.ts";
 
 const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
@@ -9,7 +9,9 @@ const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 export function conformancePage(): string {
   const served = servedRpcs();
   const refused = refusedRpcs();
-  const recorded: unknown = JSON.parse(readFileSync(file("test/gpu-host/conformance/recorded.json"), "utf8"));
+  const recorded: unknown = JSON.parse(
+    readFileSync(file("test/helpers/gpu-host/conformance/recorded.json"), "utf8"),
+  );
   return [
     "# Conformance of the GPU host",
     "",

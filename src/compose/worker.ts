@@ -114,7 +114,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
   const traceReaped = ({ queue, jobId }: Leftover["volume"], reason: string) => {
     if (!isJobType(queue)) return;
     const find = async () => await findCarrier(redis, queues[queue], { prefix, jobId });
-    void tracing.ask("reap", { queue, jobId }, find, async (answered) => answered(reason));
+    void tracing.traceCommand("reap", { queue, jobId }, find, async (answered) => answered(reason));
   };
   const pool = startWorkerPool({
     redis,

@@ -8,7 +8,7 @@ import type { Queues } from "../queue/queues.ts";
 import type { runJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
-import type { Tracing } from "../telemetry/tracing.ts";
+import type { Tracing } from "../telemetry/trace-contract.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 

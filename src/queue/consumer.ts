@@ -9,7 +9,7 @@ import {
 } from "bullmq";
 import type { Redis } from "ioredis";
 import type { JobSummary } from "../job/summary.ts";
-import type { TracedDelivery } from "../telemetry/tracing.ts";
+import type { TracedDelivery } from "../telemetry/trace-contract.ts";
 import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
 import { createLease } from "./lease.ts";

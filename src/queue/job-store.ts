@@ -5,7 +5,8 @@ import { MirumojiError } from "../job/errors.ts";
 import { parseRequest } from "../job/parse-request.ts";
 import { planOutputs } from "../job/paths.ts";
 import { isFinal, type JobView } from "../job/summary.ts";
-import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
+import type { Tracing } from "../telemetry/trace-contract.ts";
+import { NO_TRACING } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
 import { jobKeys } from "./keys.ts";
 import { viewOf } from "./job-view.ts";
@@ -72,7 +73,7 @@ export function createJobStore(
     act: (answered: (answer: string) => void) => Promise<T>,
   ) => {
     const find = async () => await findCarrier(redis, queues[type], { prefix, jobId: id });
-    return await tracing.ask(what, { queue: type, jobId: id }, find, act);
+    return await tracing.traceCommand(what, { queue: type, jobId: id }, find, act);
   };
   const find = async (id: string): Promise<JobView | null> => {
     const found = await Promise.all(

@@ -1,4 +1,5 @@
-import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
+import type { Tracing } from "../telemetry/trace-contract.ts";
+import { NO_TRACING } from "../telemetry/tracing.ts";
 import { connectRedis, ensureRedis } from "./connection.ts";
 import { createJobStore, type JobStore } from "./job-store.ts";
 import { type Ledger, openLedger } from "./ledger.ts";

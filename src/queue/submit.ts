@@ -2,7 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { JOB_TYPES, type JobRequest, type JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
-import type { Tracing } from "../telemetry/tracing.ts";
+import type { Tracing } from "../telemetry/trace-contract.ts";
 import type { Queues } from "./queues.ts";
 
 /**

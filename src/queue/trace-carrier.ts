@@ -1,6 +1,6 @@
 import type { Job, Queue } from "bullmq";
 import type { Redis } from "ioredis";
-import type { TraceCarrier } from "../telemetry/tracing.ts";
+import type { TraceCarrier } from "../telemetry/trace-contract.ts";
 import { jobKeys } from "./keys.ts";
 
 /** Where a worker writes the trace of a job that came without one; producers write BullMQ's `opts.telemetry`. */

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import { runCommand } from "../helpers/dev.ts";
-import { type HostForTests, startHostForTests } from "../modal/gpu-host.ts";
+import { runCommand } from "../../support/dev.ts";
+import { type HostForTests, startHostForTests } from "../helpers/modal/gpu-host.ts";
 
 const reportSchema = z.object({
   ok: z.boolean(),

@@ -6,7 +6,7 @@ import { createTransferView, slidingRate } from "../../src/cli/transfer-view.ts"
 import { putTarget } from "../../src/cli/volume-paths.ts";
 import { getTree } from "../../src/cli/volume-transfer.ts";
 import type { VolumeStore } from "../../src/modal/volumes/volume-store.ts";
-import { testFolder } from "../helpers/folder.ts";
+import { testFolder } from "../../support/folder.ts";
 
 const { signal } = new AbortController();
 

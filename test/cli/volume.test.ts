@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { addVolume } from "../../src/cli/volume.ts";
-import { cleanEnvironment, type CommandResult, LAUNCHER, runCommand } from "../helpers/dev.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { type HostForTests, startHostForTests } from "../modal/gpu-host.ts";
+import { cleanEnvironment, type CommandResult, LAUNCHER, runCommand } from "../../support/dev.ts";
+import { testFolder } from "../../support/folder.ts";
+import { type HostForTests, startHostForTests } from "../helpers/modal/gpu-host.ts";
 
 const MIB = 1024 * 1024;
 

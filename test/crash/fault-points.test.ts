@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
 import { FAULT_POINTS } from "../../src/runner/fault-points.ts";
-import type { WorkerProcess } from "../helpers/stack.ts";
-import { death, IS_LONG, openRig, type Rig } from "./rig.ts";
-import type { Case, Scene } from "./scene.ts";
+import type { WorkerProcess } from "../../support/stack.ts";
+import { death, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
+import type { Case, Scene } from "../helpers/crash/scene.ts";
 
 /** Each victim has one job of each type; the two wait for each other at its point, so one death is two cases. */
 const ONE_OF_EACH = { MIRUMOJI_TRANSCRIBE_CONCURRENCY: "1", MIRUMOJI_CONVERT_CONCURRENCY: "1" };

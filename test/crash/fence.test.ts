@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
 import { isFinal } from "../../src/job/summary.ts";
-import type { WorkerProcess } from "../helpers/stack.ts";
-import { death, IS_LONG, openRig, type Rig } from "./rig.ts";
+import type { WorkerProcess } from "../../support/stack.ts";
+import { death, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
 
 /** Moments at which a frozen worker still has the most to spoil. */
 const MOMENTS = !IS_LONG

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Fault } from "../../src/gpu-host/faults.ts";
 import { JOB_TYPES } from "../../src/job/contract.ts";
 import { isFinal } from "../../src/job/summary.ts";
-import { IS_LONG, openRig, type Rig } from "./rig.ts";
-import type { CrashJob, Scene } from "./scene.ts";
+import { IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
+import type { CrashJob, Scene } from "../helpers/crash/scene.ts";
 
 /** What a job asks of the server, in order. */
 const JOB_RPCS = [

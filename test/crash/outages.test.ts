@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
-import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "./rig.ts";
-import type { Scene } from "./scene.ts";
-import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
-import { eventsOf } from "./worker-log.ts";
+import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
+import type { Scene } from "../helpers/crash/scene.ts";
+import { startTcpProxy, type TcpProxy } from "../helpers/crash/tcp-proxy.ts";
+import { eventsOf } from "../helpers/crash/worker-log.ts";
 
 /** Calls of so many lengths that every state has jobs in it when something breaks. */
 const CALL_SECONDS = [0, 0.5, 1, 2, 4];

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { isFinal } from "../../src/job/summary.ts";
-import type { WorkerProcess } from "../helpers/stack.ts";
-import { SEED, seeded } from "./random.ts";
-import { IS_LONG, openRig, type Rig } from "./rig.ts";
-import type { Scene } from "./scene.ts";
+import type { WorkerProcess } from "../../support/stack.ts";
+import { SEED, seeded } from "../helpers/crash/random.ts";
+import { IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
+import type { Scene } from "../helpers/crash/scene.ts";
 
 const WORKERS = 3;
 const KILLS = IS_LONG ? 100 : 6;

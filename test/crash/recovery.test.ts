@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Fault } from "../../src/gpu-host/faults.ts";
 import { JOB_TYPES } from "../../src/job/contract.ts";
-import type { WorkerProcess } from "../helpers/stack.ts";
-import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "./rig.ts";
-import type { Scene } from "./scene.ts";
-import { eventsOf } from "./worker-log.ts";
+import type { WorkerProcess } from "../../support/stack.ts";
+import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
+import type { Scene } from "../helpers/crash/scene.ts";
+import { eventsOf } from "../helpers/crash/worker-log.ts";
 
 /** Each state with what keeps jobs in it for a while. */
 const STATES = {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openRig, type Rig } from "./rig.ts";
+import { openRig, type Rig } from "../helpers/crash/rig.ts";
 
 /** Twelve heartbeats of a worker: the server removes what is not kept alive for this long. */
 const VOLUME_TTL_MS = 6000;

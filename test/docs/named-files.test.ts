@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { root } from "../repo/helpers.ts";
+import { root } from "../helpers/repo/sandbox.ts";
 
 const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
 const NAMED = /\b(?:src|test|bench|scripts|container|examples)\/[\w./-]+\.(?:ts|mjs|js|py|lua)\b/gu;

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Stack, startStack } from "../helpers/stack.ts";
+import { type Stack, startStack } from "../../support/stack.ts";
 
 /** Functions as they would be inside an image, with Mirumoji's signatures and results. */
 const IN_IMAGE = `

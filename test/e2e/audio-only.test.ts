@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
 import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
-import { SAMPLE } from "../helpers/dev.ts";
-import { type Stack, startStack, type WorkerProcess } from "../helpers/stack.ts";
-import { lavfi, mediaMaker, options } from "../media/media-maker.ts";
-import { startHostForTests } from "../modal/gpu-host.ts";
+import { SAMPLE } from "../../support/dev.ts";
+import { type Stack, startStack, type WorkerProcess } from "../../support/stack.ts";
+import { lavfi, mediaMaker, options } from "../helpers/media/media-maker.ts";
+import { startHostForTests } from "../helpers/modal/gpu-host.ts";
 
 let stack: Stack;
 beforeAll(async () => {

@@ -3,8 +3,8 @@ import { Redis } from "ioredis";
 import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DevServices, expectNothingLeft, startDev } from "../helpers/dev.ts";
-import { expectBooksCleared } from "../helpers/redis.ts";
+import { type DevServices, expectNothingLeft, startDev } from "../../support/dev.ts";
+import { expectBooksCleared } from "../../support/redis.ts";
 
 let dev: DevServices;
 let redis: Redis;

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type Browser, browserPath, openBrowser } from "../helpers/browser.ts";
-import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../helpers/dev.ts";
+import { type Browser, browserPath, openBrowser } from "../helpers/http/browser.ts";
+import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../../support/dev.ts";
 
 const run = promisify(execFile);
 const login = { username: "ann", password: "a-good-password" };

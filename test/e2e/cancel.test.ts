@@ -1,9 +1,9 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCommand } from "../helpers/dev.ts";
-import { expectBooksCleared } from "../helpers/redis.ts";
-import { type Stack, startStack } from "../helpers/stack.ts";
+import { runCommand } from "../../support/dev.ts";
+import { expectBooksCleared } from "../../support/redis.ts";
+import { type Stack, startStack } from "../../support/stack.ts";
 
 const request = { input: "film.mp4", language: "en" };
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { startStack } from "../helpers/stack.ts";
+import { startStack } from "../../support/stack.ts";
 
 it("a download with wrong bytes is noticed and fetched again, never written", async () => {
   await using stack = await startStack();

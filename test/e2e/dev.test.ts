@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { cleanEnvironment, type DevServices, startDev } from "../helpers/dev.ts";
+import { cleanEnvironment, type DevServices, startDev } from "../../support/dev.ts";
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

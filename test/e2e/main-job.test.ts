@@ -6,8 +6,8 @@ import { promisify } from "node:util";
 import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../helpers/dev.ts";
-import { expectBooksCleared } from "../helpers/redis.ts";
+import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../../support/dev.ts";
+import { expectBooksCleared } from "../../support/redis.ts";
 
 const run = promisify(execFile);
 const sample = z

@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
-import { cleanEnvironment, LAUNCHER, runCommand, startDev } from "../helpers/dev.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { testRedis } from "../helpers/redis.ts";
+import { cleanEnvironment, LAUNCHER, runCommand, startDev } from "../../support/dev.ts";
+import { testFolder } from "../../support/folder.ts";
+import { testRedis } from "../../support/redis.ts";
 
 /** Runs one of the long-lived commands until the end of the scope. */
 async function start(command: string, env: Record<string, string>, cwd: string) {

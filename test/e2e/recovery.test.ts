@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { startStack } from "../helpers/stack.ts";
+import { startStack } from "../../support/stack.ts";
 
 const request = { input: "film.mp4", language: "en" };
 /** Under the documented bound; what is promised is 30 s. */

@@ -2,9 +2,9 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JobView } from "../../src/job/summary.ts";
-import { expectGone } from "../gpu-host/helpers.ts";
-import { expectBooksCleared } from "../helpers/redis.ts";
-import { type Stack, startStack, type WorkerProcess } from "../helpers/stack.ts";
+import { expectGone } from "../helpers/gpu-host/host.ts";
+import { expectBooksCleared } from "../../support/redis.ts";
+import { type Stack, startStack, type WorkerProcess } from "../../support/stack.ts";
 
 /** A function for each way in which one can go wrong; the input's name says which. */
 const HANDLER = `

@@ -3,8 +3,17 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
-import { pids, startWithHandler as start } from "./call-helpers.ts";
-import { call, input, expectGone, isAlive, output, register, undoAll, value } from "./helpers.ts";
+import { pids, startWithHandler as start } from "../helpers/gpu-host/calls.ts";
+import {
+  call,
+  input,
+  expectGone,
+  isAlive,
+  output,
+  register,
+  undoAll,
+  value,
+} from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
-import { startWithHandler as start } from "./call-helpers.ts";
-import { call, input, orderFault, output, undoAll, value } from "./helpers.ts";
+import { startWithHandler as start } from "../helpers/gpu-host/calls.ts";
+import { call, input, orderFault, output, undoAll, value } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

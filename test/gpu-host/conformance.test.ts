@@ -1,16 +1,16 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
-import { adapterAttempts } from "./conformance/adapter.ts";
-import { jsSdkAttempts } from "./conformance/js-sdk.ts";
-import { conformanceTable, type Outcomes, tryAll } from "./conformance/operations.ts";
-import { startHost, temporaryDirectory, undoAll } from "./helpers.ts";
-import { pythonWithSdk, runPythonSdk } from "./python-sdk.ts";
+import { adapterAttempts } from "../helpers/gpu-host/conformance/adapter.ts";
+import { jsSdkAttempts } from "../helpers/gpu-host/conformance/js-sdk.ts";
+import { conformanceTable, type Outcomes, tryAll } from "../helpers/gpu-host/conformance/operations.ts";
+import { startHost, temporaryDirectory, undoAll } from "../helpers/gpu-host/host.ts";
+import { pythonWithSdk, runPythonSdk } from "../../support/python-sdk.ts";
 
 afterEach(undoAll);
 
 const recorded = JSON.parse(
-  readFileSync(new URL("./conformance/recorded.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../helpers/gpu-host/conformance/recorded.json", import.meta.url), "utf8"),
 ) as Record<string, Outcomes>;
 const sdk = await pythonWithSdk();
 
@@ -32,7 +32,9 @@ describe("operations of the job path", { timeout: 120_000 }, () => {
 
   test.skipIf("missing" in sdk)("by the official Python SDK", async () => {
     const host = await startHost();
-    const script = fileURLToPath(new URL("./fixtures/python_sdk/conformance.py", import.meta.url));
+    const script = fileURLToPath(
+      new URL("../helpers/gpu-host/fixtures/python_sdk/conformance.py", import.meta.url),
+    );
     found["Python SDK 1.5.4"] = JSON.parse(await runPythonSdk(sdk, host, [script])) as Outcomes;
     expect(found["Python SDK 1.5.4"]).toEqual(recorded["Python SDK 1.5.4"]);
   });

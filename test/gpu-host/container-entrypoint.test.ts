@@ -9,9 +9,16 @@ import { z } from "zod";
 import type { GpuHost } from "../../src/gpu-host/host.ts";
 import { openModalSession } from "../../src/modal/rpc/session.ts";
 import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
-import { SAMPLE } from "../helpers/dev.ts";
-import { connect, getFile, putFile, startHost, temporaryDirectory, undoAll } from "./helpers.ts";
-import { pythonWithSdk } from "./python-sdk.ts";
+import { SAMPLE } from "../../support/dev.ts";
+import {
+  connect,
+  getFile,
+  putFile,
+  startHost,
+  temporaryDirectory,
+  undoAll,
+} from "../helpers/gpu-host/host.ts";
+import { pythonWithSdk } from "../../support/python-sdk.ts";
 
 const repo = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const run = promisify(execFile);
@@ -56,7 +63,7 @@ async function runInContainer(host: GpuHost, job: ContainerJob) {
   } else {
     await copyFile(repo(`container/${job.module}.py`), join(importRoot, `${job.module}.py`));
   }
-  const script = repo("test/gpu-host/fixtures/python_sdk/container.py");
+  const script = repo("test/helpers/gpu-host/fixtures/python_sdk/container.py");
   const argument = JSON.stringify({ kwargs: {}, ...job, importRoot });
   const { stdout } = await run("python" in sdk ? sdk.python : "python3", ["-B", script, argument], {
     env: {

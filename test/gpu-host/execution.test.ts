@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { pids, startWithHandler as start } from "./call-helpers.ts";
-import { call, expectGone, output, register, sha256, undoAll, value } from "./helpers.ts";
+import { pids, startWithHandler as start } from "../helpers/gpu-host/calls.ts";
+import { call, expectGone, output, register, sha256, undoAll, value } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

@@ -12,7 +12,7 @@ import {
   startHost,
   undoAll,
   value,
-} from "./helpers.ts";
+} from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

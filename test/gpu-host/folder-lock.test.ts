@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { startGpuHost } from "../../src/gpu-host/host.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
-import { startHost, temporaryDirectory, undoAll } from "./helpers.ts";
+import { startHost, temporaryDirectory, undoAll } from "../helpers/gpu-host/host.ts";
 
 const children: ChildProcess[] = [];
 
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** A host in a process of its own; gives the first line that it prints, or null where it ends without one. */
 async function serve(dataDir: string) {
-  const script = fileURLToPath(new URL("./fixtures/serve.ts", import.meta.url));
+  const script = fileURLToPath(new URL("../helpers/gpu-host/fixtures/serve.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify({ dataDir })], {
     stdio: ["ignore", "pipe", "pipe"],
   });

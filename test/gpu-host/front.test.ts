@@ -19,7 +19,7 @@ import {
   startHost,
   temporaryDirectory,
   undoAll,
-} from "./helpers.ts";
+} from "../helpers/gpu-host/host.ts";
 
 const fronts: Front[] = [];
 

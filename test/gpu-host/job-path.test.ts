@@ -12,7 +12,7 @@ import {
   temporaryDirectory,
   undoAll,
   value,
-} from "./helpers.ts";
+} from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

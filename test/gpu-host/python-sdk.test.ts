@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
-import { startHost, undoAll } from "./helpers.ts";
-import { pythonWithSdk, runPythonSdk } from "./python-sdk.ts";
+import { startHost, undoAll } from "../helpers/gpu-host/host.ts";
+import { pythonWithSdk, runPythonSdk } from "../../support/python-sdk.ts";
 
 afterEach(undoAll);
 
@@ -11,7 +11,7 @@ if ("missing" in sdk) console.warn(`The official Python SDK is not checked. ${sd
 /** Runs one of the script's checks against a host and gives what it found. */
 async function check(name: string): Promise<unknown> {
   const host = await startHost();
-  const script = fileURLToPath(new URL("./fixtures/python_sdk/check.py", import.meta.url));
+  const script = fileURLToPath(new URL("../helpers/gpu-host/fixtures/python_sdk/check.py", import.meta.url));
   const stdout = await runPythonSdk(sdk, host, [script, name]);
   expect(host.stats()).toMatchObject({ calls: { running: 0 }, apps: { live: 0 } });
   return JSON.parse(stdout);

@@ -26,7 +26,7 @@ import {
   temporaryDirectory,
   undoAll,
   value,
-} from "./helpers.ts";
+} from "../helpers/gpu-host/host.ts";
 
 const processes: ChildProcess[] = [];
 
@@ -53,7 +53,7 @@ def slow(path):
 
 /** Starts a host in a process that can be killed like a machine that loses power. */
 async function serve(options: object): Promise<{ host: GpuHost; child: ChildProcess }> {
-  const script = fileURLToPath(new URL("./fixtures/serve.ts", import.meta.url));
+  const script = fileURLToPath(new URL("../helpers/gpu-host/fixtures/serve.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -2,7 +2,7 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { afterEach, expect, test } from "vitest";
 import { refusedRpcs, servedRpcs } from "../../scripts/generate/conformance.ts";
 import type { GpuHost } from "../../src/gpu-host/host.ts";
-import { startHost, undoAll } from "./helpers.ts";
+import { startHost, undoAll } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

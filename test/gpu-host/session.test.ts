@@ -1,7 +1,7 @@
 import { createChannel, createClient, Metadata, Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
 import { controlPlane } from "../../src/gpu-host/protocol.ts";
-import { connect, newVolume, orderFault, startHost, undoAll } from "./helpers.ts";
+import { connect, newVolume, orderFault, startHost, undoAll } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { Metadata, Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
-import { blocksOf, getFile, putFile, putRequest, sha256, undoAll } from "./helpers.ts";
-import { content, paths, start } from "./volume-scene.ts";
+import { blocksOf, getFile, putFile, putRequest, sha256, undoAll } from "../helpers/gpu-host/host.ts";
+import { content, paths, start } from "../helpers/gpu-host/volume-scene.ts";
 
 afterEach(undoAll);
 

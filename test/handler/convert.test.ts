@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { beforeEach, expect, test } from "vitest";
-import { SAMPLE, type Sandbox, boxesOf, sandbox, streamsOf, writeText } from "./handler.ts";
+import { SAMPLE, type Sandbox, boxesOf, sandbox, streamsOf, writeText } from "../helpers/handler/handler.ts";
 
 let box: Sandbox;
 beforeEach(async () => {

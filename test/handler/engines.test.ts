@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { NO_ENGINE, SAMPLE, type Sandbox, sandbox, streamsOf } from "./handler.ts";
+import { NO_ENGINE, SAMPLE, type Sandbox, sandbox, streamsOf } from "../helpers/handler/handler.ts";
 
 // faster-whisper, whisper.cpp and PocketSphinx 5 are not on every machine: stand-ins with their documented interfaces
 // say what they were called with. ffmpeg is real.

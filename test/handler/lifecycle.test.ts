@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type Call, SAMPLE, type Sandbox, sandbox, streamsOf } from "./handler.ts";
+import { type Call, SAMPLE, type Sandbox, sandbox, streamsOf } from "../helpers/handler/handler.ts";
 
 const picture = (size: string, seconds: number) =>
   `-f lavfi -i testsrc2=s=${size}:d=${seconds} -c:v libx264 -preset ultrafast`.split(" ");

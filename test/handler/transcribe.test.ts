@@ -1,7 +1,15 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder } from "../helpers/folder.ts";
-import { NO_ENGINE, SAMPLE, SAMPLE_TEXT, type Segment, Sandbox, sandbox, writeText } from "./handler.ts";
+import { testFolder } from "../../support/folder.ts";
+import {
+  NO_ENGINE,
+  SAMPLE,
+  SAMPLE_TEXT,
+  type Segment,
+  Sandbox,
+  sandbox,
+  writeText,
+} from "../helpers/handler/handler.ts";
 
 // Real ffmpeg and real PocketSphinx. The sample is transcribed once for all tests that only look at the outcome.
 let plain: { box: Sandbox; segments: Segment[]; transcript: Awaited<ReturnType<Sandbox["transcribe"]>> };

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { forgetRows, publishTable } from "../crash/report.ts";
+import { forgetRows, publishTable } from "./crash/report.ts";
 
 /**
  * Builds `dist` once per run: tests that start the command line run what would be shipped. At the end the

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
-import { SECRET, startTestServer, type TestServer } from "./server.ts";
+import { SECRET, startTestServer, type TestServer } from "../helpers/http/server.ts";
 
 const login = (pair: string) => ({ authorization: `Basic ${Buffer.from(pair).toString("base64")}` });
 

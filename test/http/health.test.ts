@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { workerHealth, type WorkerVitals } from "../../src/pool/health.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { startTestServer } from "./server.ts";
+import { testFolder } from "../../support/folder.ts";
+import { startTestServer } from "../helpers/http/server.ts";
 
 const ask = async (vitals: Partial<WorkerVitals>) => {
   await using folder = await testFolder();

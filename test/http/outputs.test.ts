@@ -2,8 +2,8 @@ import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRange } from "../../src/http/outputs.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { completed, startTestServer } from "./server.ts";
+import { testFolder } from "../../support/folder.ts";
+import { completed, startTestServer } from "../helpers/http/server.ts";
 
 const sha256 = "0".repeat(64);
 

@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { beepsIn, mediaMaker } from "./media-maker.ts";
+import { testFolder } from "../../support/folder.ts";
+import { beepsIn, mediaMaker } from "../helpers/media/media-maker.ts";
 
 const run = promisify(execFile);
 const HANDLER = fileURLToPath(new URL("../../container", import.meta.url));

@@ -12,8 +12,8 @@ import { SAFE_INPUT } from "../../src/media/input-formats.ts";
 import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
 import type { AudioTrack } from "../../src/ports/media.ts";
-import { testFolder } from "../helpers/folder.ts";
-import { lavfi, mediaMaker, options } from "./media-maker.ts";
+import { testFolder } from "../../support/folder.ts";
+import { lavfi, mediaMaker, options } from "../helpers/media/media-maker.ts";
 
 const calm = new AbortController().signal;
 let folder: string;

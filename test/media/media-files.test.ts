@@ -16,7 +16,7 @@ import { MirumojiError, toMirumojiError } from "../../src/job/errors.ts";
 import { createMediaFiles } from "../../src/media/media-files.ts";
 import { openMediaRoot } from "../../src/media/media-root.ts";
 import { quickLookForVideo } from "../../src/media/quick-look.ts";
-import { testFolder } from "../helpers/folder.ts";
+import { testFolder } from "../../support/folder.ts";
 
 const run = promisify(execFile);
 const signal = new AbortController().signal;

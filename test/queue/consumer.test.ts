@@ -8,8 +8,8 @@ import { createJobStore } from "../../src/queue/job-store.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
 import { runJob } from "../../src/runner/run-job.ts";
-import { instantTools } from "../../bench/instant-tools.ts";
-import { randomPrefix, testRedis } from "../helpers/redis.ts";
+import { instantTools } from "../../support/instant-tools.ts";
+import { randomPrefix, testRedis } from "../../support/redis.ts";
 
 let server: Awaited<ReturnType<typeof testRedis>>;
 let redis: RedisConnection;

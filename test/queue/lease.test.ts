@@ -7,7 +7,7 @@ import { jobKeys } from "../../src/queue/keys.ts";
 import { createLease } from "../../src/queue/lease.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
 import { openQueues } from "../../src/queue/queues.ts";
-import { randomPrefix, testRedis } from "../helpers/redis.ts";
+import { randomPrefix, testRedis } from "../../support/redis.ts";
 
 let server: Awaited<ReturnType<typeof testRedis>>;
 let redis: Redis;

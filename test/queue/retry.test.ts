@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { instantTools } from "../../bench/instant-tools.ts";
+import { instantTools } from "../../support/instant-tools.ts";
 import { type Checkpoint, firstCheckpoint, moved, unwound } from "../../src/job/checkpoint.ts";
 import { connectRedis } from "../../src/queue/connection.ts";
 import { Consumer } from "../../src/queue/consumer.ts";
@@ -9,7 +9,7 @@ import { createJobStore } from "../../src/queue/job-store.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
 import { runJob } from "../../src/runner/run-job.ts";
-import { randomPrefix, testRedis } from "../helpers/redis.ts";
+import { randomPrefix, testRedis } from "../../support/redis.ts";
 
 let server: Awaited<ReturnType<typeof testRedis>>;
 let redis: Redis;

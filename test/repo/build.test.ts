@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { sandbox, type Sandbox } from "./helpers.ts";
+import { sandbox, type Sandbox } from "../helpers/repo/sandbox.ts";
 
 const SETTINGS = [
   "scripts/build.js",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sandbox } from "./helpers.ts";
+import { sandbox } from "../helpers/repo/sandbox.ts";
 
 const PASSED = { status: "passed" };
 

@@ -7,8 +7,8 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { loadEnvironment } from "../../src/config/load.ts";
 import { environmentSchema } from "../../src/config/schema.ts";
-import { runCommand } from "../helpers/dev.ts";
-import { root } from "./helpers.ts";
+import { runCommand } from "../../support/dev.ts";
+import { root } from "../helpers/repo/sandbox.ts";
 
 // There is no Docker engine where this is built. So everything that the files name is looked for in the product.
 const read = (path: string) => readFileSync(join(root, path), "utf8");

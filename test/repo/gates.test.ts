@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { root, sandbox, sourceFolders } from "./helpers.ts";
+import { root, sandbox, sourceFolders } from "../helpers/repo/sandbox.ts";
 
 /*
  * Every gate is broken on purpose here, with the repository's own settings: a gate that stopped looking
@@ -49,7 +49,14 @@ interface Report {
 /** Lints the files with our settings; answers `path rule` for each finding. */
 function lint(files: Record<string, string>): string[] {
   const box = sandbox([".oxlintrc.json", "tsconfig.json", "package.json"], files);
-  const { stdout, stderr } = box.tool("oxlint", "--type-aware", "--deny-warnings", "--format=json", "src");
+  const folders = new Set(Object.keys(files).map((path) => path.split("/")[0] ?? path));
+  const { stdout, stderr } = box.tool(
+    "oxlint",
+    "--type-aware",
+    "--deny-warnings",
+    "--format=json",
+    ...folders,
+  );
   expect(stderr).toBe("");
   const { diagnostics } = JSON.parse(stdout) as Report;
   const found = diagnostics.map(({ filename, code, message }) => {
@@ -109,6 +116,21 @@ describe("the direction of imports", () => {
     };
     const wrong = ["gpu-host/value.ts", "http/queue.ts", "job/other.ts", "runner/redis.ts", "worker.ts"];
     expect(lint(files)).toEqual(wrong.map((path) => `src/${path} ${IMPORTS}`));
+  });
+});
+
+describe("benchmarks and what they share with tests", () => {
+  it("import nothing from test/", () => {
+    const files = {
+      "test/one.ts": "export const one = 1;\n",
+      "support/one.ts": "export const one = 1;\n",
+      "support/test.ts": 'export * from "../test/one.ts";\n',
+      "bench/test.ts": 'export * from "../test/one.ts";\n',
+      "bench/support.ts": 'export * from "../support/one.ts";\n',
+      "test/two.ts":
+        'export * from "../support/one.ts";\nexport { one as two } from "../bench/support.ts";\n',
+    };
+    expect(lint(files)).toEqual([`bench/test.ts ${IMPORTS}`, `support/test.ts ${IMPORTS}`]);
   });
 });
 

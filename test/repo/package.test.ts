@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { extname, join, posix } from "node:path";
 import { describe, expect, it } from "vitest";
-import { root } from "./helpers.ts";
+import { root } from "../helpers/repo/sandbox.ts";
 
 interface Package {
   readonly dependencies: Record<string, string>;

@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { sandbox, type Sandbox } from "./helpers.ts";
+import { sandbox, type Sandbox } from "../helpers/repo/sandbox.ts";
 
 const COPIED = ["scripts/setup.js", "scripts/build.js", "package.json", "package-lock.json"];
 

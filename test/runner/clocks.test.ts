@@ -4,7 +4,7 @@ import { MirumojiError } from "../../src/job/errors.ts";
 import { MACHINE } from "../../src/job/machine.ts";
 import { runJob } from "../../src/runner/run-job.ts";
 import type { RunnerTools } from "../../src/runner/job-run.ts";
-import { FakeWorld } from "../helpers/fake-world.ts";
+import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
 const HOUR_MS = 3_600_000;
 

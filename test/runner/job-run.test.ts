@@ -3,7 +3,7 @@ import { firstCheckpoint } from "../../src/job/checkpoint.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
 import { parseRequest } from "../../src/job/parse-request.ts";
 import { Fenced, JobRun } from "../../src/runner/job-run.ts";
-import { FakeWorld } from "../helpers/fake-world.ts";
+import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
 const lost = new MirumojiError("CALL_LOST", "gone");
 

@@ -3,7 +3,7 @@ import { MirumojiError } from "../../src/job/errors.ts";
 import { CRASH_BUDGET, MACHINE } from "../../src/job/machine.ts";
 import { JobSignals } from "../../src/queue/job-signals.ts";
 import { runJob } from "../../src/runner/run-job.ts";
-import { failing, FakeWorld } from "../helpers/fake-world.ts";
+import { failing, FakeWorld } from "../helpers/runner/fake-world.ts";
 
 describe("runJob", () => {
   it("takes a job from nothing to completed and clears the books", async () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Trouble, TroubledRun } from "./troubled-run.ts";
+import { type Trouble, TroubledRun } from "../helpers/runner/troubled-run.ts";
 
 const trouble = fc.oneof(
   { weight: 12, arbitrary: fc.constant<Trouble>("none") },

@@ -5,7 +5,7 @@ import { LOST_BUDGET } from "../../src/job/machine.ts";
 import { Fenced } from "../../src/runner/job-run.ts";
 import { runJob } from "../../src/runner/run-job.ts";
 import type { Lease } from "../../src/queue/lease.ts";
-import { FakeWorld } from "../helpers/fake-world.ts";
+import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
 /** What may happen at a moment of a job's life: before a side effect, or around a checkpoint write. */
 type Happening = "fine" | "die" | "cancel" | { readonly code: ErrorCode };

@@ -9,7 +9,7 @@ import { download } from "../../src/steps/download.ts";
 import { callInput, outputFormatFor } from "../../src/steps/handler-contract.ts";
 import { parseImageResult, transcriptFromSrt } from "../../src/steps/image-function.ts";
 import { packText, unpackText } from "../../src/steps/packed-text.ts";
-import { FakeWorld } from "../helpers/fake-world.ts";
+import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
 const facts: FactsAt["call"] = {
   volumeId: "vo-1",

@@ -6,7 +6,7 @@ import type { RunnerTools } from "../../src/runner/job-run.ts";
 import { callInput } from "../../src/steps/handler-contract.ts";
 import type { AudioTrack } from "../../src/ports/media.ts";
 import { upload } from "../../src/steps/upload.ts";
-import { FakeWorld } from "../helpers/fake-world.ts";
+import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
 interface Scene {
   readonly type?: "transcribe" | "convert";

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { LIST_PRICES, parseGpuPrices, pricedGpu } from "../../src/config/gpu-prices.ts";
-import { hasProgram } from "../helpers/prometheus.ts";
+import { hasProgram } from "../helpers/telemetry/prometheus.ts";
 import { ERRORS, isErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import type { JobEventName, JobEvents } from "../../src/job/events.ts";
 import { outcomeOf } from "../../src/job/outcome.ts";

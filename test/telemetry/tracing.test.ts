@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { loadEnvironment } from "../../src/config/load.ts";
 import { tracingSettings } from "../../src/config/tracing.ts";
 import { activeTrace, traceFields } from "../../src/telemetry/traces/active.ts";
-import { NO_TRACING, openTracing, type TracedDelivery } from "../../src/telemetry/tracing.ts";
-import { type Collector, startCollector } from "../helpers/collector.ts";
+import type { TracedDelivery } from "../../src/telemetry/trace-contract.ts";
+import { NO_TRACING, openTracing } from "../../src/telemetry/tracing.ts";
+import { type Collector, startCollector } from "../helpers/telemetry/collector.ts";
 
 const settings = (variables: Record<string, string>) => tracingSettings(loadEnvironment(variables));
 

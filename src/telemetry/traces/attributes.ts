@@ -1,5 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
-import type { TracedJob } from "../tracing.ts";
+import type { TracedJob } from "../trace-contract.ts";
 
 /** What every span of the queue says, by OpenTelemetry's conventions for messaging. */
 export function jobAttributes(

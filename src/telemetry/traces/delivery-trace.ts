@@ -9,7 +9,7 @@ import {
 } from "@opentelemetry/api";
 import { ERRORS, isErrorCode } from "../../job/errors.ts";
 import type { JobEvents } from "../../job/events.ts";
-import type { TracedDelivery, TracedRpc } from "../tracing.ts";
+import type { TracedDelivery, TracedRpc } from "../trace-contract.ts";
 import type { ActiveTrace } from "./active.ts";
 import { jobAttributes } from "./attributes.ts";
 

@@ -11,7 +11,7 @@ import {
 } from "@opentelemetry/api";
 import { z } from "zod";
 import { toMirumojiError } from "../../job/errors.ts";
-import type { TracedDelivery, Tracing } from "../tracing.ts";
+import type { TracedDelivery, Tracing } from "../trace-contract.ts";
 import { activeTrace } from "./active.ts";
 import { jobAttributes } from "./attributes.ts";
 import { DeliveryTrace } from "./delivery-trace.ts";
@@ -66,12 +66,12 @@ export function jobTracing(tracer: Tracer, carriers: Carriers): Omit<Tracing, "c
       const carrier = carriers.write(trace.setSpan(parent, span)) ?? undefined;
       return await ending(span, async () => await send(carrier));
     },
-    async ask(what, job, find, act) {
+    async traceCommand(command, job, find, act) {
       const home = placeOf(await find().catch(() => null));
       if (home === null) return await act(() => undefined);
       const span = tracer.startSpan(
-        `${what} ${job.queue}`,
-        { kind: SpanKind.CLIENT, attributes: jobAttributes(job, what) },
+        `${command} ${job.queue}`,
+        { kind: SpanKind.CLIENT, attributes: jobAttributes(job, command) },
         home,
       );
       return await ending(

@@ -16,7 +16,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TracingSettings } from "../../config/tracing.ts";
-import type { Tracing, TracingOptions } from "../tracing.ts";
+import type { Tracing, TracingOptions } from "../trace-contract.ts";
 import { type Carriers, jobTracing } from "./job-tracing.ts";
 
 /**

@@ -10,9 +10,9 @@ import { mountedHandler } from "../../../src/modal/apps/handler.ts";
 import { openModalSession } from "../../../src/modal/rpc/session.ts";
 import { createAppShare } from "../../../src/queue/app-share.ts";
 import type { AppShare } from "../../../src/queue/app-share.ts";
-import { randomPrefix, testRedis } from "../../helpers/redis.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
-import { recordingSession } from "../wire-shape.ts";
+import { randomPrefix, testRedis } from "../../../support/redis.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
+import { recordingSession } from "../../helpers/modal/wire-shape.ts";
 
 const { signal } = new AbortController();
 const HANDLER = `

@@ -3,7 +3,7 @@ import { findModal } from "../../../src/modal/apps/existing.ts";
 import { handlerInImage } from "../../../src/modal/apps/handler.ts";
 import { deployModal } from "../../../src/modal/apps/deploy.ts";
 import type { AppShare, SharedApp } from "../../../src/queue/app-share.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
 
 let host: HostForTests;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { ClientError, Status } from "nice-grpc";
 import { describe, expect, test } from "vitest";
 import { ensureImage } from "../../../src/modal/apps/image.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 const options = { appId: "ap-1", image: "docker.io/a/b:1", builderVersion: "2025.06" };
 const result = (status: number, exception = ""): object => ({ status, exception });

@@ -10,8 +10,13 @@ import {
 } from "../../../src/modal/apps/handler.ts";
 import { fingerprintOf, type RegistrationOptions } from "../../../src/modal/apps/registration.ts";
 import { setupModal } from "../../../src/modal/setup-modal.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
-import { asOneShape, readRecording, recordingSession, type WireRequest } from "../wire-shape.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
+import {
+  asOneShape,
+  readRecording,
+  recordingSession,
+  type WireRequest,
+} from "../../helpers/modal/wire-shape.ts";
 
 let host: HostForTests;
 beforeAll(async () => {

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import { modalCalls } from "../../../src/modal/calls/calls.ts";
 import type { LogLine } from "../../../src/ports/calls.ts";
-import { startHttpStore } from "../http-store.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 const { signal } = new AbortController();
 const input = { args: ["in.mkv", "vo-1"], kwargs: { preset: "fast" } };

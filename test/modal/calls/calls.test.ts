@@ -7,7 +7,7 @@ import { handlerInImage } from "../../../src/modal/apps/handler.ts";
 import { type ModalRuntime, setupModal } from "../../../src/modal/setup-modal.ts";
 import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
 import type { CallInput, CallState, Calls, LogLine } from "../../../src/ports/calls.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
 
 /** One function that does what its first argument says. */
 const HANDLER = `

@@ -8,9 +8,9 @@ import { secondsUntilExpiry, urlLifetimeSeconds } from "../../../src/modal/canar
 import { VOLUME_STEPS } from "../../../src/modal/canary/volume-steps.ts";
 import type { Fault } from "../../../src/gpu-host/faults.ts";
 import { createFunction } from "../../../src/modal/apps/functions.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
-import { startHttpStore } from "../http-store.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 const handlerPath = fileURLToPath(new URL("../../../container/canary.py", import.meta.url));
 
@@ -201,7 +201,7 @@ describe("the canary", { timeout: 90_000 }, () => {
   });
 
   test("does not take a wrong result or a call that never starts for a right one", async () => {
-    const liar = fileURLToPath(new URL("./lying-canary.py", import.meta.url));
+    const liar = fileURLToPath(new URL("../../helpers/modal/lying-canary.py", import.meta.url));
     const lied = await check({ handler: liar });
     expect(lied.step("call").error).toMatchObject({
       code: "FUNCTION_RESULT_INVALID",

@@ -4,7 +4,7 @@ import type { RpcEvent } from "../../../src/modal/rpc/observe-rpcs.ts";
 import { unary } from "../../../src/modal/rpc/rpc.ts";
 import { openModalSession } from "../../../src/modal/rpc/session.ts";
 import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
 
 let host: HostForTests;
 beforeAll(async () => {

@@ -13,8 +13,8 @@ import {
   UrlExpiredError,
 } from "../../../src/modal/transfers/block-store.ts";
 import { blockThread } from "../../../src/modal/transfers/block-worker.ts";
-import { abortLatency } from "../abort-latency.ts";
-import { startHttpStore } from "../http-store.ts";
+import { abortLatency } from "../../helpers/modal/abort-latency.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
 
 const ofBlock = () => ({ what: "a.mkv, block 0", signal: new AbortController().signal });
 const digestOf = (bytes: Buffer): string =>

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { blockThread, FileError } from "../../../src/modal/transfers/block-worker.ts";
-import { startHttpStore } from "../http-store.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
 
 const thread = blockThread();
 const memory = new SharedArrayBuffer(BLOCK_BYTES);

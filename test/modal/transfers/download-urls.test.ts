@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { downloadFile } from "../../../src/modal/transfers/download.ts";
 import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
-import { startHttpStore } from "../http-store.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 let folder = "";
 beforeEach(async () => {

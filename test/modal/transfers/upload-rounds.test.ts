@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
 import { uploadFile } from "../../../src/modal/transfers/upload.ts";
-import { startHttpStore } from "../http-store.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { startHttpStore } from "../../helpers/modal/http-store.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 interface PutFiles2 {
   readonly files: {

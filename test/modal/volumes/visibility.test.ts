@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 let folder = "";
 beforeEach(async () => {

@@ -5,12 +5,12 @@ import type { ClientRequest } from "node:http";
 import { open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { abortLatency } from "../abort-latency.ts";
+import { abortLatency } from "../../helpers/modal/abort-latency.ts";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import { type ModalVolumes, modalVolumes } from "../../../src/modal/volumes/volumes.ts";
 import type { TransferProgress } from "../../../src/ports/volumes.ts";
-import { type HostForTests, startHostForTests } from "../gpu-host.ts";
-import { scriptedSession } from "../scripted-session.ts";
+import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 const MiB = 1024 * 1024;
 const { signal } = new AbortController();

@@ -1,0 +1,56 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { GpuHost } from "../src/gpu-host/host.ts";
+
+const VERSION = "1.5.4";
+const run = promisify(execFile);
+
+/** A Python that has the official SDK, or why there is none. */
+export type PythonWithSdk = { readonly python: string } | { readonly missing: string };
+
+/** Makes one on the first use on a machine; where PyPI cannot be reached it says so, and tests skip. */
+export async function pythonWithSdk(): Promise<PythonWithSdk> {
+  const environment = join(tmpdir(), `gpu-host-python-sdk-${VERSION}`);
+  const python = join(environment, "bin", "python");
+  if (existsSync(python) && (await isReady(python))) return { python };
+  // Made aside, because another test file may be making it as well.
+  const own = `${environment}.${process.pid}`;
+  try {
+    await run("python3", ["-m", "venv", "--clear", own]);
+    const quiet = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
+    const install = ["-m", "pip", "install", ...quiet, `modal==${VERSION}`];
+    await run(join(own, "bin", "python"), install, { timeout: 180_000 });
+    if (!(await isReady(python))) await rm(environment, { recursive: true, force: true });
+    await rename(own, environment).catch(() => undefined);
+    return (await isReady(python)) ? { python } : { missing: `${environment} cannot be used` };
+  } catch (error) {
+    return { missing: `modal==${VERSION} cannot be installed from PyPI: ${String(error).slice(0, 200)}` };
+  } finally {
+    await rm(own, { recursive: true, force: true });
+  }
+}
+
+async function isReady(python: string): Promise<boolean> {
+  return await run(python, ["-c", "import modal"]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs a script of the official SDK as a client of a host; gives what it printed. */
+export async function runPythonSdk(sdk: PythonWithSdk, host: GpuHost, args: string[]): Promise<string> {
+  const { stdout } = await run("python" in sdk ? sdk.python : "python3", ["-B", ...args], {
+    env: {
+      PATH: process.env["PATH"],
+      MODAL_SERVER_URL: host.serverUrl,
+      MODAL_TOKEN_ID: host.tokenId,
+      MODAL_TOKEN_SECRET: host.tokenSecret,
+      MODAL_CONFIG_PATH: "/nonexistent",
+    },
+  });
+  return stdout;
+}

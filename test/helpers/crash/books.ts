@@ -1,0 +1,58 @@
+import { Redis } from "ioredis";
+import { JOB_TYPES } from "../../../src/job/contract.ts";
+
+/** What BullMQ keeps for a queue in which nothing waits and nothing runs. */
+const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
+/** Ours, for the pool. */
+const POOL_KEYS = ["app"];
+/** Allowed for a while: each must have a time to live. */
+const FLEETING = /:(app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter)$/u;
+
+/** Every key that should not be there once all jobs are over, as text for people. */
+export async function foreignKeys(
+  url: string,
+  prefix: string,
+  jobs: readonly { id: string; type: string }[],
+): Promise<string[]> {
+  const known = new Set([
+    ...POOL_KEYS.map((name) => `${prefix}:${name}`),
+    ...JOB_TYPES.flatMap((type) => QUEUE_KEYS.map((name) => `${prefix}:${type}:${name}`)),
+    ...jobs.flatMap(({ id, type }) => [`${prefix}:${type}:${id}`, `${prefix}:${type}:${id}:logs`]),
+  ]);
+  return await withRedis(url, async (redis) => {
+    const problems: string[] = [];
+    for (const key of await redis.keys(`${prefix}:*`)) {
+      if (known.has(key)) continue;
+      if (FLEETING.test(key) && (await redis.pttl(key)) !== -1) continue;
+      problems.push(`key ${key}`);
+    }
+    return problems;
+  });
+}
+
+/** The ends that BullMQ announced, in order. */
+export async function terminalEvents(
+  url: string,
+  prefix: string,
+): Promise<{ event: string; jobId: string }[]> {
+  return await withRedis(url, async (redis) => {
+    const streams = await Promise.all(
+      JOB_TYPES.map(async (type) => await redis.xrange(`${prefix}:${type}:events`, "-", "+")),
+    );
+    return streams.flat().flatMap(([, fields]) => {
+      const { event = "", jobId = "" } = Object.fromEntries(
+        fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? ""]] : [])),
+      ) as Record<string, string>;
+      return event === "completed" || event === "failed" ? [{ event, jobId }] : [];
+    });
+  });
+}
+
+async function withRedis<T>(url: string, action: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url);
+  try {
+    return await action(redis);
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,89 @@
+import { Worker } from "bullmq";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type HttpServer, type HttpSettings, startHttp } from "../../../src/http/server.ts";
+import type { HealthChecks } from "../../../src/http/health.ts";
+import type { JobType } from "../../../src/job/contract.ts";
+import type { JobSummary } from "../../../src/job/summary.ts";
+import { openMediaRoot } from "../../../src/media/media-root.ts";
+import { connectRedis, type RedisConnection } from "../../../src/queue/connection.ts";
+import { createJobInspector } from "../../../src/queue/job-details.ts";
+import { createJobStore, type JobStore } from "../../../src/queue/job-store.ts";
+import { jobKeys } from "../../../src/queue/keys.ts";
+import { closeQueues, openQueues, type Queues } from "../../../src/queue/queues.ts";
+import { createMetrics } from "../../../src/telemetry/metrics.ts";
+import { testFolder } from "../../../support/folder.ts";
+import { randomPrefix, testRedis } from "../../../support/redis.ts";
+
+export const SECRET = "correct-horse-battery";
+
+/** The HTTP port over a real Redis, with jobs that no worker ever ran. */
+export interface TestServer extends AsyncDisposable {
+  readonly http: HttpServer;
+  readonly store: JobStore;
+  readonly queues: Queues;
+  readonly redis: RedisConnection;
+  readonly mediaRoot: string;
+  request(path: string, options?: RequestInit): Promise<Response>;
+  keys(type: JobType, id: string): ReturnType<typeof jobKeys>;
+  /** Lets BullMQ finish the next job: with a summary, or with an error. */
+  finish(type: JobType, end: JobSummary | Error): Promise<void>;
+  put(path: string, data: string): Promise<void>;
+}
+
+export async function startTestServer(
+  settings: Partial<HttpSettings> = {},
+  health: HealthChecks = {},
+): Promise<TestServer> {
+  const folder = await testFolder();
+  const server = await testRedis();
+  const redis = connectRedis(server.url);
+  const prefix = randomPrefix();
+  const queues = openQueues(redis, prefix);
+  const store = createJobStore(redis, queues, prefix);
+  const http = await startHttp(
+    { host: "127.0.0.1", port: 0, users: undefined, isWritable: false, secrets: [SECRET], ...settings },
+    {
+      queues,
+      store,
+      inspect: createJobInspector(redis, queues, prefix),
+      mediaRoot: await openMediaRoot(folder.path),
+      metrics: createMetrics({ version: "0", gpu: null, now: Date.now }),
+      health,
+    },
+  );
+  return {
+    http,
+    store,
+    queues,
+    redis,
+    mediaRoot: folder.path,
+    request: async (path, options) =>
+      await fetch(new URL(path, http.apiUrl), { redirect: "manual", ...options }),
+    keys: (type, id) => jobKeys(prefix, type, id),
+    async finish(type, end) {
+      const worker = new Worker(type, undefined, { connection: redis, prefix, autorun: false });
+      const job = await worker.getNextJob("t");
+      if (job === undefined) throw new Error(`no ${type} job waits`);
+      await (end instanceof Error ? job.moveToFailed(end, "t", false) : job.moveToCompleted(end, "t", false));
+      await worker.close();
+    },
+    async put(path, data) {
+      const target = join(folder.path, path);
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, data);
+    },
+    async [Symbol.asyncDispose]() {
+      await http.close();
+      await closeQueues(queues);
+      redis.disconnect();
+      await server[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The end of a job with these outputs. */
+export function completed(outputs: JobSummary["outputs"]): JobSummary {
+  return { v: 1, state: "completed", status: "completed", states: [], outputs, error: null };
+}
