@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { SUBTITLE_FORMATS } from "./contract.ts";
-import type { MACHINE, PATH, WorkingState } from "./machine.ts";
+import { PATH, type WorkingState } from "./machine.ts";
 
 const count = z.number().nonnegative();
 
@@ -45,86 +45,100 @@ export const outputFileSchema = z.object({
 });
 export type OutputFile = z.output<typeof outputFileSchema>;
 
-/** Everything a job can earn; which of it is there depends on the state. */
-export const factsSchema = z.object({
-  volumeId: z.string().optional(),
-  /** The input's path inside the volume; there once the upload is complete. */
-  remotePath: z.string().optional(),
-  inputBytes: count.optional(),
-  sentBytes: count.optional(),
-  /** Whether what was sent is the audio track alone; with what is wrong with it, if anything is. */
-  audioOnly: z.boolean().optional(),
-  inputWarnings: z.array(z.string()).optional(),
-  /** How long the input plays, where that could be found out. */
-  inputSeconds: count.optional(),
-  /** Function call ID; written down before the call is started. */
-  callId: z.string().optional(),
-  /** When the call was opened, epoch milliseconds. */
-  callOpenedAt: count.optional(),
-  /** How long the function ran, by the server's clock, where it says so. */
-  runSeconds: count.optional(),
-  /** The app that the call was started in; it must live as long as the call. */
-  appId: z.string().optional(),
-  /** `module:function` when the call is of the image's own function, whose result is a plain string. */
-  imageFunction: z.string().optional(),
-  result: remoteResultSchema.optional(),
-  outputs: z.array(outputFileSchema).optional(),
-});
-export type StoredFacts = z.output<typeof factsSchema>;
-type AllFacts = { [K in keyof StoredFacts]-?: Exclude<StoredFacts[K], undefined> };
+type PathState = (typeof PATH)[number];
 
-/** The facts that are surely there in each working state: a job can only be read with what it has earned. */
-export interface FactsAt {
-  createVolume: object;
-  upload: Pick<AllFacts, "volumeId">;
-  call: FactsAt["upload"] &
-    Pick<AllFacts, "remotePath" | "inputBytes" | "sentBytes"> &
-    Pick<StoredFacts, "inputSeconds" | "audioOnly" | "inputWarnings"> &
-    Pick<StoredFacts, "callId" | "callOpenedAt" | "runSeconds" | "appId" | "imageFunction">;
-  download: FactsAt["call"] & Pick<AllFacts, "callId" | "result">;
-  deleteVolume: FactsAt["download"] & Pick<AllFacts, "outputs">;
-  undo: StoredFacts;
-  completed: FactsAt["deleteVolume"];
-  failed: StoredFacts;
+interface Fact {
+  /** The state whose step earns it. */
+  readonly by: PathState;
+  /** Whether every job that leaves that state has it. */
+  readonly always: boolean;
+  readonly schema: z.ZodType;
 }
 
-type RequiredKeys<T> = { [K in keyof T]-?: undefined extends T[K] ? never : K }[keyof T];
+/**
+ * Everything a job can earn: one row per fact, and the only list of them. Types, the stored schema, what a state needs
+ * and what is left when a job goes back are derived from it.
+ */
+const FACTS = {
+  volumeId: { by: "createVolume", always: true, schema: z.string() },
+  /** The input's path inside the volume; there once the upload is complete. */
+  remotePath: { by: "upload", always: true, schema: z.string() },
+  inputBytes: { by: "upload", always: true, schema: count },
+  sentBytes: { by: "upload", always: true, schema: count },
+  /** Whether the audio track alone was sent, and what is wrong with it, if anything is. */
+  audioOnly: { by: "upload", always: false, schema: z.boolean() },
+  inputWarnings: { by: "upload", always: false, schema: z.array(z.string()) },
+  /** How long the input plays, where that could be found out. */
+  inputSeconds: { by: "upload", always: false, schema: count },
+  /** Function call ID; written down before the call is started. */
+  callId: { by: "call", always: true, schema: z.string() },
+  /** When the call was opened, epoch milliseconds. */
+  callOpenedAt: { by: "call", always: false, schema: count },
+  /** How long the function ran, by the server's clock, where it says so. */
+  runSeconds: { by: "call", always: false, schema: count },
+  /** The app that the call was started in; it must live as long as the call. */
+  appId: { by: "call", always: false, schema: z.string() },
+  /** `module:function` when the call is of the image's own function, whose result is a plain string. */
+  imageFunction: { by: "call", always: false, schema: z.string() },
+  result: { by: "call", always: true, schema: remoteResultSchema },
+  outputs: { by: "download", always: true, schema: z.array(outputFileSchema) },
+} as const satisfies Record<string, Fact>;
 
-/** What a step must return: exactly the facts that its next state adds. */
-export type Gained<S extends WorkingState> = Omit<
-  FactsAt[(typeof MACHINE)[S]["next"]],
-  RequiredKeys<FactsAt[S]>
->;
-
-/** The names of the facts that a state of the path starts with; going back keeps these and drops the rest. */
-const EARNED_AT: Record<(typeof PATH)[number], readonly (keyof StoredFacts)[]> = {
-  createVolume: [],
-  upload: ["volumeId"],
-  call: ["volumeId", "remotePath", "inputBytes", "sentBytes"],
-  download: ["volumeId", "remotePath", "inputBytes", "sentBytes", "callId", "result"],
-  deleteVolume: ["volumeId", "remotePath", "inputBytes", "sentBytes", "callId", "result", "outputs"],
+type Facts = typeof FACTS;
+type FactName = keyof Facts;
+type Named<S extends PathState, Always extends boolean> = {
+  [N in FactName]: Facts[N] extends { by: S; always: Always } ? N : never;
+}[FactName];
+type Value<N extends FactName> = z.output<Facts[N]["schema"]>;
+/** The facts that the steps of these states give. */
+type Earned<S extends PathState> = { [N in Named<S, true>]: Value<N> } & {
+  [N in Named<S, false>]?: Value<N> | undefined;
 };
+/** The states of the path before this one. */
+type Before<S extends PathState, Path extends readonly PathState[] = typeof PATH> = Path extends readonly [
+  infer First extends PathState,
+  ...infer Rest extends readonly PathState[],
+]
+  ? First extends S
+    ? never
+    : First | Before<S, Rest>
+  : never;
 
-const OF_INPUT = ["inputSeconds", "audioOnly", "inputWarnings"] as const;
-const OF_CALL = ["callOpenedAt", "runSeconds", "appId", "imageFunction"] as const;
+const entries = Object.entries(FACTS) as [FactName, Fact][];
 
-/** Those of them that not every job has. */
-const MAY_BE_EARNED_AT: typeof EARNED_AT = {
-  createVolume: [],
-  upload: [],
-  call: OF_INPUT,
-  download: [...OF_INPUT, ...OF_CALL],
-  deleteVolume: [...OF_INPUT, ...OF_CALL],
-};
+/** The facts as they are stored; which of them are there depends on the state. */
+export const factsSchema = z.object(
+  Object.fromEntries(entries.map(([name, { schema }]) => [name, schema.optional()])) as {
+    [N in FactName]: z.ZodOptional<Facts[N]["schema"]>;
+  },
+);
+export type StoredFacts = z.output<typeof factsSchema>;
 
-/** The facts that are left when a job goes back to `state`. */
-export function factsFor(state: (typeof PATH)[number], facts: StoredFacts): StoredFacts {
-  const kept = [...EARNED_AT[state], ...MAY_BE_EARNED_AT[state]];
-  return Object.fromEntries(Object.entries(facts).filter(([name]) => kept.some((key) => key === name)));
+/** The facts that a job has in each working state: all of the states before, and perhaps some of its own. */
+export type FactsAt = { [S in PathState]: Earned<Before<S>> & Partial<Earned<S>> } & { undo: StoredFacts };
+
+type GainedBy = { [S in PathState]: Earned<S> } & { undo: StoredFacts };
+
+/** The facts that a step must return. */
+export type Gained<S extends WorkingState> = GainedBy[S];
+
+/** The facts that are left when a job goes back to `state`: those of the states before it. */
+export function factsFor(state: PathState, facts: StoredFacts): StoredFacts {
+  const kept = entries.filter(([, fact]) => isEarnedBefore(state, fact));
+  return Object.fromEntries(
+    kept.flatMap(([name]) => (facts[name] === undefined ? [] : [[name, facts[name]]])),
+  );
 }
 
 /** The first fact that a state needs and that is not there, or null. */
 export function missingFact(state: WorkingState, facts: StoredFacts): string | null {
   if (state === "undo") return null;
-  return EARNED_AT[state].find((name) => facts[name] === undefined) ?? null;
+  const missing = entries.find(
+    ([name, fact]) => fact.always && isEarnedBefore(state, fact) && facts[name] === undefined,
+  );
+  return missing?.[0] ?? null;
+}
+
+function isEarnedBefore(state: PathState, { by }: Fact): boolean {
+  return PATH.indexOf(by) < PATH.indexOf(state);
 }
