@@ -8,6 +8,9 @@ from typing import Any, Sequence
 
 Segment = dict[str, Any]
 
+# How long a segment is shown that has no length of its own.
+SHORTEST_SECONDS = 0.2
+
 
 def group_words(words: Sequence[tuple[str, float, float]]) -> list[Segment]:
     """Words to subtitles: a new one after a pause of half a second, at 7 seconds and at 84 characters."""
@@ -31,15 +34,19 @@ def tidy(raw: Sequence[Segment], seconds: float) -> list[Segment]:
     floor = 0.0
     for item in raw:
         text = str(item["text"]).strip()
-        start = round(min(max(float(item["start"]), floor), seconds), 3)
-        end = round(min(float(item["end"]), seconds), 3)
-        if not text or end <= start:
+        if not text:
             continue
+        start = min(max(float(item["start"]), floor), seconds)
+        end = min(float(item["end"]), seconds)
+        if end <= start:  # whisper.cpp has such segments; their words were spoken all the same
+            end = min(start + SHORTEST_SECONDS, seconds)
+            start = max(min(start, end - SHORTEST_SECONDS), 0.0)
+        start, end = round(start, 3), round(end, 3)
         segment: Segment = {"start": start, "end": end, "text": text}
         for key in ("avgLogProb", "noSpeechProb", "compressionRatio"):
             value = item.get(key)
             if value is not None and math.isfinite(value):
                 segment[key] = round(float(value), 4)
         segments.append(segment)
-        floor = start
+        floor = max(floor, start)
     return segments

@@ -14,7 +14,7 @@ export function renderTranscript(format: SubtitleFormat, transcript: Transcript,
     case "srt":
       return cues(spoken, "SRT");
     case "vtt":
-      return cues(spoken, "WebVTT");
+      return cues(spoken.map(escaped), "WebVTT") || "WEBVTT\n";
     case "json":
       return `${JSON.stringify({ v: 1, language, engine, segments: spoken }, null, 2)}\n`;
     case "txt":
@@ -33,6 +33,12 @@ function cues(segments: Transcript["segments"], format: "SRT" | "WebVTT"): strin
     { format },
   );
   return text.endsWith("\n") || text === "" ? text : `${text}\n`;
+}
+
+/** WebVTT takes `<` and `&` for markup, so that what follows them would not be shown. */
+function escaped<T extends { readonly text: string }>(segment: T): T {
+  const text = segment.text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  return { ...segment, text };
 }
 
 /** A blank line inside a cue would end it, and `-->` would start another one. */

@@ -59,7 +59,7 @@ test("faster-whisper is called with Mirumoji's defaults, and its segments are ti
     { model: "large-v3", device: "auto", compute_type: "default" },
     FASTER_DEFAULTS,
   ]);
-  // Empty spans and empty texts go, an end after the media is cut, a number that is not one is left out.
+  // Empty texts go, an empty span gets a length, an end after the media is cut, a number that is not one is left out.
   expect(await box.segments(transcript)).toEqual([
     {
       start: 0.5,
@@ -68,6 +68,14 @@ test("faster-whisper is called with Mirumoji's defaults, and its segments are ti
       avgLogProb: -0.25,
       noSpeechProb: 0.01,
       compressionRatio: 1.125,
+    },
+    {
+      start: 2.25,
+      end: 2.45,
+      text: "an empty span",
+      avgLogProb: -0.3,
+      noSpeechProb: 0.01,
+      compressionRatio: 1,
     },
     {
       start: 4.5,
