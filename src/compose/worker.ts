@@ -12,7 +12,7 @@ import { modalApps } from "../modal/apps/apps.ts";
 import { modalCalls } from "../modal/calls/calls.ts";
 import { imageFunctions, openRuntime } from "../modal/apps/open-runtime.ts";
 import { sayHello } from "../modal/rpc/hello.ts";
-import { openTransferRoom } from "../modal/transfers/transfer-room.ts";
+import { createTransferLimiter } from "../modal/transfers/transfer-limiter.ts";
 import { modalVolumes } from "../modal/volumes/volumes.ts";
 import { workerHealth } from "../pool/health.ts";
 import { createRuntimeHolder } from "../modal/apps/runtime-holder.ts";
@@ -109,7 +109,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     observe: metrics.observeCancel,
     onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
   });
-  const transfers = openTransferRoom({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
+  const transfers = createTransferLimiter({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
   /** The trace of a job ends where its volume does. */
   const traceReaped = ({ queue, jobId }: Leftover["volume"], reason: string) => {
     if (!isJobType(queue)) return;

@@ -70,7 +70,7 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
   const { state, facts, enteredAt, unwindFrom = "createVolume" } = run.checkpoint;
   const job = {
     id: run.identity.jobId,
-    job: run.request,
+    request: run.request,
     enteredAt,
     signal,
     report: run.feed.report,

@@ -12,35 +12,40 @@ const POLL_MS = 25_000;
  * Starts the GPU call in two phases, so that no paid call is ever unknown to us: open it without input,
  * write its ID down, only then put the input. On resume the call is asked what it has.
  */
-export const call: Step<"call"> = async (job, tools) => {
+export const call: Step<"call"> = async (step, tools) => {
   const { calls } = tools;
-  const { signal } = job;
-  if (job.facts.callId === undefined) {
+  const { signal } = step;
+  if (step.facts.callId === undefined) {
     const runtime = await tools.runtime(signal);
-    const functionId = runtime.functionId(job.job.type);
-    const imageFunction = runtime.imageFunctions[job.job.type];
-    const input = callInput(job.job, job.facts, imageFunction);
+    const functionId = runtime.functionId(step.request.type);
+    const imageFunction = runtime.imageFunctions[step.request.type];
+    const input = callInput(step.request, step.facts, imageFunction);
     const opened = await calls.open({ functionId, input, signal });
     // What kind of result to expect belongs to the call: another worker may be set up differently.
-    await job.save({ callId: opened.callId, callOpenedAt: tools.now(), appId: runtime.appId, imageFunction });
+    await step.save({
+      callId: opened.callId,
+      callOpenedAt: tools.now(),
+      appId: runtime.appId,
+      imageFunction,
+    });
     if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
     return "pending";
   }
-  const { callId, appId, imageFunction } = job.facts;
-  const state = await pollCall(callId, job, tools);
+  const { callId, appId, imageFunction } = step.facts;
+  const state = await pollCall(callId, step, tools);
   if (state.kind === "succeeded") {
     const { runSeconds } = state;
-    return { callId, result: await resultOf(job, state), ...(runSeconds === null ? {} : { runSeconds }) };
+    return { callId, result: await resultOf(step, state), ...(runSeconds === null ? {} : { runSeconds }) };
   }
   if (state.kind === "empty") {
     const runtime = await tools.runtime(signal);
-    if (runtime.appId !== appId || runtime.imageFunctions[job.job.type] !== imageFunction) {
+    if (runtime.appId !== appId || runtime.imageFunctions[step.request.type] !== imageFunction) {
       throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
     }
-    const input = callInput(job.job, job.facts, imageFunction);
-    await calls.start({ functionId: runtime.functionId(job.job.type), callId, input, signal });
+    const input = callInput(step.request, step.facts, imageFunction);
+    await calls.start({ functionId: runtime.functionId(step.request.type), callId, input, signal });
   }
-  if (tools.now() - job.enteredAt > tools.callDeadlineMs) {
+  if (tools.now() - step.enteredAt > tools.callDeadlineMs) {
     throw new MirumojiError(
       "CALL_WAIT_TIMED_OUT",
       `call ${callId} gave no result within ${Math.round(tools.callDeadlineMs / 1000)} s of queueing, start-up and running`,
@@ -50,12 +55,12 @@ export const call: Step<"call"> = async (job, tools) => {
 };
 
 async function resultOf(
-  { job, facts }: StepJob<"call">,
+  { request, facts }: StepJob<"call">,
   { value, runSeconds }: Extract<CallState, { kind: "succeeded" }>,
 ): Promise<RemoteResult> {
   const name = facts.imageFunction;
   if (name === undefined) return parseHandlerResult(value);
-  return await parseImageResult(value, { name, job, facts, runSeconds });
+  return await parseImageResult(value, { name, job: request, facts, runSeconds });
 }
 
 /**

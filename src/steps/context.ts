@@ -26,7 +26,7 @@ export interface StepTools {
 /** One job as a step sees it. */
 export interface StepJob<S extends WorkingState> {
   readonly id: string;
-  readonly job: JobRequest;
+  readonly request: JobRequest;
   readonly facts: FactsAt[S];
   /** When the job entered this state, epoch milliseconds. */
   readonly enteredAt: number;
@@ -44,4 +44,4 @@ export interface StepJob<S extends WorkingState> {
 export type StepResult<S extends WorkingState> = Gained<S> | "pending";
 
 /** A step returns what it earned and throws `MirumojiError`s. Running it again must be safe. */
-export type Step<S extends WorkingState> = (job: StepJob<S>, tools: StepTools) => Promise<StepResult<S>>;
+export type Step<S extends WorkingState> = (step: StepJob<S>, tools: StepTools) => Promise<StepResult<S>>;

@@ -11,33 +11,34 @@ import { transferReporter } from "./transfer-progress.ts";
 import { renderTranscript } from "./transcript-formats.ts";
 
 /** Fetches the result and writes the outputs: the MP4 as it is, subtitles rendered from the segments. */
-export const download: Step<"download"> = async (job, tools) => {
+export const download: Step<"download"> = async (step, tools) => {
   return {
-    outputs: job.job.type === "convert" ? await saveVideo(job, tools) : await saveSubtitles(job, tools),
+    outputs:
+      step.request.type === "convert" ? await saveVideo(step, tools) : await saveSubtitles(step, tools),
   };
 };
 
-async function saveVideo(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
-  const sha256 = "sha256" in job.facts.result ? job.facts.result.sha256 : undefined;
-  const outputs = planOutputs(job.job).map((output) => ({
+async function saveVideo(step: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
+  const sha256 = "sha256" in step.facts.result ? step.facts.result.sha256 : undefined;
+  const outputs = planOutputs(step.request).map((output) => ({
     output,
     fill: async (into: FileHandle) => {
-      await fetchResult(job, tools, async (file) => await tools.volumes.getFile({ ...file, into, sha256 }));
+      await fetchResult(step, tools, async (file) => await tools.volumes.getFile({ ...file, into, sha256 }));
     },
     sha256,
   }));
-  return await tools.media.writeOutputs({ jobId: job.id, outputs });
+  return await tools.media.writeOutputs({ jobId: step.id, outputs });
 }
 
-async function saveSubtitles(job: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
-  const render = await subtitles(job, tools);
-  const outputs = planOutputs(job.job).flatMap((output) => {
+async function saveSubtitles(step: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
+  const render = await subtitles(step, tools);
+  const outputs = planOutputs(step.request).flatMap((output) => {
     const { format } = output;
     if (format === "mp4") return [];
     const text = render(format);
     return [{ output, fill: async (into: FileHandle) => await overwrite(into, text) }];
   });
-  return await tools.media.writeOutputs({ jobId: job.id, outputs });
+  return await tools.media.writeOutputs({ jobId: step.id, outputs });
 }
 
 async function overwrite(file: FileHandle, text: string): Promise<void> {
@@ -47,17 +48,17 @@ async function overwrite(file: FileHandle, text: string): Promise<void> {
 
 /** Gives the text of each format. */
 async function subtitles(
-  job: StepJob<"download">,
+  step: StepJob<"download">,
   tools: StepTools,
 ): Promise<(format: SubtitleFormat) => string> {
-  const { result } = job.facts;
+  const { result } = step.facts;
   const { engine } = result;
   const text = "packedText" in result ? await unpackText(result.packedText) : null;
-  if (text === null || job.job.type === "convert") {
-    const transcript = await fetchTranscript(job, tools);
+  if (text === null || step.request.type === "convert") {
+    const transcript = await fetchTranscript(step, tools);
     return (format) => renderTranscript(format, transcript, engine);
   }
-  const { request } = job.job;
+  const { request } = step.request;
   if (outputFormatFor(request) === "joined") return () => text;
   const transcript = transcriptFromSrt(text, { name: engine, language: request.language });
   // Its own SRT stays as the function wrote it.
@@ -101,14 +102,14 @@ async function fetchResult<T>(
 /** The segments of a day of speech have some ten megabytes. */
 const LONGEST_TRANSCRIPT_BYTES = 256 * 1024 * 1024;
 
-async function fetchTranscript(job: StepJob<"download">, tools: StepTools): Promise<Transcript> {
+async function fetchTranscript(step: StepJob<"download">, tools: StepTools): Promise<Transcript> {
   const maxBytes = LONGEST_TRANSCRIPT_BYTES;
   const bytes = await fetchResult(
-    job,
+    step,
     tools,
     async (file) => await tools.volumes.readFile({ ...file, maxBytes }),
   );
-  await checkDigest(bytes, job.facts.result);
+  await checkDigest(bytes, step.facts.result);
   return parseSegments(bytes.toString("utf8"));
 }
 

@@ -5,8 +5,8 @@ import type { StepJob, StepTools } from "./context.ts";
 import type { AudioTrack, InputFile } from "../ports/media.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
-/** What must not stop a job whose input can be sent as it is. */
-const DISPENSABLE: ReadonlySet<ErrorCode> = new Set(["PROGRAM_MISSING", "AUDIO_EXTRACTION_FAILED"]);
+/** Errors after which the whole input is sent in place of its audio. */
+const FALLBACK_CODES: ReadonlySet<ErrorCode> = new Set(["PROGRAM_MISSING", "AUDIO_EXTRACTION_FAILED"]);
 
 /**
  * Sends the audio track of an input in its place; null where the input itself is to be sent.
@@ -15,19 +15,19 @@ const DISPENSABLE: ReadonlySet<ErrorCode> = new Set(["PROGRAM_MISSING", "AUDIO_E
  * `AUDIO_EXTRACTION_FAILED`
  */
 export async function sendAudio(
-  job: StepJob<"upload">,
+  step: StepJob<"upload">,
   input: InputFile,
   tools: StepTools,
 ): Promise<Gained<"upload"> | null> {
   const { uploadAudioOnly } = tools;
-  if (job.job.type !== "transcribe" || uploadAudioOnly === "never") return null;
+  if (step.request.type !== "transcribe" || uploadAudioOnly === "never") return null;
   const isForced = uploadAudioOnly === "always";
   try {
-    const track = await input.openAudio({ isForced, signal: job.signal });
-    return track === null ? null : await sendTrack(job, input, track, tools);
+    const track = await input.openAudio({ isForced, signal: step.signal });
+    return track === null ? null : await sendTrack(step, input, track, tools);
   } catch (error) {
-    if (isForced || !(error instanceof MirumojiError) || !DISPENSABLE.has(error.code)) throw error;
-    job.warn(`the whole input is sent, not only its audio: ${error.message}`);
+    if (isForced || !(error instanceof MirumojiError) || !FALLBACK_CODES.has(error.code)) throw error;
+    step.warn(`the whole input is sent, not only its audio: ${error.message}`);
     return null;
   }
 }

@@ -5,8 +5,8 @@ import type { StepJob, StepTools } from "./context.ts";
 import type { Calls } from "../ports/calls.ts";
 
 /** Undoes what the job did, newest first. Every action may be repeated. */
-export async function undo(job: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {
-  for (const action of undoActions(from)) await UNDO[action](job, tools);
+export async function undo(step: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {
+  for (const action of undoActions(from)) await UNDO[action](step, tools);
 }
 
 /** How long a container may take to stop by itself before it is terminated. */
@@ -31,9 +31,9 @@ async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promis
   }
 }
 
-const UNDO: Record<UndoAction, (job: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
-  removePartialOutputs: async ({ id, job }, { media }) => {
-    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(job) });
+const UNDO: Record<UndoAction, (step: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
+  removePartialOutputs: async ({ id, request }, { media }) => {
+    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request) });
   },
   cancelCall: async ({ facts, signal }, { calls }) => {
     if (facts.callId === undefined || facts.result !== undefined) return;

@@ -8,10 +8,10 @@ import { transferReporter } from "./transfer-progress.ts";
 
 /** Sends the input, or what is needed of it, into the volume. A repeated upload sends only blocks that it lacks. */
 export const upload: Step<"upload"> = async (step, tools) => {
-  const { job, signal } = step;
+  const { request, signal } = step;
   const input = await tools.media.openInput({
-    path: job.request.input,
-    needs: streamNeededBy(job.type),
+    path: request.request.input,
+    needs: streamNeededBy(request.type),
     signal,
   });
   const sent = (await sendAudio(step, input, tools)) ?? (await sendFile(step, input, tools));
@@ -19,11 +19,11 @@ export const upload: Step<"upload"> = async (step, tools) => {
 };
 
 async function sendFile(
-  { id, job, facts, signal, report }: StepJob<"upload">,
+  { id, request, facts, signal, report }: StepJob<"upload">,
   { localPath }: InputFile,
   { volumes, now }: StepTools,
 ): Promise<Gained<"upload">> {
-  const remotePath = remoteInputPath(id, job.request.input);
+  const remotePath = remoteInputPath(id, request.request.input);
   const sent = await volumes.putFile({
     volumeId: facts.volumeId,
     remotePath,

@@ -133,7 +133,7 @@ describe("the outputs", () => {
       await download(
         {
           id: "j1",
-          job,
+          request: job,
           facts: { ...facts, callId: "fc-1", result },
           enteredAt: 0,
           signal: new AbortController().signal,

@@ -73,7 +73,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
   const gained = await upload(
     {
       id: "j1",
-      job,
+      request: job,
       facts: { volumeId: "vo-1" },
       enteredAt: 0,
       signal: new AbortController().signal,

@@ -4,7 +4,7 @@ import { fetchIntoMemory, FinalError } from "./block-store.ts";
 import { type FetchedBlock, FileError } from "./block-worker.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
 import { openResumableFile, type ResumableFile } from "./resumable-file.ts";
-import type { Seat } from "./transfer-room.ts";
+import type { TransferSlot } from "./transfer-limiter.ts";
 
 /** Where a download goes, block by block, in any order. */
 export interface DownloadSink {
@@ -27,7 +27,7 @@ export interface DownloadSink {
  */
 export function fileSink(
   into: FileHandle,
-  thread: Seat["thread"],
+  thread: TransferSlot["thread"],
   remotePath: string,
   contentSha256: string | undefined,
 ): DownloadSink {

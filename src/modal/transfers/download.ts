@@ -9,7 +9,7 @@ import { blockCount, blockLength } from "./blocks.ts";
 import { type DownloadSink, fileSink, memorySink } from "./download-sink.ts";
 import { inLanes } from "./lanes.ts";
 import { transferMeter } from "./transfer-meter.ts";
-import type { Seat, TransferRoom } from "./transfer-room.ts";
+import type { TransferSlot, TransferLimiter } from "./transfer-limiter.ts";
 
 /** How often one block may ask for new URLs. */
 const MAX_REFRESHES = 3;
@@ -31,12 +31,12 @@ interface DownloadOptions {
  */
 export async function downloadFile(
   session: ModalSession,
-  room: TransferRoom,
+  limiter: TransferLimiter,
   options: DownloadOptions & { readonly into: FileHandle; readonly sha256?: string | undefined },
 ): Promise<{ sizeBytes: number; fetchedBytes: number }> {
-  return await room.enter(options.signal, async (seat) => {
-    const sink = fileSink(options.into, seat.thread, options.remotePath, options.sha256);
-    return await fetchBlocks(session, seat, sink, options);
+  return await limiter.run(options.signal, async (slot) => {
+    const sink = fileSink(options.into, slot.thread, options.remotePath, options.sha256);
+    return await fetchBlocks(session, slot, sink, options);
   });
 }
 
@@ -47,19 +47,19 @@ export async function downloadFile(
  */
 export async function downloadBytes(
   session: ModalSession,
-  room: TransferRoom,
+  limiter: TransferLimiter,
   options: DownloadOptions & { readonly maxBytes: number },
 ): Promise<Buffer<ArrayBuffer>> {
-  return await room.enter(options.signal, async (seat) => {
+  return await limiter.run(options.signal, async (slot) => {
     const sink = memorySink(options.maxBytes, options.remotePath);
-    await fetchBlocks(session, seat, sink, options);
+    await fetchBlocks(session, slot, sink, options);
     return sink.bytes();
   });
 }
 
 async function fetchBlocks(
   session: ModalSession,
-  seat: Seat,
+  slot: TransferSlot,
   sink: DownloadSink,
   options: DownloadOptions,
 ): Promise<{ sizeBytes: number; fetchedBytes: number }> {
@@ -69,12 +69,12 @@ async function fetchBlocks(
   const isThere = await sink.begin(sizeBytes);
   let fetchedBytes = 0;
   const meter = transferMeter(sizeBytes, onProgress);
-  const lanes = Math.min(seat.mostBlocks, blockCount(sizeBytes));
+  const lanes = Math.min(slot.maxBlocks, blockCount(sizeBytes));
   await inLanes(Array(blockCount(sizeBytes)).keys(), lanes, signal, async (index, { signal: stop }) => {
     const length = blockLength(sizeBytes, index);
     if (isThere(index)) return meter.add(length);
     const what = `${remotePath}, block ${index}`;
-    const block = await seat.take(stop);
+    const block = await slot.take(stop);
     try {
       await urls.use(index, stop, async (url) => {
         const fetch = async () => await sink.fetch(index, length, url, stop);

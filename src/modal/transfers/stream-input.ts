@@ -1,6 +1,6 @@
 import { MirumojiError } from "../../job/errors.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
-import type { Block } from "./transfer-room.ts";
+import type { Block } from "./transfer-limiter.ts";
 import type { UploadSource } from "./upload-source.ts";
 
 /**

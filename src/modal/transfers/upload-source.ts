@@ -1,5 +1,5 @@
 import type { LoadedBytes } from "./block-worker.ts";
-import type { Block, Seat } from "./transfer-room.ts";
+import type { Block, TransferSlot } from "./transfer-limiter.ts";
 
 /** What an upload sends, block by block. */
 export interface UploadSource {
@@ -15,7 +15,7 @@ export interface UploadSource {
    *
    * @throws MirumojiError `INPUT_*`
    */
-  load(index: number, block: Block, thread: Seat["thread"]): Promise<LoadedBytes>;
+  load(index: number, block: Block, thread: TransferSlot["thread"]): Promise<LoadedBytes>;
   /** Throws `INPUT_CHANGED` when it is not what it was in the beginning. */
   assertUnchanged(): Promise<void>;
   /** The error for content that is not what it was. */

@@ -6,9 +6,9 @@ import { BLOCK_BYTES, blockCount, blockLength, sameBytes } from "./blocks.ts";
 import { inLanes } from "./lanes.ts";
 import { openLocalInput } from "./local-input.ts";
 import { type TransferMeter, transferMeter } from "./transfer-meter.ts";
-import type { Seat, TransferRoom } from "./transfer-room.ts";
+import type { TransferSlot, TransferLimiter } from "./transfer-limiter.ts";
 import type { UploadSource } from "./upload-source.ts";
-import { urlDesk } from "./url-desk.ts";
+import { putUrlBatcher } from "./put-url-batcher.ts";
 import { type MissingBlock, type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
 
 /** Rounds in a row that may pass without the number of missing blocks going down. */
@@ -22,12 +22,12 @@ interface UploadOptions extends RemoteFile {
 /** Sends a local file, which must stay as it is meanwhile; see `uploadSource`. */
 export async function uploadFile(
   session: ModalSession,
-  room: TransferRoom,
+  limiter: TransferLimiter,
   options: UploadOptions & { readonly localPath: string },
 ): Promise<{ sizeBytes: number; sentBytes: number }> {
   const source = await openLocalInput(options.localPath);
   try {
-    return await uploadSource(session, room, { ...options, source });
+    return await uploadSource(session, limiter, { ...options, source });
   } finally {
     await source.close();
   }
@@ -36,7 +36,7 @@ export async function uploadFile(
 /**
  * Sends a file into a version 2 volume (`modal-wire` 4.2): name blocks by their digests, send those that
  * the volume says it lacks, name all of them with the store's answers. The source is read once: loading,
- * asking and sending go on at the same time, in the memory that the seat in the room gives. When URLs
+ * asking and sending go on at the same time, in the memory that the slot in the limiter gives. When URLs
  * expire on the way, another round brings new ones. Safe to repeat: blocks that are there already are not
  * sent again.
  *
@@ -44,15 +44,15 @@ export async function uploadFile(
  */
 export async function uploadSource(
   session: ModalSession,
-  room: TransferRoom,
+  limiter: TransferLimiter,
   options: UploadOptions & { readonly source: UploadSource },
 ): Promise<{ sizeBytes: number; sentBytes: number }> {
   const { source, signal, onProgress } = options;
-  return await room.enter(signal, async (seat) => {
+  return await limiter.run(signal, async (slot) => {
     const upload: Upload = {
       ...options,
       session,
-      seat,
+      slot,
       blocks: [],
       blockCount: source.sizeBytes === null ? Number.POSITIVE_INFINITY : blockCount(source.sizeBytes),
       sizeBytes: source.sizeBytes ?? 0,
@@ -72,7 +72,7 @@ export async function uploadSource(
 /** An upload under way. */
 interface Upload extends UploadOptions {
   readonly session: ModalSession;
-  readonly seat: Seat;
+  readonly slot: TransferSlot;
   readonly source: UploadSource;
   readonly blocks: NamedBlock[];
   blockCount: number;
@@ -85,28 +85,28 @@ interface Upload extends UploadOptions {
 
 /** Sends the source from its beginning to its end. @returns whether the volume has the file by then */
 async function sendOnce(upload: Upload): Promise<boolean> {
-  const { session, source, seat, signal, blocks } = upload;
-  const desk = urlDesk(session, upload, Math.ceil(seat.mostBlocks / 4));
-  const lanes = Math.min(seat.mostBlocks, upload.blockCount);
+  const { session, source, slot, signal, blocks } = upload;
+  const urls = putUrlBatcher(session, upload, Math.ceil(slot.maxBlocks / 4));
+  const lanes = Math.min(slot.maxBlocks, upload.blockCount);
   await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
-    const block = await seat.take(stop);
+    const block = await slot.take(stop);
     try {
-      const bytes = await desk.loading(async () => {
-        const loaded = await source.load(index, block, seat.thread);
+      const bytes = await urls.loading(async () => {
+        const loaded = await source.load(index, block, slot.thread);
         if (source.sizeBytes === null) grow(upload, index, loaded.readBytes);
         if (loaded.readBytes === 0) return null;
         blocks[index] = { contentsSha256: loaded.digest };
         return block.bytes.subarray(0, loaded.storedBytes);
       }, stop);
       if (bytes === null) return;
-      const url = await desk.urlFor(index, stop);
+      const url = await urls.urlFor(index, stop);
       if (url === null) countDone(upload, index);
       else await send(upload, { index, url, bytes, signal: stop });
     } finally {
       block.giveBack();
     }
   });
-  return desk.hasWholeFile();
+  return urls.hasWholeFile();
 }
 
 function* indexesOf(upload: Upload): Generator<number, void> {
@@ -122,7 +122,7 @@ function grow(upload: Upload, index: number, readBytes: number): void {
 
 /** The rounds: names all blocks until the volume lacks none. */
 async function sendWhatIsMissing(upload: Upload): Promise<void> {
-  const { session, source, seat, signal, blocks, remotePath } = upload;
+  const { session, source, slot, signal, blocks, remotePath } = upload;
   let fewestMissing = Number.POSITIVE_INFINITY;
   for (let stalledRounds = 0; ;) {
     const missing = await nameBlocks(session, upload, upload, { signal });
@@ -136,7 +136,7 @@ async function sendWhatIsMissing(upload: Upload): Promise<void> {
       );
     }
     let hasExpired = false;
-    await inLanes(missing, seat.mostBlocks, signal, async (lacking, { signal: stop }) => {
+    await inLanes(missing, slot.maxBlocks, signal, async (lacking, { signal: stop }) => {
       if (!hasExpired) hasExpired = !(await sendAgain(upload, lacking, stop));
     });
   }
@@ -148,14 +148,14 @@ async function sendAgain(
   { blockIndex: index, putUrl: url }: MissingBlock,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { source, seat } = upload;
+  const { source, slot } = upload;
   const promised = upload.blocks[index];
   if (promised === undefined) {
     throw new MirumojiError("MODAL_REFUSED", `Modal VolumePutFiles2 asks for block ${index}, which is none`);
   }
-  const block = await seat.take(signal);
+  const block = await slot.take(signal);
   try {
-    const loaded = await source.load(index, block, seat.thread);
+    const loaded = await source.load(index, block, slot.thread);
     // What goes out is what was promised, or the job would work on a mixture of two files.
     if (!sameBytes(loaded.digest, promised.contentsSha256)) {
       throw source.changed(`block ${index} is not the one that was read before`);

@@ -5,7 +5,7 @@ import { downloadFile } from "../transfers/download.ts";
 import { statusOf } from "../rpc/grpc-errors.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
-import { openTransferRoom } from "../transfers/transfer-room.ts";
+import { createTransferLimiter } from "../transfers/transfer-limiter.ts";
 import { uploadFile } from "../transfers/upload.ts";
 import { uploadFileV1 } from "../transfers/upload-v1.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
@@ -48,7 +48,7 @@ export async function openVolume(
 ): Promise<VolumeStore> {
   const { volumeId, version } = await findVolume(session, nameOrId, signal);
   const isV2 = version === VOLUME_VERSION_2;
-  const room = openTransferRoom();
+  const limiter = createTransferLimiter();
   /** NOT_FOUND is said of the volume and of the path: only asking for the volume can tell them apart. */
   const pathOrVolumeGone = async (thrown: unknown, path: string): Promise<never> => {
     if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
@@ -74,7 +74,7 @@ export async function openVolume(
       ),
     put: async (options) => {
       const file = { volumeId, ...options };
-      const { sizeBytes } = await (isV2 ? uploadFile(session, room, file) : uploadFileV1(session, file));
+      const { sizeBytes } = await (isV2 ? uploadFile(session, limiter, file) : uploadFileV1(session, file));
       await assertListed(async (path) => await list(path, false, options.signal), {
         ...options,
         volumeId,
@@ -85,7 +85,7 @@ export async function openVolume(
     },
     // Both versions are read with the same RPC (`modal-wire` 4.4).
     get: async (options) =>
-      await downloadFile(session, room, { volumeId, ...options }).catch(
+      await downloadFile(session, limiter, { volumeId, ...options }).catch(
         async (thrown: unknown) => await pathOrVolumeGone(thrown, options.remotePath),
       ),
     remove: async ({ path, recursive, signal: stop }) => {

@@ -5,7 +5,7 @@ import { statusOf } from "../rpc/grpc-errors.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { streamInput } from "../transfers/stream-input.ts";
-import { openTransferRoom, type TransferRoom } from "../transfers/transfer-room.ts";
+import { createTransferLimiter, type TransferLimiter } from "../transfers/transfer-limiter.ts";
 import { uploadFile, uploadSource } from "../transfers/upload.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
 import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
@@ -21,7 +21,10 @@ export interface ModalVolumes extends Volumes {
 }
 
 /** Volumes over the raw control plane: the SDK's own make version 1 and never delete. */
-export function modalVolumes(session: ModalSession, room: TransferRoom = openTransferRoom()): ModalVolumes {
+export function modalVolumes(
+  session: ModalSession,
+  limiter: TransferLimiter = createTransferLimiter(),
+): ModalVolumes {
   const heartbeat: ModalVolumes["heartbeat"] = async ({ volumeId, signal }) => {
     await unary(session, "volumeHeartbeat", { volumeId }, { signal, codes: VOLUME_GONE });
   };
@@ -87,14 +90,14 @@ export function modalVolumes(session: ModalSession, room: TransferRoom = openTra
       );
     },
 
-    putFile: async (options) => await andListed(options, uploadFile(session, room, options)),
+    putFile: async (options) => await andListed(options, uploadFile(session, limiter, options)),
     putStream: async (options) => {
       const source = streamInput(options.content, options.expectedBytes);
-      return await andListed(options, uploadSource(session, room, { ...options, source }));
+      return await andListed(options, uploadSource(session, limiter, { ...options, source }));
     },
 
-    getFile: async (options) => await orMissing(options, downloadFile(session, room, options)),
-    readFile: async (options) => await orMissing(options, downloadBytes(session, room, options)),
+    getFile: async (options) => await orMissing(options, downloadFile(session, limiter, options)),
+    readFile: async (options) => await orMissing(options, downloadBytes(session, limiter, options)),
 
     remove: async ({ volumeId, path, signal }) => {
       const removal = unary(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { downloadFile } from "../../../src/modal/transfers/download.ts";
-import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
+import { createTransferLimiter } from "../../../src/modal/transfers/transfer-limiter.ts";
 import { startHttpStore } from "../../helpers/modal/http-store.ts";
 import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
@@ -33,7 +33,7 @@ async function download(session: ReturnType<typeof scriptedSession>): Promise<Bu
   const into = await open(localPath, "w");
   const { signal } = new AbortController();
   try {
-    await downloadFile(session, openTransferRoom(), {
+    await downloadFile(session, createTransferLimiter(), {
       volumeId: "vo-1",
       remotePath: "out.mp4",
       into,

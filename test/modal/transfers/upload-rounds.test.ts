@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
-import { openTransferRoom } from "../../../src/modal/transfers/transfer-room.ts";
+import { createTransferLimiter } from "../../../src/modal/transfers/transfer-limiter.ts";
 import { uploadFile } from "../../../src/modal/transfers/upload.ts";
 import { startHttpStore } from "../../helpers/modal/http-store.ts";
 import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
@@ -55,7 +55,7 @@ function upload(
   localPath: string,
   signal = new AbortController().signal,
 ) {
-  return uploadFile(session, openTransferRoom(), {
+  return uploadFile(session, createTransferLimiter(), {
     volumeId: "vo-1",
     remotePath: "in.mkv",
     localPath,
@@ -192,7 +192,7 @@ describe("uploading in rounds", () => {
       }),
     });
     const reports: number[] = [];
-    const sent = await uploadFile(session, openTransferRoom(), {
+    const sent = await uploadFile(session, createTransferLimiter(), {
       volumeId: "vo-1",
       remotePath: "in.mkv",
       localPath: await inputOf(THREE_BLOCKS),

@@ -3,26 +3,30 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
-import { type Block, openTransferRoom, type Seat } from "../../../src/modal/transfers/transfer-room.ts";
+import {
+  type Block,
+  createTransferLimiter,
+  type TransferSlot,
+} from "../../../src/modal/transfers/transfer-limiter.ts";
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
 
-/** A transfer that stays in the room until it is told to leave. */
-function sit(room: ReturnType<typeof openTransferRoom>, signal = never) {
+/** A transfer that stays in the limiter until it is told to leave. */
+function occupy(limiter: ReturnType<typeof createTransferLimiter>, signal = never) {
   let leave = (): void => {};
   const left = new Promise<void>((resolve) => {
     leave = resolve;
   });
-  let sat: (seat: Seat) => void = () => {};
-  const seat = new Promise<Seat>((resolve) => {
+  let sat: (slot: TransferSlot) => void = () => {};
+  const slot = new Promise<TransferSlot>((resolve) => {
     sat = resolve;
   });
-  const over = room.enter(signal, async (given) => {
+  const over = limiter.run(signal, async (given) => {
     sat(given);
     await left;
   });
-  return { seat, leave, over };
+  return { slot, leave, over };
 }
 
 /** Whether a promise has settled by now. */
@@ -32,53 +36,53 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise.catch(() => null), Promise.resolve(open)])) !== open;
 }
 
-describe("a room for transfers", () => {
+describe("the limiter of transfers", () => {
   test("lets so many in, and the next when one leaves, in the order of their coming", async () => {
-    const room = openTransferRoom({ maxTransfers: 1 });
-    const [first, second, third] = [sit(room), sit(room), sit(room)];
-    await first.seat;
-    expect(await isSettled(second.seat)).toBe(false);
+    const limiter = createTransferLimiter({ maxTransfers: 1 });
+    const [first, second, third] = [occupy(limiter), occupy(limiter), occupy(limiter)];
+    await first.slot;
+    expect(await isSettled(second.slot)).toBe(false);
     first.leave();
-    await second.seat;
-    expect(await isSettled(third.seat)).toBe(false);
+    await second.slot;
+    expect(await isSettled(third.slot)).toBe(false);
     second.leave();
-    await third.seat;
+    await third.slot;
     third.leave();
     await Promise.all([first.over, second.over, third.over]);
   });
 
   test("forgets who gives up, and lets in who comes after a failure", async () => {
-    const room = openTransferRoom({ maxTransfers: 1 });
-    await expect(room.enter(never, async () => await Promise.reject(new Error("broken")))).rejects.toThrow(
+    const limiter = createTransferLimiter({ maxTransfers: 1 });
+    await expect(limiter.run(never, async () => await Promise.reject(new Error("broken")))).rejects.toThrow(
       "broken",
     );
-    const first = sit(room);
-    await first.seat;
+    const first = occupy(limiter);
+    await first.slot;
     const impatient = new AbortController();
-    const second = sit(room, impatient.signal);
+    const second = occupy(limiter, impatient.signal);
     const cancelled = new MirumojiError("CANCELLED", "somebody asked");
     impatient.abort(cancelled);
     await expect(second.over).rejects.toBe(cancelled);
-    const third = sit(room);
+    const third = occupy(limiter);
     first.leave();
-    await third.seat;
+    await third.slot;
     third.leave();
     await third.over;
   });
 
   test("gives one transfer all blocks, and two of them never the last one to who has some", async () => {
-    const room = openTransferRoom({ maxBlocks: 3 });
-    const greedy = sit(room);
-    const greedySeat = await greedy.seat;
-    expect(greedySeat.mostBlocks).toBe(3);
-    const held = await Promise.all([1, 2, 3].map(async () => await greedySeat.take(never)));
-    const modest = sit(room);
-    const modestSeat = await modest.seat;
-    const more = greedySeat.take(never);
+    const limiter = createTransferLimiter({ maxBlocks: 3 });
+    const greedy = occupy(limiter);
+    const greedySlot = await greedy.slot;
+    expect(greedySlot.maxBlocks).toBe(3);
+    const held = await Promise.all([1, 2, 3].map(async () => await greedySlot.take(never)));
+    const modest = occupy(limiter);
+    const modestSlot = await modest.slot;
+    const more = greedySlot.take(never);
     held[0]?.giveBack();
     expect(await isSettled(more)).toBe(false);
     // Although somebody waits already.
-    const block = await modestSeat.take(never);
+    const block = await modestSlot.take(never);
     block.giveBack();
     expect(await isSettled(more)).toBe(false);
     modest.leave();
@@ -90,16 +94,16 @@ describe("a room for transfers", () => {
   });
 
   test("a block that is waited for is given up with the signal", async () => {
-    const room = openTransferRoom({ maxBlocks: 1 });
-    const one = sit(room);
-    const seat = await one.seat;
-    const block = await seat.take(never);
+    const limiter = createTransferLimiter({ maxBlocks: 1 });
+    const one = occupy(limiter);
+    const slot = await one.slot;
+    const block = await slot.take(never);
     const impatient = new AbortController();
-    const more = seat.take(impatient.signal);
+    const more = slot.take(impatient.signal);
     impatient.abort();
     await expect(more).rejects.toMatchObject({ code: "INTERRUPTED" });
     block.giveBack();
-    (await seat.take(never)).giveBack();
+    (await slot.take(never)).giveBack();
     one.leave();
     await one.over;
   });
@@ -111,7 +115,7 @@ describe("a room for transfers", () => {
         fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 5 }),
         fc.infiniteStream(fc.nat(3)),
         async (maxBlocks, transfers, pauses) => {
-          const room = openTransferRoom({ maxBlocks, maxTransfers: 3 });
+          const limiter = createTransferLimiter({ maxBlocks, maxTransfers: 3 });
           const out = new Set<SharedArrayBuffer>();
           let most = 0;
           const use = async (block: Block): Promise<void> => {
@@ -124,8 +128,8 @@ describe("a room for transfers", () => {
           };
           await Promise.all(
             transfers.map(async (blocks) => {
-              await room.enter(never, async (seat) => {
-                const each = Array.from({ length: blocks }, async () => await use(await seat.take(never)));
+              await limiter.run(never, async (slot) => {
+                const each = Array.from({ length: blocks }, async () => await use(await slot.take(never)));
                 await Promise.all(each);
               });
             }),

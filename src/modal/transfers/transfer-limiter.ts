@@ -6,7 +6,7 @@ import { type BlockThread, blockThread } from "./block-worker.ts";
 const DEFAULT_MAX_TRANSFERS = 8;
 /** Blocks in flight in a process, whatever the number of transfers: at most 64 MiB of memory. */
 const MAX_BLOCKS = 8;
-/** Kept for the one that has no block yet, where there is more than one transfer: a slow one must not stop it. */
+/** Kept for the transfer that has no block yet, where there is more than one: a slow one must not stop it. */
 const KEPT_BLOCKS = 1;
 
 /**
@@ -24,43 +24,43 @@ export interface Block {
   giveBack(): void;
 }
 
-/** One transfer's place. */
-export interface Seat {
+/** The place of one transfer. */
+export interface TransferSlot {
   readonly thread: BlockThread;
   /** The most blocks that one transfer can have. */
-  readonly mostBlocks: number;
+  readonly maxBlocks: number;
   /** Waits for a free block. The next one always goes to the transfer that has the fewest. */
   take(signal: AbortSignal): Promise<Block>;
 }
 
-/** What the transfers of a process share: how many run at once, their memory, and the thread that hashes. */
-export interface TransferRoom {
-  /** Runs a transfer when there is a place for it, first come, first served. */
-  enter<T>(signal: AbortSignal, transfer: (seat: Seat) => Promise<T>): Promise<T>;
+/** Limits the transfers of a process, which share their memory and the thread that hashes. */
+export interface TransferLimiter {
+  /** Runs a transfer as soon as a slot is free, in the order of the calls. */
+  run<T>(signal: AbortSignal, transfer: (slot: TransferSlot) => Promise<T>): Promise<T>;
 }
 
-/** Memory is taken when it is first needed, kept for the next block, and given back when nobody has transferred for a while. */
-export function openTransferRoom({
+/** Memory is taken when it is first needed, kept for the next block, and freed when no transfer has run for a while. */
+export function createTransferLimiter({
   maxTransfers = DEFAULT_MAX_TRANSFERS,
   maxBlocks = MAX_BLOCKS,
-}: { readonly maxTransfers?: number; readonly maxBlocks?: number } = {}): TransferRoom {
+}: { readonly maxTransfers?: number; readonly maxBlocks?: number } = {}): TransferLimiter {
   const thread = blockThread();
-  const doors: Line<undefined> = line();
-  const forBlocks: Line<Held> = line();
-  let inside = 0;
+  const forSlots: WaitList<undefined> = waitList();
+  const forBlocks: WaitList<Held> = waitList();
+  let running = 0;
   let blocksOut = 0;
   let spare: SharedArrayBuffer[] = [];
   let idle: NodeJS.Timeout | undefined;
 
   const mayTake = (held: Held): boolean => {
-    const kept = held.blocks === 0 || inside === 1 ? 0 : KEPT_BLOCKS;
+    const kept = held.blocks === 0 || running === 1 ? 0 : KEPT_BLOCKS;
     return maxBlocks - blocksOut > kept;
   };
   const serve = (): void => {
     for (;;) {
       const next = forBlocks.first((one, other) => one.blocks < other.blocks);
-      if (next === undefined || !mayTake(next.who)) return;
-      reserve(next.who);
+      if (next === undefined || !mayTake(next.item)) return;
+      reserve(next.item);
       next.admit();
     }
   };
@@ -68,7 +68,7 @@ export function openTransferRoom({
     blocksOut++;
     held.blocks++;
   };
-  const handOut = (held: Held): Block => {
+  const grant = (held: Held): Block => {
     let memory: SharedArrayBuffer | undefined;
     const take = (): SharedArrayBuffer => (memory ??= spare.pop() ?? new SharedArrayBuffer(BLOCK_BYTES));
     return {
@@ -87,30 +87,30 @@ export function openTransferRoom({
     };
   };
   return {
-    async enter(signal, transfer) {
+    async run(signal, transfer) {
       throwIfAborted(signal);
-      if (inside < maxTransfers) inside++;
-      else await doors.wait(undefined, signal);
+      if (running < maxTransfers) running++;
+      else await forSlots.wait(undefined, signal);
       clearTimeout(idle);
       const held: Held = { blocks: 0 };
       try {
         return await transfer({
           thread,
-          mostBlocks: maxBlocks,
+          maxBlocks: maxBlocks,
           take: async (stop) => {
             throwIfAborted(stop);
             const admitted = forBlocks.wait(held, stop);
             serve();
             await admitted;
-            return handOut(held);
+            return grant(held);
           },
         });
       } finally {
-        const next = doors.first();
-        if (next === undefined) inside--;
+        const next = forSlots.first();
+        if (next === undefined) running--;
         else next.admit();
         serve();
-        if (inside === 0) {
+        if (running === 0) {
           idle = setTimeout(() => {
             spare = [];
           }, KEPT_IDLE_MS).unref();
@@ -124,18 +124,18 @@ interface Held {
   blocks: number;
 }
 
-/** People who wait, in the order of their coming; who gives up is not in it any more. */
-interface Line<W> {
-  /** Waits to be admitted. Who admits has taken the place already. */
-  wait(who: W, signal: AbortSignal): Promise<void>;
-  /** The first of those that nobody is before. */
-  first(isBefore?: (one: W, other: W) => boolean): { readonly who: W; admit(): void } | undefined;
+/** Requests in the order in which they came; an aborted one leaves. */
+interface WaitList<W> {
+  /** Waits to be admitted. The caller of `admit` has taken the place already. */
+  wait(item: W, signal: AbortSignal): Promise<void>;
+  /** The first entry that no other one comes before. */
+  first(isBefore?: (one: W, other: W) => boolean): { readonly item: W; admit(): void } | undefined;
 }
 
-function line<W>(): Line<W> {
-  const waiting = new Set<{ readonly who: W; admit(): void }>();
+function waitList<W>(): WaitList<W> {
+  const waiting = new Set<{ readonly item: W; admit(): void }>();
   return {
-    wait: async (who, signal) =>
+    wait: async (item, signal) =>
       await new Promise((resolve, reject) => {
         const leave = (): void => {
           waiting.delete(entry);
@@ -146,7 +146,7 @@ function line<W>(): Line<W> {
           reject(abortError(signal));
         };
         const entry = {
-          who,
+          item,
           admit() {
             leave();
             resolve();
@@ -156,8 +156,8 @@ function line<W>(): Line<W> {
         signal.addEventListener("abort", giveUp, { once: true });
       }),
     first(isBefore = () => false) {
-      let best: { readonly who: W; admit(): void } | undefined;
-      for (const entry of waiting) if (best === undefined || isBefore(entry.who, best.who)) best = entry;
+      let best: { readonly item: W; admit(): void } | undefined;
+      for (const entry of waiting) if (best === undefined || isBefore(entry.item, best.item)) best = entry;
       return best;
     },
   };

@@ -10,8 +10,8 @@ import {
   type RemoteFile,
 } from "./volume-file.ts";
 
-/** Where lanes ask for the URLs of blocks that they hold; one request at a time answers all that wait. */
-export interface UrlDesk {
+/** Gives lanes the URLs for the blocks that they hold; one request at a time answers all that wait. */
+export interface PutUrlBatcher {
   /**
    * Must be around the loading of every block: a request waits for those that are about to be asked for.
    * A load that gives null was past the end of the file.
@@ -70,7 +70,7 @@ async function answer(
  *
  * @param askAt - how many blocks are worth a request although others are about to come
  */
-export function urlDesk(session: ModalSession, file: GrowingFile, askAt: number): UrlDesk {
+export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: number): PutUrlBatcher {
   const waiting = new Map<number, Waiting>();
   let loading = 0;
   let loaded = 0;
