@@ -12,7 +12,7 @@ import { inLanes } from "../src/modal/transfers/lanes.ts";
 import { openModalSession } from "../src/modal/rpc/session.ts";
 import { setupModal } from "../src/modal/setup-modal.ts";
 
-/** What it costs one process to await many calls. Bytes and seconds are this process's own. */
+/** Cost of awaiting many calls in one process; bytes and seconds are this process's own. */
 export interface AwaitedCalls {
   readonly what: string;
   readonly calls: number;
@@ -21,14 +21,14 @@ export interface AwaitedCalls {
   readonly longPollsInFlight: number;
   readonly longPollsPerSecond: number;
   readonly cpuSecondsPerSecond: number;
-  /** Connected and registered, before the first call. */
+  /** Memory once connected and registered, before the first call. */
   readonly residentMiBBefore: number;
   readonly residentMiBAwaiting: number;
   readonly residentKiBPerCall: number;
   readonly eventLoopDelayMsP99: number;
   /** From the first cancel until every await has ended. */
   readonly cancelledWithinSeconds: number;
-  /** Then calls that really run, all awaited at once on the one place that the host has. */
+  /** Then real calls, all awaited at once while the host runs one at a time. */
   readonly resultsAwaited: number;
   readonly resultsRight: number;
 }
@@ -36,7 +36,7 @@ export interface AwaitedCalls {
 const RESULTS = 20;
 const LANES = 16;
 const LONGEST_POLL_MS = 55_000;
-/** A signal of one call's own, as a job has it. */
+/** Abort signal of one call, as a job has it. */
 const never = () => new AbortController().signal;
 
 /**
@@ -97,7 +97,7 @@ export async function measureCalls(calls: number, awaitedMs: number): Promise<Aw
 
     const ends = ids.map(async (id) => await awaited(id).then(() => "a result", codeOf));
     const loop = monitorEventLoopDelay({ resolution: 10 });
-    // The burst of requests that begins it is not what awaiting costs.
+    // The initial burst of requests is no cost of awaiting.
     await sleep(Math.min(2_000, awaitedMs));
     loop.enable();
     const before = { cpu: process.cpuUsage(), polls: polls.done, at: performance.now() };

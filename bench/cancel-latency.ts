@@ -4,14 +4,14 @@ import { startStack } from "../support/stack.ts";
 
 /** Takes as long as the input's name says. */
 const HANDLER = fileURLToPath(new URL("../support/handler.py", import.meta.url));
-/** Half the jobs run until they are stopped; the others get as far as their download. */
+/** Half the jobs run until they are stopped; the others reach their download. */
 const INPUTS = ["wait600-film.mp4", "wait0-film.mp4"];
 /** Jobs that the worker runs at a time; one more waits in the queue for each second one of them. */
 const SLOTS = 8;
 const AT_A_TIME = 12;
-/** Cancels go out at random moments of a job's life up to this; a queued job's life has not begun. */
+/** Cancels are sent at random moments of a job's life up to this; a queued job's life has not begun. */
 const LATEST_MS = 3000;
-/** What keeps jobs in the short states for a while; also what a cancel in them may have to wait for. */
+/** Delay per request that keeps jobs in the short states; a cancel may have to wait for it too. */
 const LATENCY_MS = { VolumeGetOrCreate: 200, VolumePutFiles2: 300, FunctionMap: 200, VolumeGetFile2: 1000 };
 
 /**

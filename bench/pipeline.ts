@@ -29,16 +29,16 @@ export interface PipelineRow {
   readonly atATime: 1 | 100;
   readonly jobsPerSecond: Spread;
   readonly cpuMsPerJob: Spread;
-  /** Of programs that the client started (ffprobe). */
+  /** Processor time of programs that the client started (ffprobe). */
   readonly childrenCpuMsPerJob: Spread;
   readonly hostCpuMsPerJob: Spread;
 }
 
 export interface Pipeline {
   readonly rows: readonly PipelineRow[];
-  /** 100 at a time of ours, against one after the other with the SDK, and its processor time one at a time. */
+  /** Ours with 100 jobs in flight against the SDK one after the other, and processor time one at a time. */
   readonly targets: { readonly timesTheJobs: number; readonly shareOfTheCpu: number } | null;
-  /** Why the SDK was left out. */
+  /** Reason why the SDK was left out. */
   readonly skipped: string | null;
   /** Volumes of our own jobs that the GPU host did not see deleted (the SDK never deletes an ephemeral one). */
   readonly volumesLeft: number;

@@ -12,8 +12,8 @@ import { measureRoundTrips, type RoundTrips } from "./round-trips.ts";
 import { shown, type Spread, spreadOf } from "./rounds.ts";
 
 /**
- * What works on the jobs: the machine; BullMQ alone, writing the job's data as often as the machine commits;
- * writing all that a commit writes (data, progress and a log line); and writing nothing.
+ * Lanes: the machine; BullMQ alone, writing the job's data as often as the machine commits; BullMQ writing
+ * everything a commit writes (data, progress and a log line); and BullMQ writing nothing.
  */
 const WAYS = [
   "machine",
@@ -25,10 +25,10 @@ type Way = (typeof WAYS)[number];
 
 export interface QueueRow {
   readonly way: Way;
-  /** Jobs that still wait when the round is over. */
+  /** Jobs still waiting when the round ends. */
   readonly waiting: number;
   readonly jobsPerSecond: Spread;
-  /** Of this process, which is the worker and nothing else. */
+  /** Processor time of this process, which is the worker and nothing else. */
   readonly cpuMsPerJob: Spread;
   readonly redisCpuMsPerJob: Spread;
 }
@@ -37,7 +37,7 @@ export interface QueueBench {
   readonly rows: readonly QueueRow[];
   /** Time of a job in the machine against BullMQ that writes its data as often, each pair taken in one round. */
   readonly againstAsManyWrites: Spread;
-  /** The same against BullMQ that writes what a commit writes. */
+  /** Time against BullMQ that writes everything a commit writes. */
   readonly againstSameWrites: Spread;
   /** The machine's throughput with the most jobs waiting against that with the fewest, pair by pair. */
   readonly deepAgainstShallow: Spread;
@@ -74,7 +74,7 @@ export async function measureQueue(size: {
     for (const { queues, waiting } of lanes) await fillUp(queues.convert, waiting);
     // Round 0 warms up.
     for (let round = 0; round <= size.rounds; round += 1) {
-      // Each round begins with another lane, so that none has always the same neighbour.
+      // Each round begins with another lane, so that neighbours vary.
       for (const at of lanes.keys()) {
         const lane = lanes[(at + round) % lanes.length];
         if (lane === undefined) continue;

@@ -7,7 +7,7 @@ import { measureRoundTrips } from "./round-trips.ts";
 import { table } from "./rounds.ts";
 import { measureMemory, measureTransfers, transfersTable } from "./transfers.ts";
 
-/** What a benchmark found, and its rows where it has some. */
+/** Result of a benchmark, with rows where it has a table. */
 interface Found {
   readonly rows?: readonly Record<string, string | number>[];
   readonly values: Readonly<Record<string, unknown>>;

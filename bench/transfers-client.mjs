@@ -22,7 +22,7 @@ const session = openModalSession({
 const volumes = modalVolumes(session);
 
 const CLIENTS = {
-  /** The product. */
+  /** Transfers of the product. */
   ours: {
     upload: async ({ volumeId, files }) => {
       const put = async ({ local, remote }) =>
@@ -38,7 +38,7 @@ const CLIENTS = {
       await measured(async () => await Promise.all(files.map(get)));
     },
   },
-  /** The floor: the same blocks over the same connections, with nothing else done about them. */
+  /** Lower bound: the same blocks over the same connections, without any other work. */
   floor: {
     upload: async ({ volumeId, files }) => {
       const blocks = (await Promise.all(files.map(async (file) => await namedBlocks(volumeId, file)))).flat();
@@ -51,7 +51,7 @@ const CLIENTS = {
       await measured(async () => await inLanes(blocks, getRaw));
     },
   },
-  /** The other floor: one thread that hashes. */
+  /** Lower bound of hashing: one thread that only hashes. */
   sha256: {
     upload: async ({ files }) => {
       await measured(async () => {

@@ -38,7 +38,7 @@ export interface Content {
   readonly files: readonly { readonly local: string; readonly remote: string }[];
 }
 
-/** What one transfer took. */
+/** Cost of one transfer. */
 export interface Found {
   readonly answer: Answer;
   readonly bytes: number;
@@ -112,7 +112,7 @@ export async function openBench() {
       const sdk = python !== null && "python" in python ? python.python : "python3";
       let found: Found | undefined;
       for (let volumeId = await newVolume(), repeat = 0; repeat < 2; repeat++) {
-        // What the floor sends is blocks of no file.
+        // The lower bound sends blocks that belong to no file.
         if (direction === "download" && repeat === 0) await once("ours", "upload", volumeId, content, sdk);
         found = await once(client, direction, volumeId, content, sdk);
         if (direction === "upload" || repeat === 1) await volumes.delete({ volumeId });
@@ -129,7 +129,7 @@ export async function openBench() {
   };
 }
 
-/** What the command `mirumoji-worker` starts Node with. */
+/** Node options of the command `mirumoji-worker`. */
 async function flagsOfWorkers(): Promise<string[]> {
   const started = /exec node (.*) "\$0"/u.exec(await readFile(LAUNCHER, "utf8"))?.[1];
   if (started === undefined) throw new Error("the command does not start Node as it used to");

@@ -10,7 +10,7 @@ export interface TransferRow {
   /** Processor seconds of the client per gigabyte. */
   readonly cpuPerGigabyte: Spread;
   readonly hostCpuPerGigabyte: Spread;
-  /** Of the one thread of the GPU host that had most to do. At 1, it could not have gone faster than 1 GB/s. */
+  /** Processor seconds of the GPU host's busiest thread. At 1, it could not exceed 1 GB/s. */
   readonly hostThreadPerGigabyte: Spread;
   readonly peakMebibytes: Spread;
   readonly loopDelayP99Ms: Spread | null;
@@ -56,7 +56,7 @@ export async function measureTransfers({
     ),
   );
   for (let round = 0; round < rounds; round++) {
-    // Nobody is always the first.
+    // The order alternates.
     const first = round * 2;
     for (const { content, client, direction } of [...ways.slice(first), ...ways.slice(0, first)]) {
       const found = await bench.run(client, direction, content, python);

@@ -42,7 +42,7 @@ const isChecked = !process.argv.includes("--no-check");
 process.exitCode = build();
 
 function build() {
-  if (!existsSync(source)) return 0; // an installed package has no sources, and a layered image not yet
+  if (!existsSync(source)) return 0; // An installed package has no sources; a layered image has none yet.
   if (!existsSync(compiler)) {
     if (existsSync(join(dist, "cli.js"))) return 0;
     console.error("build: TypeScript is not installed (development packages were left out); run: npm ci");
@@ -53,7 +53,7 @@ function build() {
   const fresh = join(dist, `.tmp-${process.pid}`);
   try {
     const fingerprint = fingerprintOf(source);
-    if (!isForced && isFresh(fingerprint)) return 0; // another process built while we waited
+    if (!isForced && isFresh(fingerprint)) return 0; // Another process built it meanwhile.
     if (!compile(fresh)) return 1;
     publish(fresh, { fingerprint, isChecked });
     return 0;
@@ -63,7 +63,7 @@ function build() {
   }
 }
 
-/** One builder at a time; the lock of a builder that died is taken over. */
+/** Allows one builder at a time; takes over the lock of a builder that died. */
 function takeLock() {
   mkdirSync(dist, { recursive: true });
   for (;;) {
@@ -88,7 +88,7 @@ function isHeld() {
   }
 }
 
-/** Contents, not times: a checkout, a copy and a clock that is off all leave times that mean nothing. */
+/** Fingerprint of contents; modification times change with checkouts, copies and clocks. */
 function fingerprintOf(folder) {
   const hash = createHash("sha256");
   for (const file of [...filesIn(folder), ...settings.map((name) => join(root, name))]) {
@@ -114,7 +114,7 @@ function compile(into) {
   if (!isChecked) options.push("--noCheck");
   const result = spawnSync(process.execPath, [compiler, ...options], {
     cwd: root,
-    stdio: ["ignore", 2, 2], // whoever calls us may need standard output for itself
+    stdio: ["ignore", 2, 2], // standard output belongs to the caller
   });
   if (result.status !== 0) {
     console.error("build: the compiler found errors; dist is left as it was");
@@ -129,9 +129,8 @@ function compile(into) {
 }
 
 /**
- * Moves file by file over what is there, so that a process that loads `dist` at this moment never meets
- * a missing file. What is no longer made goes last, and the stamp after it: a build that is cut short is
- * repeated.
+ * Moves file by file over the existing build, so that a process that loads `dist` never misses a file. Stale
+ * files are removed last and the stamp is written after that, so that an interrupted build is repeated.
  */
 function publish(fresh, built) {
   rmSync(stamp, { force: true });

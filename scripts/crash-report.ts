@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { crashTables, fillIn } from "./generate/crash-tables.ts";
 
-/** Puts the figures of the last `npm run test:crash` into README.md (in groups) and docs/durability.md (in full). */
+/** Writes the figures of the last `npm run test:crash` into docs/durability.md. */
 const place = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const { inGroups, inFull } = crashTables(await readFile(place("test-results/crash.json"), "utf8"));
 const measured = `Measured with \`npm run test:crash\` on ${new Date().toISOString().slice(0, 10)}, two CPU cores.`;

@@ -9,7 +9,7 @@ import { lifecyclePage } from "./generate/lifecycle.ts";
 import { schemaFile } from "./generate/schema.ts";
 import { DASHBOARDS, dashboardFile } from "./grafana/dashboards.ts";
 
-/** Every file that is made from the code, with what makes it. */
+/** Generated files, with the function that makes each. */
 const GENERATED: Record<string, () => string> = {
   "schema/transcribe.json": () => schemaFile("transcribe"),
   "schema/convert.json": () => schemaFile("convert"),

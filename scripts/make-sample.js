@@ -26,7 +26,7 @@ const run = (program, args) =>
 
 try {
   mkdirSync(samples, { recursive: true });
-  // One file per sentence, named relatively: text and paths inside an ffmpeg filter would need escaping.
+  // One file per sentence, with relative names: text and paths inside an ffmpeg filter would need escaping.
   const voices = SENTENCES.flatMap((sentence, index) => {
     writeFileSync(join(work, `${index}.txt`), sentence);
     return ["-f", "lavfi", "-i", `flite=textfile=${index}.txt:voice=${VOICE}`];

@@ -16,12 +16,12 @@ import {
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Something that the reader can put right; the message says it all. */
+/** Problem that the reader can fix; the message is complete. */
 class SetupError extends Error {}
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** What has to be there, and the Debian and Homebrew packages that bring it. */
+/** Required programs, and the Debian and Homebrew packages that contain them. */
 const NEEDS = [
   { what: "redis-server", isThere: () => find("redis-server"), debian: ["redis-server"], brew: "redis" },
   { what: "ffmpeg", isThere: () => find("ffmpeg"), debian: ["ffmpeg"], brew: "ffmpeg" },
@@ -40,7 +40,7 @@ try {
   checkNode();
   installPackages();
   installPrograms();
-  await import("./build.js"); // here: a second process would take longer than its check
+  await import("./build.js"); // in this process: starting another would take longer than its check
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);
@@ -56,15 +56,15 @@ function checkNode() {
 function installPackages() {
   if (arePackagesCurrent()) return;
   say("installing Node packages (npm ci)");
-  // Started by `npm run`, npm tells where it is; that also works where npm is a script of a shell.
+  // `npm run` passes the path of npm; this also works where npm is a shell script.
   const npm = process.env["npm_execpath"] ?? "";
   const [command, first] = /npm-cli\.c?js$/.test(npm) ? [process.execPath, [npm]] : ["npm", []];
   run(command, [...first, "ci", "--no-audit", "--no-fund"], "npm ci failed; its message is above");
 }
 
 /**
- * Compares what npm noted about its last install with the lock file. Times would say less: a checkout
- * touches the lock file without changing it, and an `npm ci` for nothing costs a minute.
+ * Compares npm's record of the last install with the lock file. Modification times would not do: a checkout
+ * changes them, and a needless `npm ci` takes a minute.
  */
 function arePackagesCurrent() {
   const installed = readLock("node_modules/.package-lock.json");
@@ -96,8 +96,8 @@ function installPrograms() {
     throw new SetupError(`missing: ${names}. ${hint(missing, packages)}`);
   }
   say(`missing: ${names}; installing ${packages.join(" ")} (apt-get)`);
-  // The packages' services are not used: everything here starts a Redis of its own, on a port of its own.
-  // RUNLEVEL=1 asks the package scripts not to start theirs.
+  // The packages' services are not used, since everything here starts its own Redis on its own port.
+  // RUNLEVEL=1 asks the package scripts not to start them.
   const apt = (...args) => {
     const settings = ["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"];
     const [command, ...rest] = [...asRoot, "env", ...settings, "apt-get", "-q", "-y", ...args];
@@ -123,7 +123,7 @@ function hint(missing, packages) {
   return `Homebrew: brew install ${formulas.join(" ")}`;
 }
 
-/** What to put before a command that needs root, or null when we cannot become root without being asked. */
+/** Command prefix for root, or null when root would need a password. */
 function rootPrefix() {
   if (process.getuid?.() === 0) return [];
   if (!find("sudo")) return null;
@@ -142,7 +142,7 @@ function sphinx() {
   return find("pocketsphinx_continuous") ?? find("pocketsphinx");
 }
 
-/** The handler looks in the same places. The packages put it beside the program: `bin` and `share`. */
+/** Model folders of the packages, `bin` and `share`; the handler looks in the same places. */
 function sphinxModel() {
   const program = sphinx();
   const prefixes = ["/usr", "/usr/local"];

@@ -53,7 +53,7 @@ export const statsSchema = z.object({
 });
 export type Stats = z.output<typeof statsSchema>;
 
-/** What a command printed and how it ended. */
+/** Output and exit code of a command. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
@@ -76,7 +76,7 @@ export interface DevServices extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Variables of this machine that would lead a test to somebody's services are left out. */
+/** Removes variables that would lead a test to services of this machine. */
 export function cleanEnvironment(changes: Record<string, string> = {}): NodeJS.ProcessEnv {
   const foreign = /^(REDIS_URL|MODAL_|MIRUMOJI_|HOST_MEDIA_PATH|BOARD_|OTEL_)/u;
   return {
@@ -158,7 +158,7 @@ export async function startDev(env: Record<string, string> = {}, home?: string):
   };
 }
 
-/** What must hold once every job is over: nothing lives on the server, nothing is left in the books. */
+/** Asserts that nothing lives on the server once every job is over. */
 export async function expectNothingLeft(dev: DevServices): Promise<void> {
   const stats = await dev.stats();
   expect(stats.volumes.live, "volumes left").toBe(0);

@@ -1,6 +1,6 @@
 import type { RunnerTools } from "../src/runner/job-run.ts";
 
-/** Steps whose side effects cost nothing, so that only the machine and the queue are measured. */
+/** Steps without cost, so that only the machine and the queue are measured. */
 export function instantTools(): RunnerTools {
   let serial = 0;
   const next = (kind: string) => `${kind}-${(serial += 1)}`;

@@ -9,15 +9,15 @@ import type { GpuHost } from "../src/gpu-host/host.ts";
 const VERSION = "1.5.4";
 const run = promisify(execFile);
 
-/** A Python that has the official SDK, or why there is none. */
+/** Python with the official SDK, or the reason why there is none. */
 export type PythonWithSdk = { readonly python: string } | { readonly missing: string };
 
-/** Makes one on the first use on a machine; where PyPI cannot be reached it says so, and tests skip. */
+/** Installs it on first use on a machine; where PyPI cannot be reached, tests skip with the reason. */
 export async function pythonWithSdk(): Promise<PythonWithSdk> {
   const environment = join(tmpdir(), `gpu-host-python-sdk-${VERSION}`);
   const python = join(environment, "bin", "python");
   if (existsSync(python) && (await isReady(python))) return { python };
-  // Made aside, because another test file may be making it as well.
+  // Built under another name, because a second test file may be installing it as well.
   const own = `${environment}.${process.pid}`;
   try {
     await run("python3", ["-m", "venv", "--clear", own]);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type EmbeddedRedis, startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 
-/** A real Redis of this test's own; stopped and removed at the end of the scope. */
+/** Starts a real Redis, stopped and removed at the end of the scope. */
 export async function testRedis(): Promise<EmbeddedRedis & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), "mirumoji-redis-"));
   const redis = await startEmbeddedRedis({ folder });
@@ -24,7 +24,7 @@ export function randomPrefix(): string {
   return `{test-${randomBytes(6).toString("hex")}}`;
 }
 
-/** Waits until the books say nothing of finished jobs any more; they are cleared a moment after the jobs end. */
+/** Waits until Redis has no record of finished jobs; they are removed a moment after the jobs end. */
 export async function expectBooksCleared(url: string): Promise<void> {
   await withRedis(url, async (redis) => {
     const entries = async () => {

@@ -14,10 +14,10 @@ import { testRedis } from "./redis.ts";
 /** A worker process that a test may kill. */
 export interface WorkerProcess {
   readonly child: ChildProcess;
-  /** What it said when it was ready. */
+  /** Output of the process when it was ready. */
   readonly ready: { readonly apiUrl: string };
   readonly log: () => string;
-  /** When it ended, epoch milliseconds; null while it runs. */
+  /** End of the process in epoch milliseconds; null while it runs. */
   readonly endedAt: () => number | null;
   /** Ends it with a signal and waits until it is gone; gives its exit code. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
@@ -42,7 +42,7 @@ export interface Stack extends AsyncDisposable {
 
 const SEEN_TIMEOUT_MS = 45_000;
 
-/** `hostOptions`: how the GPU host differs from the usual one. */
+/** Starts the stack. `hostOptions` override those of the GPU host. */
 export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Promise<Stack> {
   const folder = await testFolder();
   const mediaRoot = join(folder.path, "media");

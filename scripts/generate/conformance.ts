@@ -5,7 +5,7 @@ import { conformanceTable } from "../../test/helpers/gpu-host/conformance/operat
 
 const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
-/** `docs/conformance.md`: what the official clients can do on the GPU host, and what it serves. */
+/** `docs/conformance.md`: the operations of the official clients on the GPU host, and the RPCs it serves. */
 export function conformancePage(): string {
   const served = servedRpcs();
   const refused = refusedRpcs();
@@ -52,12 +52,12 @@ export function conformancePage(): string {
   ].join("\n");
 }
 
-/** The names of the RPCs that the host serves, as the protocol spells them. */
+/** RPCs that the host serves, as the protocol spells them. */
 export function servedRpcs(): string[] {
   return Object.keys(controlPlane).map(asInProtocol).toSorted();
 }
 
-/** The names of all other RPCs of the official JS SDK. */
+/** All other RPCs of the official JS SDK. */
 export function refusedRpcs(): string[] {
   const nowhere = { serverUrl: "http://127.0.0.1:9", tokenId: "ak-none", tokenSecret: "as-none" };
   const session = openModalSession(nowhere);
@@ -69,7 +69,7 @@ export function refusedRpcs(): string[] {
     .toSorted();
 }
 
-/** What the RPCs say that they do not serve. */
+/** Text for RPCs that are not served. */
 function refusedFeatures(): string[] {
   const folder = file("src/gpu-host/rpc/");
   const found = readdirSync(folder).flatMap((name) => {

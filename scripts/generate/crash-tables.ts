@@ -11,7 +11,7 @@ const rowSchema = z.object({
 });
 type Row = z.output<typeof rowSchema>;
 
-/** What a worker was doing when it was killed, by the side effect of its fault point. */
+/** Activity of a worker when it was killed, by the side effect of its fault point. */
 const EFFECTS: Record<string, string> = {
   create: "making the volume",
   put: "uploading",
@@ -23,7 +23,7 @@ const EFFECTS: Record<string, string> = {
   delete: "deleting the volume",
   settle: "clearing the books",
 };
-/** The first pattern that fits names the group, with what it caught; a case that fits none stands for itself. */
+/** Groups of cases. The first matching pattern names the group; a case without a match is its own group. */
 const GROUPS: readonly (readonly [RegExp, (caught: string) => string])[] = [
   [/^kill at .* of an undo$/u, () => "worker killed while undoing a cancelled job"],
   [/^kill at (\w+):/u, (effect) => `worker killed around ${EFFECTS[effect] ?? effect}`],
@@ -40,7 +40,7 @@ const [BEGIN, END] = ["<!-- crash table -->", "<!-- end of crash table -->"];
 
 /** The rows of a run of the crash suite as Markdown: one row per group, and one per case. */
 export function crashTables(json: string): { inGroups: string; inFull: string } {
-  // Files run side by side; what belongs together is shown together.
+  // Test files run in parallel; related cases are shown together.
   const rows = z
     .array(rowSchema)
     .parse(JSON.parse(json))
@@ -56,7 +56,11 @@ export function crashTables(json: string): { inGroups: string; inFull: string } 
   };
 }
 
-/** The text with its table replaced. @throws Error when it has no place for one */
+/**
+ * Replaces the table in a text.
+ *
+ * @throws Error when it has no place for one
+ */
 export function fillIn(text: string, content: string): string {
   const [before, rest] = text.split(BEGIN);
   const [, after] = rest?.split(END) ?? [];

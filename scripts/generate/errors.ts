@@ -11,7 +11,7 @@ const CONSEQUENCES: Record<ErrorKind, string> = {
   interrupted: "goes on elsewhere",
 };
 
-/** `docs/errors.md`: every code with its meaning and what to do. */
+/** `docs/errors.md`: every code with its meaning and remedy. */
 export function errorsPage(): string {
   const codes = (Object.keys(ERRORS) as ErrorCode[]).toSorted();
   return [

@@ -48,10 +48,10 @@ function labelVariable(name: string, label: string, values: string): QueryVariab
   );
 }
 
-/** Grafana's classic schema, which every version since 10 can be given as a file; the new one needs 12 or 13. */
+/** Grafana's classic dashboard schema, which every version since 10 can load; the new one needs 12 or 13. */
 export type BuiltDashboard = ReturnType<typeof board>;
 
-/** A dashboard with what all of ours have: variables, links to each other, to Bull Board and to the runbook. */
+/** Dashboard with the common parts: variables, links to the others, to Bull Board and to the runbook. */
 export function board(options: BoardOptions) {
   // oxlint-disable-next-line typescript/no-deprecated -- see `BuiltDashboard`
   const builder = new DashboardBuilder(options.title)

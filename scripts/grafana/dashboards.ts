@@ -5,7 +5,7 @@ import { overview } from "./overview.ts";
 import { states } from "./states.ts";
 import { transfers } from "./transfers.ts";
 
-/** Every dashboard, by the name of its file in `grafana/dashboards`. */
+/** Dashboards by their file name in `grafana/dashboards`. */
 export const DASHBOARDS: Readonly<Record<string, BuiltDashboard>> = {
   overview,
   states,
@@ -14,7 +14,7 @@ export const DASHBOARDS: Readonly<Record<string, BuiltDashboard>> = {
   health,
 };
 
-/** A dashboard as Grafana reads it. */
+/** File content of a dashboard. */
 export function dashboardFile(dashboard: BuiltDashboard): string {
   return `${JSON.stringify(dashboard, null, 2)}\n`;
 }

@@ -28,29 +28,29 @@ import { PanelBuilder as TimeSeriesBuilder } from "@grafana/grafana-foundation-s
 
 export const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
 
-/** Label filters of what a worker counts itself. */
+/** Label filters for metrics that a worker counts. */
 export const OWN = 'type=~"$type",instance=~"$instance"';
 export const INSTANCE = 'instance=~"$instance"';
-/** Label filter of what every process reads from Redis; to be merged with `max by`. */
+/** Label filter for metrics that every process reads from Redis; aggregate with `max by`. */
 export const QUEUE = 'queue=~"$type"';
 
 type Unit = "short" | "s" | "bytes" | "Bps" | "percentunit" | "currencyUSD" | "reqps" | "none" | "suffix:x";
 
 export interface PanelOptions {
   readonly title: string;
-  /** What it shows and what to do when it looks wrong. */
+  /** Description of the panel, and advice when it looks wrong. */
   readonly description: string;
   readonly unit: Unit;
-  /** Query and legend. */
+  /** Pairs of query and legend. */
   readonly queries: readonly (readonly [expression: string, legend: string])[];
-  /** From which value on it is a warning and an error; `[1, 0.9]` means that less is worse. */
+  /** Thresholds for warning and error; `[1, 0.9]` means that lower is worse. */
   readonly limits?: readonly [warning: number, error: number];
-  /** The alert whose runbook section says what to do. */
+  /** Alert whose runbook section explains the panel. */
   readonly alert?: string;
-  /** Of 24. */
+  /** Width in columns of 24. */
   readonly width: number;
   readonly isStacked?: boolean;
-  /** A variable to repeat the panel by. */
+  /** Variable that the panel is repeated by. */
   readonly repeat?: string;
 }
 
@@ -58,7 +58,7 @@ const GREEN = "green";
 const ORANGE = "orange";
 const RED = "red";
 
-/** The anchor of an alert's section in `docs/operations.md`. */
+/** Anchor of an alert's section in `docs/operations.md`. */
 function runbookPath(alert: string): string {
   return `/docs/operations#${alert.toLowerCase()}`;
 }
@@ -100,7 +100,7 @@ function linksOf({ alert }: PanelOptions): DashboardLinkBuilder[] {
   ];
 }
 
-/** One number. */
+/** Panel with one number. */
 export function stat(options: PanelOptions): Builder<Panel> {
   return new StatBuilder()
     .title(options.title)
@@ -114,7 +114,7 @@ export function stat(options: PanelOptions): Builder<Panel> {
     .targets(options.queries.map((entry, index) => query(entry, index).instant()));
 }
 
-/** Lines over time. */
+/** Panel with lines over time. */
 export function lines(options: PanelOptions): Builder<Panel> {
   return new TimeSeriesBuilder()
     .title(options.title)
@@ -142,7 +142,7 @@ export function lines(options: PanelOptions): Builder<Panel> {
     .targets(options.queries.map((entry, index) => query(entry, index).range()));
 }
 
-/** How a histogram's values are spread over time. */
+/** Heatmap of a histogram over time. */
 export function heatmap(options: PanelOptions): Builder<Panel> {
   const panel = new HeatmapBuilder()
     .title(options.title)

@@ -6,7 +6,7 @@ import { clientEnvironment } from "./dev-session.ts";
 import { note } from "./output.ts";
 
 /**
- * A connection for commands that change jobs: their part shows in the job's trace, where traces are wanted.
+ * Opens a connection for commands that change jobs. The command shows in the job's trace when tracing is on.
  *
  * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
  */

@@ -136,7 +136,7 @@ async function probe(path: string): Promise<string> {
   return stdout.trimEnd().replaceAll(/^/gmu, "  ");
 }
 
-/** `dev` in a child, as a user would run it, but blind to services that the environment may name. */
+/** Runs `dev` in a child as a user would, without the services that the environment may name. */
 function startDev(
   mediaRoot: string,
   data: string,
@@ -149,7 +149,7 @@ function startDev(
       MIRUMOJI_LOGGING_LEVEL: "warn",
     }),
     stdio: ["ignore", "pipe", "inherit"],
-    // Ctrl-C is ours to pass on, once.
+    // Passes Ctrl-C on once.
     detached: true,
   });
   const exited = once(child, "exit");

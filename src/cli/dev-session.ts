@@ -4,10 +4,12 @@ import { z } from "zod";
 import { isSet, processEnvironment } from "../config/load.ts";
 import type { Environment } from "../config/schema.ts";
 
-/** Where a running `dev` says how to reach it, so that the other commands find it without any setting. */
+/**
+ * The file in which a running `dev` publishes its addresses, so that other commands find it without settings.
+ */
 const SESSION_FILE = resolve(".mirumoji", "dev.json");
 
-/** What `dev --json` prints when it is ready. */
+/** Output of `dev --json` once it is ready. */
 export const devSessionSchema = z.object({
   redisUrl: z.string(),
   serverUrl: z.string(),
@@ -23,20 +25,22 @@ export type DevSession = z.output<typeof devSessionSchema>;
 
 const fileSchema = devSessionSchema.extend({ pid: z.number(), queuePrefix: z.string() });
 
-/** Leaves the address for other commands in this folder; only this user can read it, it holds tokens. */
+/**
+ * Writes the addresses for other commands in this folder, readable by this user only because it holds tokens.
+ */
 export function publishDevSession(session: DevSession, queuePrefix: string): void {
   mkdirSync(dirname(SESSION_FILE), { recursive: true });
   writeFileSync(SESSION_FILE, JSON.stringify({ ...session, pid: process.pid, queuePrefix }), { mode: 0o600 });
 }
 
-/** Takes it away again, if it is still ours. */
+/** Removes the file if this process still owns it. */
 export function withdrawDevSession(): void {
   if (readDevSession()?.pid === process.pid) rmSync(SESSION_FILE, { force: true });
 }
 
 /**
- * The environment for commands that talk to running services: what is set wins; where `REDIS_URL` is not
- * set and a `dev` runs in this folder, that one is meant.
+ * Environment for commands that talk to running services. Variables that are set win; without `REDIS_URL`,
+ * the `dev` that runs in this folder is used.
  */
 export function clientEnvironment(): { environment: Environment; mediaRoot: string | null } {
   const environment = processEnvironment();

@@ -31,7 +31,7 @@ export function addDev(program: Command): void {
         async (options: DevOptions) => {
           const started: (() => Promise<void>)[] = [];
           const stopAll = async () => {
-            // Last started, first stopped; every one gets its chance.
+            // Stops in reverse order of starting; one that fails does not keep the others running.
             const problems: unknown[] = [];
             for (const stop of started.toReversed())
               await stop().catch((error: unknown) => problems.push(error));
@@ -103,11 +103,11 @@ async function runDev(
   if (json === true) printJson(session);
   else note(welcome(session));
   await stopped;
-  // The Modal SDK cannot close its channel, and an open one would keep the process.
+  // The Modal SDK cannot close its channel, and an open channel keeps the process alive.
   process.exit();
 }
 
-/** A port that somebody else has is no reason not to start, unless it was asked for. */
+/** A default port that is taken is replaced by a free one; a port that was asked for is not. */
 async function listen(
   environment: Environment,
   worker: Awaited<ReturnType<typeof openWorker>>,

@@ -13,7 +13,7 @@ import { inspectRedis } from "../queue/inspect-redis.ts";
 const run = promisify(execFile);
 const LOW_DISK_BYTES = 5e9;
 
-/** One thing that was looked at. `advice` says what to do unless all is well. */
+/** Result of one check. `advice` says what to do unless all is well. */
 export interface Finding {
   readonly name: string;
   readonly level: "ok" | "warning" | "problem";
@@ -21,7 +21,7 @@ export interface Finding {
   readonly advice: string | null;
 }
 
-/** Looks at everything that a worker needs. Changes nothing that stays. */
+/** Checks everything that a worker needs. Leaves nothing changed. */
 export async function runChecks(environment: Environment): Promise<Finding[]> {
   const checks: Promise<Finding | Finding[]>[] = [
     Promise.resolve(checkNode()),
@@ -35,7 +35,7 @@ export async function runChecks(environment: Environment): Promise<Finding[]> {
   return (await Promise.all(checks)).flat();
 }
 
-/** Without it audio tracks cannot be taken out of inputs. */
+/** Audio tracks cannot be extracted without it. */
 async function checkFfmpeg({ MIRUMOJI_UPLOAD_AUDIO_ONLY: mode }: Environment): Promise<Finding> {
   const meanwhile = {
     auto: "transcribe jobs send whole inputs now, and the GPU host here needs it",
@@ -158,7 +158,7 @@ async function program(
   return finding(name, found ? "ok" : level, found ? "found" : "not found", advice);
 }
 
-/** Whether the program can be started at all; some of them exit with 1 when asked for help. */
+/** Tells whether the program can be started; some exit with 1 when asked for help. */
 async function works(name: string, args: string[]): Promise<boolean> {
   try {
     await run(name, args, { timeout: 20_000 });

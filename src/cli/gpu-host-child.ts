@@ -21,8 +21,8 @@ const readySchema = z.object({
 export type GpuHostChild = z.output<typeof readySchema> & { readonly pid: number; stop(): Promise<void> };
 
 /**
- * Runs `gpu-host` as a child of its own, so that its work never holds up the worker's heartbeats. It ends
- * when we close the channel, or when we die.
+ * Runs `gpu-host` as a child process, so that its work never delays the worker's heartbeats. It ends when the
+ * channel closes or this process dies.
  */
 export async function startGpuHostChild(options: { dataFolder: string }): Promise<GpuHostChild> {
   const child = spawn(process.execPath, [LAUNCHER, "gpu-host", "--json"], {

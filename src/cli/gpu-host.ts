@@ -62,12 +62,12 @@ export function addGpuHost(program: Command): void {
     );
 }
 
-/** Without a number, free ones. */
+/** Uses free ports when no number is given. */
 function portsFrom(first: number): { httpPorts?: readonly number[] } {
   return first === 0 ? {} : { httpPorts: [first, first + 1] };
 }
 
-/** No image is pulled here, so that the secret has a name is all that a worker with one needs. */
+/** Images are not pulled here, so the secret only has to exist. */
 function registrySecret(name: string | undefined): Record<string, readonly string[]> {
   return name === undefined ? {} : { [name]: ["REGISTRY_USERNAME", "REGISTRY_PASSWORD"] };
 }

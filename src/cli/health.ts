@@ -43,7 +43,7 @@ export function addHealth(program: Command): void {
               : await ask(new URL(live === true ? "/livez" : "/readyz", base));
           if (json === true) printJson(answer);
           else print(describe(answer));
-          // The Modal SDK cannot close its channel, and an open one would keep the process.
+          // The Modal SDK cannot close its channel, and an open channel keeps the process alive.
           process.exit(answer.ok ? 0 : 1);
         },
       ),

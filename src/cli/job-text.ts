@@ -1,7 +1,7 @@
 import prettyBytes from "pretty-bytes";
 import type { JobView } from "../job/summary.ts";
 
-/** A job for people, several lines. */
+/** Describes a job in several lines. */
 export function describeJob(job: JobView): string {
   const lines = [
     `${job.id}  ${job.type}  ${job.status}${job.status === job.state ? "" : ` (${job.state})`}`,
@@ -23,7 +23,7 @@ export function describeJob(job: JobView): string {
   return lines.join("\n");
 }
 
-/** One line of a list. */
+/** Describes a job in one line of a list. */
 export function describeRow(job: JobView): string {
   const age = new Date(job.submittedAt).toISOString().replace("T", " ").slice(0, 19);
   return `${job.id}  ${job.type.padEnd(10)}  ${job.status.padEnd(9)}  ${job.state.padEnd(12)}  ${age}  ${job.input ?? ""}`;

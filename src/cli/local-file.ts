@@ -6,7 +6,7 @@ import { hasErrno, isMissing, type MediaRoot } from "../media/media-root.ts";
 import { invalid } from "./volume-paths.ts";
 
 /**
- * The place of a file below a folder, which must stay inside it when symlinks are followed.
+ * Resolves the path of a file below a folder; symlinks must not lead out of it.
  *
  * @throws MirumojiError `VOLUME_PATH_INVALID`, `FILE_EXISTS` where it may not be overwritten
  */
@@ -25,7 +25,7 @@ export async function localTarget(root: MediaRoot, path: string, overwrite: bool
 }
 
 /**
- * Writes a local file whole or not at all: into a temporary file beside it, flushed to disk, renamed.
+ * Writes a local file atomically: into a temporary file beside it, flushed to disk, then renamed.
  *
  * @throws MirumojiError `OUTPUT_UNWRITABLE`, `DISK_FULL`, and whatever `fill` throws
  */

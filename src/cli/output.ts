@@ -10,7 +10,7 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Writes what is not the result: progress, hints, warnings. */
+/** Writes everything but the result: progress, hints, warnings. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -25,7 +25,7 @@ function fail(thrown: unknown, json: boolean): void {
   process.exitCode = 1;
 }
 
-/** Wraps a command's action: errors are shown, never thrown on. */
+/** Wraps a command's action so that errors are shown and never thrown further. */
 export function guarded<A extends unknown[]>(
   json: (...args: A) => boolean,
   action: (...args: A) => Promise<void>,

@@ -32,7 +32,7 @@ export function addSubmit(program: Command): void {
     .option("--vad-filter", "drop silence before decoding")
     .option("--condition-on-previous-text", "feed the previous text to the decoder");
   for (const [flag, what] of NUMBERS) transcribe.option(`--${flag} <number>`, what, parseNumber);
-  // The parser takes `--no-...` for a negation, so this one has a name of its own.
+  // commander reads `--no-...` as a negation, so this option has a name of its own.
   transcribe.option("--silence-threshold <number>", "no_speech_threshold: silence limit", parseNumber);
   common(transcribe, "transcribe", ({ formats, ...rest }) => ({
     ...rest,
@@ -85,7 +85,7 @@ async function submitJob(
   const { mediaRoot } = clientEnvironment();
   const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, type);
   await using producer = await openClient();
-  // The contract's schema checks every field; what commander parsed is just data until then.
+  // The contract's schema checks every field; parsed options are untrusted until then.
   const request = { ...options, input } as RequestOptions[typeof type];
   const submitted = await producer.store.submit(type, request);
   if (!wait) {
@@ -106,7 +106,7 @@ async function submitJob(
   }
 }
 
-/** Where the media root is on this machine, a wrong path is told before anything is queued. */
+/** Reports a wrong path before anything is queued when the media root is on this machine. */
 async function checkInput(mediaRoot: string, path: string, type: JobType): Promise<string> {
   const root = await openMediaRoot(mediaRoot);
   const inside = isAbsolute(path) ? relative(root.path, resolve(path)) : path;

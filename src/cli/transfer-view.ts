@@ -2,7 +2,7 @@ import { SingleBar } from "cli-progress";
 import { note } from "./output.ts";
 import { detailOf } from "./progress-view.ts";
 
-/** Shows files that travel: one bar with bytes, rate and time left on a terminal, a line per file elsewhere. */
+/** Shows transfers: one bar with bytes, rate and time left on a terminal, one line per file elsewhere. */
 export interface TransferView {
   /** Bytes of one file so far; called as often as the transfer likes. */
   update(path: string, doneBytes: number): void;
@@ -10,7 +10,7 @@ export interface TransferView {
   stop(): void;
 }
 
-/** Rates are those of the last few seconds. */
+/** Window over which rates are averaged. */
 const RATE_WINDOW_MS = 5_000;
 
 export function createTransferView(
@@ -69,7 +69,7 @@ function startBar(totalBytes: number, stream: NodeJS.WriteStream): SingleBar {
     barsize: 24,
     barCompleteChar: "█",
     barIncompleteChar: "░",
-    // One of nothing is done when the files are empty.
+    // Empty files count as done.
     forceRedraw: true,
   });
   bar.start(Math.max(1, totalBytes), 0, { path: "", detail: "" });

@@ -1,7 +1,7 @@
 import { MirumojiError } from "../job/errors.ts";
 
 /**
- * A path inside a volume as people write it: without slashes around it, empty for the volume itself.
+ * Normalises a path inside a volume: no slashes around it, empty for the volume itself.
  *
  * @throws MirumojiError `VOLUME_PATH_INVALID`
  */
@@ -12,7 +12,9 @@ export function remotePath(text: string): string {
   return parts.join("/");
 }
 
-/** Where a local file or folder goes: into `target` when that ends with a slash, else under that name. */
+/**
+ * Destination of a local file or folder: inside `target` when that ends with a slash, else `target` itself.
+ */
 export function putTarget(localName: string, target: string): string {
   const path = remotePath(target);
   if (path !== "" && !target.endsWith("/")) return path;
@@ -20,8 +22,8 @@ export function putTarget(localName: string, target: string): string {
 }
 
 /**
- * The part of an entry's path below the folder that was listed. What a server lists is not trusted: an
- * entry that is not below that folder, or would lead out of it on this machine, is refused.
+ * Path of an entry relative to the folder that was listed. Server listings are not trusted: an entry outside
+ * that folder, or one that would lead out of it on this machine, is refused.
  *
  * @throws MirumojiError `VOLUME_PATH_INVALID`
  */
@@ -35,12 +37,12 @@ export function pathBelow(folder: string, entry: string): string {
   return rest;
 }
 
-/** The last part of a path. */
+/** Last segment of a path. */
 export function lastPart(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** A problem with one path, told with the path. */
+/** Error about one path, with the path in its message. */
 export function invalid(path: string, why: string): MirumojiError {
   return new MirumojiError("VOLUME_PATH_INVALID", `${JSON.stringify(path.slice(0, 200))} ${why}`);
 }

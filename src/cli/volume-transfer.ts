@@ -9,7 +9,7 @@ import { localTarget, writeWhole } from "./local-file.ts";
 import { createTransferView, type TransferView } from "./transfer-view.ts";
 import { invalid, lastPart, pathBelow, putTarget, remotePath } from "./volume-paths.ts";
 
-/** One file that travels, with its two names. */
+/** One file to transfer, with its name on both sides. */
 export interface MovedFile {
   readonly localPath: string;
   readonly remotePath: string;
@@ -21,7 +21,7 @@ interface Options {
   readonly signal: AbortSignal;
 }
 
-/** Files of one block are sent several at a time; larger ones are many blocks at a time already. */
+/** Small files are sent several at a time; larger ones already send many blocks at a time. */
 const SMALL_BYTES = 8 * 1024 * 1024;
 const SMALL_LANES = 8;
 
@@ -86,7 +86,7 @@ async function plannedFiles(
   from: string,
   entries: readonly VolumeEntry[],
 ): Promise<MovedFile[]> {
-  // The folder may have to be made: then nothing in it can be a symlink.
+  // A folder that was just created contains no symlinks.
   const root = await openMediaRoot(folder).catch(() => null);
   const wanted =
     single === undefined
@@ -113,7 +113,7 @@ async function localFiles(local: string, target: string): Promise<MovedFile[]> {
   const files: MovedFile[] = [];
   for (const name of (await readdir(local, { recursive: true })).toSorted()) {
     const localPath = join(resolve(local), name);
-    // Symlinks inside a folder are not followed: they may lead anywhere, and round in circles.
+    // Symlinks inside a folder are not followed: they may lead outside or form loops.
     const status = await lstat(localPath);
     if (status.isFile()) files.push({ localPath, remotePath: `${target}/${name}`, sizeBytes: status.size });
   }
@@ -121,7 +121,7 @@ async function localFiles(local: string, target: string): Promise<MovedFile[]> {
   return files;
 }
 
-/** Looks before anything is sent; the server refuses as well, file by file. */
+/** Checks before anything is sent; the server also refuses, file by file. */
 async function refuseExisting(
   store: VolumeStore,
   target: string,

@@ -37,7 +37,7 @@ export function addWorker(program: Command): void {
           logger.info({ apiUrl, boardUrl, metricsUrl }, "worker is ready");
           await stopped;
           logger.info("stopped");
-          // The Modal SDK cannot close its channel, and an open one would keep the process.
+          // The Modal SDK cannot close its channel, and an open channel keeps the process alive.
           process.exit();
         },
       ),

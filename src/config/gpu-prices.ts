@@ -1,11 +1,11 @@
-/** What a second on each GPU costs, and when that was looked up. */
+/** Prices per second of each GPU, with the date of the table. */
 export interface GpuPrices {
-  /** The day of the table, `YYYY-MM-DD`. */
+  /** Date of the table, `YYYY-MM-DD`. */
   readonly asOf: string;
   readonly usdPerHour: Readonly<Record<string, number>>;
 }
 
-/** Modal's list prices. They change now and then: `MIRUMOJI_GPU_PRICES` replaces them. */
+/** Modal's list prices (modal.com/pricing). `MIRUMOJI_GPU_PRICES` replaces them when they change. */
 export const LIST_PRICES: GpuPrices = {
   asOf: "2026-05-07",
   usdPerHour: {
@@ -23,12 +23,12 @@ export const LIST_PRICES: GpuPrices = {
   },
 };
 
-/** The GPU type that stands for a GPU host of one's own, which costs nothing unless a price is set. */
+/** GPU type of a self-hosted GPU host, which costs nothing unless a price is set. */
 export const OWN_GPU = "own";
 
 const TABLE = /^(?<day>\d{4}-\d{2}-\d{2}):(?<prices>[\w-]+=\d+(\.\d+)?(,[\w-]+=\d+(\.\d+)?)*)$/u;
 
-/** Reads `2026-05-07:A10G=1.10,L4=0.80`; null when it is not of that form. */
+/** Parses `2026-05-07:A10G=1.10,L4=0.80`; null when malformed. */
 export function parseGpuPrices(text: string): GpuPrices | null {
   const { day, prices } = TABLE.exec(text)?.groups ?? {};
   if (day === undefined || prices === undefined || Number.isNaN(Date.parse(day))) return null;
@@ -36,14 +36,14 @@ export function parseGpuPrices(text: string): GpuPrices | null {
   return { asOf: day, usdPerHour: Object.fromEntries(rows.map(([gpu, usd]) => [gpu, Number(usd)])) };
 }
 
-/** What calls run on, and what a second of it costs; null where the table does not know it. */
+/** GPU that calls run on and its price per second; null where the table has no price. */
 export interface PricedGpu {
   readonly gpu: string;
   readonly asOf: string;
   readonly usdPerSecond: number | null;
 }
 
-/** The GPU that this configuration pays for. Anything but Modal's own server is a GPU host of one's own. */
+/** GPU that this configuration pays for. Any server but Modal's own is a self-hosted GPU host. */
 export function pricedGpu(environment: {
   readonly MODAL_SERVER_URL: string;
   readonly MIRUMOJI_MODAL_GPU: string;

@@ -16,7 +16,7 @@ export function loadEnvironment(variables: Variables): Environment {
 }
 
 /**
- * Where this process's traces go, for programs that have no other setting of ours in their environment.
+ * Tracing settings, for programs that have no other setting of this product in their environment.
  *
  * @throws MirumojiError `CONFIG_INVALID`
  */
@@ -43,7 +43,7 @@ export function processEnvironment(): Environment {
   return loadEnvironment(process.env);
 }
 
-/** The variables that somebody set, as opposed to defaults. */
+/** Variables that were set, as opposed to defaults. */
 export function isSet(name: keyof Environment): boolean {
   const value = process.env[name];
   return value !== undefined && value !== "";

@@ -1,6 +1,6 @@
 import type { Environment } from "./schema.ts";
 
-/** The values of this environment that must not turn up anywhere: in no log, on no page. */
+/** Secret values of this environment, which must appear in no log and on no page. */
 export function secretValues(
   environment: Pick<Environment, "MODAL_TOKEN_SECRET" | "MODAL_TOKEN_ID" | "BOARD_USERS" | "REDIS_URL"> &
     Partial<Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS">>,

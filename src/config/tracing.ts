@@ -3,7 +3,7 @@ import { z } from "zod";
 const text = z.string().min(1);
 const endpoint = z.url({ protocol: /^https?$/u, error: "must look like http://host:4318" });
 
-/** The variables of OpenTelemetry that are read here; a part of the schema of the environment. */
+/** OpenTelemetry variables that are supported; part of the schema of the environment. */
 export const tracingVariables = {
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint
     .optional()
@@ -62,14 +62,14 @@ export const tracingVariables = {
 const tracingSchema = z.object(tracingVariables);
 type TracingVariables = z.output<typeof tracingSchema>;
 
-/** Where traces go, and how. */
+/** Destination of traces and how they are sent. */
 export interface TracingSettings {
   readonly url: string;
   readonly protocol: TracingVariables["OTEL_EXPORTER_OTLP_PROTOCOL"];
   /** `name=value,name=value`, percent-encoded. */
   readonly headers: string;
   readonly serviceName: string;
-  /** As `headers`. */
+  /** Same form as `headers`. */
   readonly resource: string;
   readonly sampler: TracingVariables["OTEL_TRACES_SAMPLER"];
   /** 0 to 1. */
@@ -77,7 +77,7 @@ export interface TracingSettings {
   readonly delayMs: number;
 }
 
-/** Null where no traces are wanted. */
+/** Reads the tracing settings; null when tracing is off. */
 export function tracingSettings(variables: TracingVariables): TracingSettings | null {
   const base = variables.OTEL_EXPORTER_OTLP_ENDPOINT;
   const url =

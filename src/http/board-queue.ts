@@ -24,8 +24,8 @@ interface BoardQueueOptions {
 }
 
 /**
- * One of our queues as Bull Board sees it: readable, without secrets, and every change goes the way that
- * the command line takes too.
+ * Adapter that shows a queue to Bull Board: readable, without secrets, and with every change going through
+ * the job store as on the command line.
  */
 export class BoardQueue extends BullMQAdapter {
   override readonly allowCompletedRetries = false;
@@ -63,7 +63,7 @@ export class BoardQueue extends BullMQAdapter {
     return (await super.getJobLogs(id)).map((line) => this.#redact(line));
   }
 
-  /** What is added here is checked like what any other producer submits. */
+  /** Jobs added here are checked like those of any other producer. */
   override async addJob(_name: string, data: unknown): Promise<BoardJob> {
     const { id } = await this.#store.submit(this.#type, data as RequestOptions[JobType]);
     const job = await super.getJob(id);
@@ -80,9 +80,9 @@ export class BoardQueue extends BullMQAdapter {
       return {
         ...json,
         failedReason,
-        // Where it was thrown in BullMQ says nothing about the job.
+        // Stack frames inside BullMQ say nothing about the job.
         stacktrace: failedReason === "" ? [] : [failedReason],
-        // A job that was cancelled in the queue never started; the board counts from 1970 then.
+        // A job cancelled in the queue never started; without a start time the board shows 1970.
         ...(json.processedOn === undefined && json.finishedOn !== undefined
           ? { processedOn: json.finishedOn }
           : {}),
@@ -93,7 +93,7 @@ export class BoardQueue extends BullMQAdapter {
   }
 }
 
-/** A number for the ring, and the states with what they took. */
+/** Percentage for the ring, and the time each state took. */
 function progressByState(progress: unknown): unknown {
   const { data: summary } = summarySchema.safeParse(progress);
   if (summary === undefined) return progress;

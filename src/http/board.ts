@@ -10,8 +10,8 @@ import { BoardQueue } from "./board-queue.ts";
 export const BOARD_PATH = "/board";
 
 /**
- * What the board may change. Everything else that it offers would go behind the machine's back: editing a
- * job's data, emptying a queue under running jobs, pausing without anybody noticing a limit.
+ * Actions allowed on the board. Its other actions would bypass the state machine: editing a job's data,
+ * emptying a queue under running jobs, or pausing it.
  */
 const ALLOWED_CHANGES: ReadonlySet<string> = new Set([
   "/api/queues/pause",
@@ -26,7 +26,7 @@ const ALLOWED_CHANGES: ReadonlySet<string> = new Set([
   "/api/queues/:queueName/:jobId/promote",
   "/api/queues/:queueName/:jobId/clean",
 ]);
-/** The board's own files and nothing from elsewhere; its page asks a font server on the web otherwise. */
+/** Allows only the board's own files; its page would otherwise load a font from the web. */
 const POLICY = [
   "default-src 'self'",
   "script-src 'self' 'unsafe-inline'",
@@ -46,7 +46,7 @@ export interface BoardOptions {
   readonly redact: (text: string) => string;
 }
 
-/** Bull Board over both queues. */
+/** Serves Bull Board for both queues. */
 export async function addBoard(server: FastifyInstance, options: BoardOptions): Promise<void> {
   const adapter = new FastifyAdapter();
   adapter.setBasePath(BOARD_PATH);

@@ -6,8 +6,8 @@ import { STYLE } from "./style.ts";
 const PAGES = ["operations", "errors", "configuration", "lifecycle", "architecture"];
 
 /**
- * The pages of `docs/` as they are, each heading with an anchor: the runbook that alerts and dashboards link
- * to, of the version that runs.
+ * Serves the pages of `docs/`, with an anchor for each heading: alerts and dashboards link to the runbook of
+ * the running version.
  */
 export function addDocs(server: FastifyInstance): void {
   server.get<{ Params: { page: string } }>("/docs/:page", async (request, reply) => {
@@ -50,7 +50,7 @@ function section(text: string): Html {
   return html`<${level} id="${anchor(title)}">${title}</${level}><pre>${body}</pre>`;
 }
 
-/** As on the usual hosts of Markdown: lower case, dashes for blanks, nothing else but letters and digits. */
+/** Builds an anchor as GitHub does: lower case, dashes for blanks, only letters and digits. */
 function anchor(title: string): string {
   return title
     .toLowerCase()

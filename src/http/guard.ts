@@ -3,14 +3,14 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv4 } from "node:net";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
-/** Asks for a name and a password; `users` are `name:password` pairs with commas. */
+/** Requires HTTP basic authentication; `users` are `name:password` pairs separated by commas. */
 export async function requireLogin(server: FastifyInstance, users: string): Promise<void> {
   const known = users.split(",").map((pair) => digest(pair));
   await server.register(basicAuth, {
     authenticate: { realm: "mirumoji-worker" },
     validate: async (name, password) => {
       const given = digest(`${name}:${password}`);
-      // Every pair is compared, so that the time tells nothing.
+      // Compares every pair, so that timing reveals nothing.
       const matches = known.filter((pair) => timingSafeEqual(pair, given));
       await Promise.resolve();
       if (matches.length === 0) throw new Error("wrong name or password");
@@ -20,8 +20,8 @@ export async function requireLogin(server: FastifyInstance, users: string): Prom
 }
 
 /**
- * Without a login, only this machine is served, and by its own name: a page somewhere on the web could
- * otherwise point a name of its own at 127.0.0.1 and read along.
+ * Without a login, serves this machine only, and only under a loopback name: a web page could otherwise point
+ * a name of its own at 127.0.0.1 (DNS rebinding).
  */
 export function requireLocalName(server: FastifyInstance): void {
   server.addHook("onRequest", async (request, reply) => {
@@ -30,7 +30,7 @@ export function requireLocalName(server: FastifyInstance): void {
   });
 }
 
-/** A browser sends the login along with whatever page asks for it: only our own pages may change anything. */
+/** Browsers send the login with requests of any page, so only our own pages may change anything (CSRF). */
 export function requireSameOrigin(server: FastifyInstance): void {
   server.addHook("onRequest", async (request, reply) => {
     if (["GET", "HEAD"].includes(request.method) || isOurPage(request)) return;
@@ -38,7 +38,7 @@ export function requireSameOrigin(server: FastifyInstance): void {
   });
 }
 
-/** Whether only this machine can reach the address. */
+/** Tells whether an address is reachable from this machine only. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
@@ -46,7 +46,7 @@ export function isLoopback(host: string): boolean {
 function isOurPage({ headers }: FastifyRequest): boolean {
   const site = headers["sec-fetch-site"];
   if (site !== undefined) return site === "same-origin" || site === "none";
-  // No browser sends neither; other programs have no login of somebody else's to misuse.
+  // Requests with neither header come from other programs, which have no stored login to abuse.
   if (headers.origin === undefined) return true;
   return URL.canParse(headers.origin) && new URL(headers.origin).host === headers.host;
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 
-/** Each check gives null when all is well, or what is wrong. */
+/** Named checks; each returns null when all is well, else the problem. */
 export type HealthChecks = Readonly<Record<string, () => Promise<string | null>>>;
 
 const CHECK_TIMEOUT_MS = 3000;

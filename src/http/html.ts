@@ -6,7 +6,7 @@ const ENTITIES: Record<string, string> = {
   "'": "&#39;",
 };
 
-/** HTML that is safe to send as it is. */
+/** HTML that is safe to send without escaping. */
 export class Html {
   readonly text: string;
 
@@ -17,7 +17,7 @@ export class Html {
 
 type Part = string | number | Html | readonly Html[];
 
-/** Template tag: what is put in is escaped, unless it is HTML already. */
+/** Template tag: escapes inserted values unless they are HTML already. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   const [first = "", ...rest] = strings;
   return new Html(rest.reduce((page, text, index) => page + render(parts[index] ?? "") + text, first));

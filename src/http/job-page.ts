@@ -9,7 +9,7 @@ import { fractionOf, percentDone } from "./job-words.ts";
 import { outputPath } from "./outputs.ts";
 import { STYLE } from "./style.ts";
 
-/** A running job's page looks again after this many seconds. */
+/** Seconds after which the page of a running job reloads. */
 const REFRESH_SECONDS = 3;
 const NOTHING = html``;
 
@@ -76,7 +76,7 @@ function showError({ error, status }: JobView, { redact }: PageOptions): Html {
   </section>`;
 }
 
-/** The path of a job, with what each state took, and where it is now. */
+/** Shows the path of a job through its states, with the time each one took. */
 function showStates(view: JobView): Html {
   const seen = view.states.map(({ state }) => state);
   const names = [...PATH.map(String), ...seen.filter((state) => !PATH.some((known) => known === state))];

@@ -4,7 +4,7 @@ import type { JobInspector } from "../queue/job-details.ts";
 import type { JobStore } from "../queue/job-store.ts";
 import { missingJobPage, showJob } from "./job-page.ts";
 
-/** Nothing may be loaded, nothing may run; forms go nowhere but here. */
+/** Forbids loading and running anything; forms may be sent to this server only. */
 const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -15,7 +15,7 @@ export interface JobPagesOptions {
   readonly redact: (text: string) => string;
 }
 
-/** A page per job: where it is, what happened to it, its outputs, and what can be done about it. */
+/** Serves a page per job: its state, its history, its outputs and the available actions. */
 export function addJobPages(server: FastifyInstance, options: JobPagesOptions): void {
   const { store, inspect, isWritable, redact } = options;
   // Forms without fields still name their type.
@@ -54,7 +54,7 @@ export function addJobPages(server: FastifyInstance, options: JobPagesOptions): 
   act("retry");
 }
 
-/** Where a job is shown. */
+/** Path of a job's page. */
 export function jobPagePath(id: string): string {
   return `/jobs/${encodeURIComponent(id)}`;
 }

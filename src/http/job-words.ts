@@ -2,7 +2,7 @@ import { basename } from "node:path/posix";
 import { PATH } from "../job/machine.ts";
 import { type JobSummary, summarySchema } from "../job/summary.ts";
 
-/** A job's name for people: its file and where it stands. */
+/** Display name of a job: its file and its state. */
 export function jobTitle(job: {
   name: string;
   data: unknown;
@@ -13,7 +13,7 @@ export function jobTitle(job: {
   return `${inputName(job.data) ?? job.name} · ${stateOf(job)}`;
 }
 
-/** What the summary says; a job that no worker of ours touched has none. */
+/** Reads the summary; a job that no worker has touched has none. */
 function stateOf({ progress, failedReason, finishedOn }: Parameters<typeof jobTitle>[0]): string {
   const { data: summary } = summarySchema.safeParse(progress);
   if (summary !== undefined) return summary.state;
@@ -22,7 +22,7 @@ function stateOf({ progress, failedReason, finishedOn }: Parameters<typeof jobTi
   return failedReason.startsWith("CANCELLED:") ? "cancelled" : "failed";
 }
 
-/** How far a job is, in percent: every state counts the same, the running one by its own progress. */
+/** Progress of a job in percent: every state counts the same, and the running one by its own progress. */
 export function percentDone(
   summary: Pick<JobSummary, "state" | "status"> & { step?: JobSummary["step"] | null },
 ): number {
@@ -32,7 +32,7 @@ export function percentDone(
   return Math.round(((index + fractionOf(summary.step)) / PATH.length) * 100);
 }
 
-/** Of the running state, 0 to 1. */
+/** Fraction of the running state, 0 to 1. */
 export function fractionOf(step: JobSummary["step"] | null): number {
   if (step?.fraction !== undefined) return step.fraction;
   if (step?.doneBytes === undefined || step.totalBytes === undefined || step.totalBytes === 0) return 0;

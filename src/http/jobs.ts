@@ -5,7 +5,7 @@ import type { JobStore } from "../queue/job-store.ts";
 const DEFAULT_LIMIT = 50;
 const LARGEST_LIMIT = 500;
 
-/** Jobs as JSON, the same shape as `status --json`. Reading only. */
+/** Serves jobs as JSON in the shape of `status --json`. Read-only. */
 export function addJobs(server: FastifyInstance, store: JobStore): void {
   server.get<{ Querystring: { limit?: string } }>("/api/jobs", async (request) => {
     const wanted = Number.parseInt(request.query.limit ?? "", 10);

@@ -7,7 +7,7 @@ import { MirumojiError } from "../job/errors.ts";
 import { isMissing, type MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
 
-/** By format, never by what the file is called: nothing here is ever a page that could run a script. */
+/** Content types by format, never by file name: no output is served as a page that could run a script. */
 const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   srt: "application/x-subrip; charset=utf-8",
   vtt: "text/vtt; charset=utf-8",
@@ -17,12 +17,12 @@ const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   mp4: "video/mp4",
 };
 
-/** Where an output of a job can be read. */
+/** Path at which an output of a job is served. */
 export function outputPath(jobId: string, index: number): string {
   return `/jobs/${encodeURIComponent(jobId)}/outputs/${index}`;
 }
 
-/** The outputs of jobs, for reading; nothing else of the media root can be asked for. */
+/** Serves the outputs of jobs; no other file of the media root can be read. */
 export function addOutputs(
   server: FastifyInstance,
   { inspect, mediaRoot }: { inspect: JobInspector; mediaRoot: MediaRoot | null },
@@ -69,7 +69,9 @@ export function addOutputs(
   );
 }
 
-/** The first range of a `Range` header; null for the whole file, which is also the answer to what is not understood. */
+/**
+ * Parses the first range of a `Range` header; null for the whole file, and for headers that cannot be parsed.
+ */
 export function parseRange(
   header: string | undefined,
   bytes: number,

@@ -16,12 +16,12 @@ import { addJobPages } from "./job-pages.ts";
 import { addJobs } from "./jobs.ts";
 import { addOutputs } from "./outputs.ts";
 
-/** What the HTTP port serves. */
+/** Services behind the HTTP port. */
 export interface Served {
   readonly queues: Queues;
   readonly store: JobStore;
   readonly inspect: JobInspector;
-  /** Where outputs are read from; null where this process has no media root. */
+  /** Folder that outputs are read from; null where this process has no media root. */
   readonly mediaRoot: MediaRoot | null;
   readonly metrics: Metrics;
   readonly health: HealthChecks;
@@ -29,13 +29,13 @@ export interface Served {
 
 export interface HttpSettings {
   readonly host: string;
-  /** 0 takes a free port. */
+  /** Port to listen on; 0 picks a free one. */
   readonly port: number;
   /** `name:password` pairs with commas, or undefined for no login. */
   readonly users: string | undefined;
-  /** Whether jobs may be cancelled, retried and removed from here. */
+  /** Allows jobs to be cancelled, retried and removed. */
   readonly isWritable: boolean;
-  /** Values that no page may show. */
+  /** Secrets that are hidden on every page. */
   readonly secrets: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** The look of the job page; no script and nothing from elsewhere. */
+/** Styles of the job page; no script and no external resource. */
 export const STYLE = `
 :root { color-scheme: light dark; --line: #d8dce3; --muted: #667085; --back: #f6f7f9; --card: #fff; --text: #1d2433;
   --good: #15803d; --bad: #b91c1c; --now: #1d4ed8; }

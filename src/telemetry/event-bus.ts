@@ -1,9 +1,12 @@
 import type { EmitJobEvent, JobEventName, JobEvents } from "../job/events.ts";
 
-/** Takes every event of the catalogue. */
+/** Handles every event of the catalogue. */
 export type JobEventSubscriber = <N extends JobEventName>(name: N, event: JobEvents[N]) => void;
 
-/** One emitter for many subscribers; one that throws is reported and disturbs neither the job nor the others. */
+/**
+ * Sends each event to all subscribers; one that throws is reported and disturbs neither the job nor the
+ * others.
+ */
 export function createEventBus(
   subscribers: readonly JobEventSubscriber[],
   onError: (error: unknown) => void,

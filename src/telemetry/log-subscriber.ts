@@ -5,7 +5,7 @@ import type { Logger } from "./logger.ts";
 type Level = "trace" | "debug" | "info" | "warn" | "error";
 type Lines = { [N in JobEventName]: (event: JobEvents[N]) => [Level, string] };
 
-/** The level and the words of every event; the event's fields go along. */
+/** Level and message of every event; the event's fields are logged along. */
 const LINES: Lines = {
   "job.started": ({ resumedAt }) => [
     "info",
@@ -42,7 +42,7 @@ const LINES: Lines = {
   ],
 };
 
-/** Writes one line per event; causes go along where there is one. */
+/** Writes one line per event, with the cause where there is one. */
 export function logSubscriber(logger: Logger): JobEventSubscriber {
   return (name, event) => {
     const [level, words] = LINES[name](event);

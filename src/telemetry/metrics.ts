@@ -10,7 +10,7 @@ import { metricsSubscriber } from "./metrics/subscriber.ts";
 import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
 import { startAtZero } from "./metrics/zero.ts";
 
-/** Gauges of prom-client whose names end like a counter's, which `promtool check metrics` refuses. */
+/** prom-client gauges named like counters, which `promtool check metrics` refuses. */
 const MISNAMED = [
   "nodejs_active_handles_total",
   "nodejs_active_requests_total",
@@ -19,27 +19,27 @@ const MISNAMED = [
 
 const NO_GPU: PricedGpu = { gpu: OWN_GPU, asOf: "", usdPerSecond: null };
 
-/** The process's metrics, in a registry of our own. */
+/** Metrics of this process, in a registry of its own. */
 export interface Metrics {
   readonly registry: Registry;
   readonly subscriber: JobEventSubscriber;
   readonly watchTransfer: WatchTransfer;
   readonly observeRpc: (event: { method: string; code: string; ms: number }) => void;
-  /** A job that was running is cancelled; `ms` since somebody asked for it. */
+  /** Records the cancellation of a running job; `ms` since the request. */
   readonly observeCancel: (type: JobType, ms: number) => void;
   readonly observeReaped: (reason: string, isRemoved: boolean) => void;
-  /** Shows the jobs that run here against their limits. */
+  /** Exposes the running jobs and their limits. */
   readonly showSlots: (
     slots: { readonly jobs: Readonly<Record<JobType, number>>; readonly transfers: number },
     active: (type: JobType) => number,
   ) => void;
-  /** Shows the pool's state in Redis; read on every scrape. */
+  /** Exposes the pool's state in Redis, read on every scrape. */
   readonly showPool: (read: () => Promise<PoolState>) => void;
 }
 
 export interface MetricsOptions {
   readonly version: string;
-  /** What calls run on; null in a process that runs no jobs, whose series of jobs would only be in the way. */
+  /** GPU that calls run on; null in a process that runs no jobs and therefore has no job series. */
   readonly gpu: PricedGpu | null;
   readonly now: () => number;
 }

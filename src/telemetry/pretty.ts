@@ -1,6 +1,6 @@
 import pretty_ from "pino-pretty";
 
-/** Log lines for people: time, level, words, then the fields on the same line. */
+/** Readable log lines: time, level, message, then the fields. */
 export function pretty(): ReturnType<typeof pretty_> {
   return pretty_({
     destination: 2,

@@ -1,7 +1,7 @@
 import type { JobEventSubscriber } from "./event-bus.ts";
 import type { WatchTransfer } from "./metrics/transfers.ts";
 
-/** A job in its queue, as its trace names it. */
+/** Identity of a job in its trace. */
 export interface TracedJob {
   readonly queue: string;
   readonly jobId: string;
@@ -10,7 +10,7 @@ export interface TracedJob {
 /** The trace context that travels with a job between processes: BullMQ's `telemetry.metadata`. */
 export type TraceCarrier = string;
 
-/** A job as a worker gets it. */
+/** Delivery of a job to a worker. */
 export interface TracedDelivery extends TracedJob {
   /** Null where the producer traced nothing. */
   readonly carrier: TraceCarrier | null;
@@ -18,7 +18,7 @@ export interface TracedDelivery extends TracedJob {
   readonly adopt: (carrier: TraceCarrier) => Promise<TraceCarrier>;
   readonly isFirst: boolean;
   readonly crashes: number;
-  /** Epoch milliseconds. */
+  /** In epoch milliseconds. */
   readonly submittedAt: number;
 }
 

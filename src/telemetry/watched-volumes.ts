@@ -1,7 +1,7 @@
 import type { Direction, WatchTransfer } from "./metrics/transfers.ts";
 import type { TransferProgress, Volumes } from "../ports/volumes.ts";
 
-/** The same volumes; every transfer is told to all watchers, with its bytes as they move. */
+/** Wraps volumes so that every transfer is reported to all watchers, with its bytes as they move. */
 export function watchedVolumes(volumes: Volumes, watchers: readonly WatchTransfer[]): Volumes {
   const transfer = async <R extends { sizeBytes: number; sentBytes?: number; fetchedBytes?: number }>(
     direction: Direction,

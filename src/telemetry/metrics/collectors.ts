@@ -1,36 +1,36 @@
 import { Gauge, type Registry } from "prom-client";
 import { oneOf, QUEUE_STATES } from "./labels.ts";
 
-/** One queue as Redis has it. */
+/** State of one queue in Redis. */
 export interface QueueState {
   readonly queue: string;
-  /** By BullMQ state. */
+  /** Number of jobs by BullMQ state. */
   readonly jobs: Readonly<Record<string, number>>;
-  /** Age of the job that waits longest, or 0. */
+  /** Age of the job that has waited longest, or 0. */
   readonly oldestWaitingSeconds: number;
   readonly isPaused: boolean;
-  /** Workers that are connected to Redis for it. */
+  /** Connected workers. */
   readonly workers: number;
 }
 
-/** What every process that reaches Redis can say about the whole pool. */
+/** Pool-wide state, which every process reads from Redis. */
 export interface PoolState {
   readonly queues: readonly QueueState[];
   readonly liveVolumes: number;
   /** Age of the oldest live volume, or 0. */
   readonly oldestVolumeSeconds: number;
   readonly redisUsedBytes: number;
-  /** 0 is no limit. */
+  /** 0 means no limit. */
   readonly redisLimitBytes: number;
 }
 
-/** A scrape waits this long for Redis, well below Prometheus's own 10 s. */
+/** Timeout for Redis during a scrape, well below Prometheus's own 10 s. */
 const TIMEOUT_MS = 2000;
 
 /**
- * Reads the pool's state on every scrape, once for all gauges, and never with two readings under way: a
- * Redis that hangs must not be asked more and more. Without an answer in time the gauges are left out and
- * `mirumoji_redis_up` is 0, so that nobody sees old figures.
+ * Reads the pool's state on every scrape, once for all gauges and never twice at a time, so that a hanging
+ * Redis gets no growing load. Without an answer in time the gauges are omitted and `mirumoji_redis_up` is 0,
+ * so that no stale figures are shown.
  */
 export function collectPool(
   registry: Registry,
@@ -101,7 +101,7 @@ export function collectPool(
   });
 }
 
-/** One reading for everybody who asks while it runs; null when it fails or takes too long. */
+/** Shares one reading between concurrent callers; null when it fails or takes too long. */
 function sharedReading(read: () => Promise<PoolState>, timeoutMs: number): () => Promise<PoolState | null> {
   let current: Promise<PoolState | null> | null = null;
   return async () => {

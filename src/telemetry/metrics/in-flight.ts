@@ -3,7 +3,7 @@ import { JOB_TYPES } from "../../job/contract.ts";
 import { isFinalState, type JobState } from "../../job/machine.ts";
 import { oneOf, STATES } from "./labels.ts";
 
-/** The jobs that run in this process, and since when each is in its state. */
+/** Jobs that run in this process, and since when each is in its state. */
 export class InFlightJobs {
   readonly #jobs = new Map<string, { type: string; state: string; since: number }>();
   readonly #now: () => number;
@@ -12,19 +12,19 @@ export class InFlightJobs {
     this.#now = now;
   }
 
-  /** The job is in this state now; a final one ends it. */
+  /** Records a job's state; a final state removes the job. */
   enter(jobId: string, type: string, state: JobState): void {
     const key = `${type}:${jobId}`;
     if (isFinalState(state)) this.#jobs.delete(key);
     else this.#jobs.set(key, { type, state: oneOf(STATES, state), since: this.#now() });
   }
 
-  /** The job is not worked on here any more. */
+  /** Removes a job that is no longer worked on here. */
   leave(jobId: string, type: string): void {
     this.#jobs.delete(`${type}:${jobId}`);
   }
 
-  /** For every type and state: how many jobs there are, and since when the oldest is in it. */
+  /** Number of jobs by type and state, and since when the oldest is in that state. */
   *byState(): Generator<{ type: string; state: string; jobs: number; oldestSeconds: number }> {
     const now = this.#now();
     for (const type of JOB_TYPES) {
@@ -37,7 +37,7 @@ export class InFlightJobs {
   }
 }
 
-/** Shows them, as they are when somebody scrapes. */
+/** Exposes the jobs in flight at the time of a scrape. */
 export function showInFlight(registry: Registry, inFlight: InFlightJobs): void {
   const common = { labelNames: ["type", "state"], registers: [registry] };
   new Gauge({

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { RPC_SECONDS, SHORT_SECONDS, LONG_SECONDS } from "./buckets.ts";
 
-/** What is counted as it happens. Names follow Prometheus: base units, `_total` on counters. */
+/** Counters and histograms of events. Names follow Prometheus: base units, `_total` on counters. */
 export type Instruments = ReturnType<typeof createInstruments>;
 
 export function createInstruments(registry: Registry) {

@@ -3,12 +3,12 @@ import { type ErrorCode, ERRORS, isErrorCode } from "../../job/errors.ts";
 import { MACHINE, type WorkingState } from "../../job/machine.ts";
 
 /*
- * Label values come from closed lists, never from what arrives: every new value is a new series for as long
- * as the process lives. What is not in its list is counted as `other`.
+ * Closed lists of label values: every new value is a new series for the life of the process. Values outside
+ * their list become `other`.
  */
 
 const OTHER = "other";
-/** The value of `code` where nothing went wrong. */
+/** Value of `code` for success. */
 export const NO_CODE = "none";
 
 export const TYPES = [...JOB_TYPES, "unknown"] as const;
@@ -37,12 +37,12 @@ export const QUEUE_STATES = [
   "failed",
 ] as const;
 
-/** The value when it is one of the list's, else `other`. */
+/** Gives the value if the list has it, else `other`. */
 export function oneOf(known: readonly string[], value: string): string {
   return known.includes(value) ? value : OTHER;
 }
 
-/** A failure code as a label. */
+/** Maps a failure code to a label. */
 export function codeLabel(code: string | null): string {
   if (code === null) return NO_CODE;
   return isErrorCode(code) ? code : OTHER;
@@ -54,14 +54,14 @@ function codesOf(...kinds: readonly (typeof ERRORS)[ErrorCode]["kind"][]): Error
   return ALL_CODES.filter((code) => kinds.includes(ERRORS[code].kind));
 }
 
-/** The codes that a job can fail with. */
+/** Codes that a job can fail with. */
 export const FAILURE_CODES = codesOf("input", "remote", "transient", "lost", "defect");
-/** The codes that a step is tried again for. */
+/** Codes for which a step is retried. */
 export const RETRY_CODES = codesOf("transient", "quota");
 
 const MOST_METHODS = 64;
 
-/** A gRPC method as a label. Methods come from our own calls; the limit is a belt for braces. */
+/** Maps a gRPC method to a label. Methods come from our own calls; the limit is a safeguard. */
 export function methodLabels(): (method: string) => string {
   const seen = new Set<string>();
   return (method) => {

@@ -5,7 +5,7 @@ import type { InFlightJobs } from "./in-flight.ts";
 import type { Instruments } from "./instruments.ts";
 import { CALL_OUTCOMES, CLEANUPS, codeLabel, oneOf, OUTCOMES, STATES, STATUSES, TYPES } from "./labels.ts";
 
-/** Counts what happens to jobs. */
+/** Counts job events. */
 export function metricsSubscriber(
   instruments: Instruments,
   inFlight: InFlightJobs,

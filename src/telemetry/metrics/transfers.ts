@@ -3,16 +3,16 @@ import type { Instruments } from "./instruments.ts";
 export type Direction = "upload" | "download";
 export type TransferEnd = "done" | "failed" | "stopped";
 
-/** One file on its way to or from a volume. */
+/** One file transfer to or from a volume. */
 export interface TransferWatch {
   moved(bytes: number): void;
   end(outcome: TransferEnd, savedBytes?: number): void;
 }
 
-/** Told of every transfer when it begins. */
+/** Called at the start of every transfer. */
 export type WatchTransfer = (direction: Direction) => TransferWatch;
 
-/** Counts transfers while they run, so that a long one shows before it is over. */
+/** Counts bytes while a transfer runs, so that a long one shows before it ends. */
 export function transferWatch(instruments: Instruments, now: () => number): WatchTransfer {
   return (direction) => {
     const startedAt = now();

@@ -14,7 +14,7 @@ import {
 } from "./labels.ts";
 
 /**
- * Makes every series that dashboards and alerts ask for, at 0: a counter that only appears with its first
+ * Initialises every series that dashboards and alerts query to 0: a counter that only appears with its first
  * event hides that event from `rate` and `increase`.
  */
 export function startAtZero(instruments: Instruments, { gpu, asOf, usdPerSecond }: PricedGpu): void {
@@ -52,6 +52,6 @@ export function startAtZero(instruments: Instruments, { gpu, asOf, usdPerSecond 
   }
   for (const action of CLEANUPS) instruments.cleanupFailures.inc({ action }, 0);
   for (const reason of REASONS) instruments.reaped.inc({ reason }, 0);
-  // Without a known price there is none to show, and the estimate stays at 0.
+  // A GPU without a known price has no price series, and its estimate stays at 0.
   if (usdPerSecond !== null) instruments.gpuPrice.set({ gpu, as_of: asOf }, usdPerSecond);
 }

@@ -1,15 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** Says where the running code stands in the trace of its job. */
+/** Position of the running code in the trace of its job. */
 export interface ActiveTrace {
-  /** `trace_id` and `span_id`, as OpenTelemetry wants them in logs. */
+  /** `trace_id` and `span_id`, the field names that OpenTelemetry uses in logs. */
   logFields(): Record<string, string>;
 }
 
-/** The job that the running code works for; set only while jobs are traced. */
+/** Trace of the job that the running code works for; set only for traced jobs. */
 export const activeTrace = new AsyncLocalStorage<ActiveTrace>();
 
-/** For every log line: its place in a trace, if it has one. */
+/** Trace fields of a log line; empty outside a trace. */
 export function traceFields(): Record<string, string> {
   return activeTrace.getStore()?.logFields() ?? {};
 }

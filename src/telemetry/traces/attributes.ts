@@ -1,7 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import type { TracedJob } from "../trace-contract.ts";
 
-/** What every span of the queue says, by OpenTelemetry's conventions for messaging. */
+/** Attributes of every queue span, by OpenTelemetry's conventions for messaging. */
 export function jobAttributes(
   { queue, jobId }: TracedJob,
   operation: string,

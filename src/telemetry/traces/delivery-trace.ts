@@ -13,31 +13,30 @@ import type { TracedDelivery, TracedRpc } from "../trace-contract.ts";
 import type { ActiveTrace } from "./active.ts";
 import { jobAttributes } from "./attributes.ts";
 
-/** Answers "not yet" all the time a call runs, and is asked for hours: only counted, unless it fails. */
+/** Polling RPCs, which repeat for hours: counted instead of traced, unless they fail. */
 const POLLS = new Set(["FunctionGetOutputs", "AppGetLogs", "AppFetchLogs"]);
 
-/** Outcomes of a step that nothing is wrong with: neither a wish nor a deploy is an error. */
+/** Outcomes that are no errors; a cancel request and a deploy are not. */
 const NO_ERRORS = new Set(["done", "pending", "cancelled", "interrupted"]);
 
-/** How a worker parts with a job. */
+/** Way in which a worker ends its work on a job. */
 export type Parting = "complete" | "fail" | "cancel" | "delay" | "release" | "leave";
 
 /**
- * What a worker adds to the trace of a job while it has it. The span of receiving the job is over before the
- * work begins: a span that lasts as long as the work would die with a worker, and leave all others without
- * their parent.
+ * Spans that one worker adds to the trace of a job. The receive span ends before the work begins: one that
+ * lasted as long as the work would die with a killed worker and leave the others without their parent.
  */
 export class DeliveryTrace implements ActiveTrace {
   readonly #tracer: Tracer;
   readonly #delivery: TracedDelivery;
-  /** The job's own place in its trace. */
+  /** Context of the job in its trace. */
   readonly #home: Context;
   readonly #receive: Span;
   readonly #received: Context;
   #isReceiving = true;
   #isOver = false;
   #step: { readonly state: string; readonly span: Span; polls: number } | null = null;
-  /** IDs of what the job has by now. */
+  /** IDs of the job's volume and call, once known. */
   #remote: Attributes = {};
 
   constructor(tracer: Tracer, delivery: TracedDelivery, home: Context) {
@@ -52,15 +51,15 @@ export class DeliveryTrace implements ActiveTrace {
     this.#received = trace.setSpan(home, this.#receive);
   }
 
-  /** The job is read and about to go on. */
+  /** Ends the receive span: the checkpoint is loaded. */
   received(resumedAt: string | null): void {
     if (resumedAt !== null) this.#receive.setAttribute("mirumoji.resumed_at", resumedAt);
     this.#endReceive();
   }
 
   /**
-   * A state that is waited in starts anew with every look, which is one span for all of them. What came before the
-   * first look has one of its own, for the same reason as receiving.
+   * Starts a step's span. A state that polls starts its step at every poll, which all share one span. The
+   * work before the first poll has a span of its own, so that it is not lost with a killed worker.
    */
   startStep(state: string, attempt: number): void {
     const isSame = this.#step?.state === state;
@@ -84,7 +83,7 @@ export class DeliveryTrace implements ActiveTrace {
     this.#step = null;
   }
 
-  /** Something best-effort did not work; the state goes on. */
+  /** Records a failed best-effort action; the state goes on. */
   note(name: string, attributes: Attributes): void {
     this.#step?.span.addEvent(name, attributes);
   }
@@ -96,7 +95,7 @@ export class DeliveryTrace implements ActiveTrace {
     };
   }
 
-  /** The GPU call from opening to end, whoever opened it: it outlives workers. */
+  /** Adds the span of the GPU call from opening to end, whichever worker opened it. */
   call({ callId, outcome, totalMs, runMs }: JobEvents["call.finished"]): void {
     const now = Date.now();
     const span = this.#tracer.startSpan(
@@ -121,7 +120,7 @@ export class DeliveryTrace implements ActiveTrace {
   }
 
   rpc({ path, code, ms }: TracedRpc): void {
-    // What was started for this job and outlives it (the heartbeat of an app) is not the job's.
+    // Work that was started for this job and outlives it (an app's heartbeat) is not traced.
     if (this.#isOver) return;
     const isOk = code === "OK";
     if (isOk && this.#step !== null && POLLS.has(path.slice(path.lastIndexOf("/") + 1))) {
@@ -181,8 +180,8 @@ export class DeliveryTrace implements ActiveTrace {
 }
 
 /**
- * The status of a span that went wrong: our code and what it means. The message stays in the log, for it may
- * hold what the function said.
+ * Marks a span as failed, with our code and its meaning. The message stays in the log, because it may hold
+ * output of the function.
  */
 function markFailed(span: Span, code: string | null): void {
   span.setAttribute("error.type", code ?? "_OTHER");

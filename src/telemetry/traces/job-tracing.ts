@@ -17,20 +17,20 @@ import { jobAttributes } from "./attributes.ts";
 import { DeliveryTrace } from "./delivery-trace.ts";
 import { traceSubscriber } from "./trace-subscriber.ts";
 
-/** How a place in a trace is written down for other processes. */
+/** Encoding of a trace context for other processes. */
 export interface Carriers {
   /** Null for a context without a trace. */
   write(context: Context): string | null;
   read(fields: Record<string, string>): Context;
 }
 
-/** Everything about the traces of jobs that is not about where they are sent. */
+/** Traces jobs; sending the spans is the tracer's part. */
 export function jobTracing(tracer: Tracer, carriers: Carriers): Omit<Tracing, "close"> {
   const current = () => {
     const live = activeTrace.getStore();
     return live instanceof DeliveryTrace ? live : null;
   };
-  /** Null for what is no trace: other programs may have written anything there. */
+  /** Parses a carrier; null when it is no valid trace, because other programs can write to this field. */
   const placeOf = (carrier: string | null): Context | null => {
     const found = carrier === null ? null : carriers.read(fieldsOf(carrier));
     const place = found === null ? undefined : trace.getSpanContext(found);
@@ -42,14 +42,14 @@ export function jobTracing(tracer: Tracer, carriers: Carriers): Omit<Tracing, "c
       { startTime: delivery.submittedAt, attributes: jobAttributes(delivery, "wait") },
       parent,
     );
-  /** The job's place in its trace, for all its spans; the same for every worker that ever has it. */
+  /** Context of the job in its trace, the parent of all its spans; the same for every worker. */
   const homeOf = async (delivery: TracedDelivery): Promise<Context> => {
     const given = placeOf(delivery.carrier);
     if (given !== null) {
       if (delivery.isFirst) queued(delivery, given).end();
       return given;
     }
-    // Whoever queued it traced nothing: its time in the queue is the root, and is written down with the job.
+    // The producer traced nothing: the time in the queue becomes the root and is stored with the job.
     const root = queued(delivery, ROOT_CONTEXT);
     const own = trace.setSpan(ROOT_CONTEXT, root);
     const carrier = carriers.write(own) ?? "";
@@ -60,7 +60,7 @@ export function jobTracing(tracer: Tracer, carriers: Carriers): Omit<Tracing, "c
   return {
     async submit(job, send) {
       const attributes = jobAttributes(job, "add", "send");
-      // The program that imports us may be in a trace of its own; the job goes on in it.
+      // A program that imports this package may have an active trace; the job continues it.
       const parent = context.active();
       const span = tracer.startSpan(`add ${job.queue}`, { kind: SpanKind.PRODUCER, attributes }, parent);
       const carrier = carriers.write(trace.setSpan(parent, span)) ?? undefined;

@@ -1,4 +1,4 @@
-/** The only file that loads OpenTelemetry's SDK; loaded only when there is somewhere to send traces to. */
+/** Only file that loads OpenTelemetry's SDK; imported when traces have a destination. */
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { ExportResultCode, parseKeyPairsIntoRecord, W3CTraceContextPropagator } from "@opentelemetry/core";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
@@ -26,8 +26,8 @@ import { type Carriers, jobTracing } from "./job-tracing.ts";
 const CLOSE_MS = { worker: 5000, api: 2000, client: 2000 } as const;
 
 /**
- * Traces with a provider of our own: nothing global is touched, so a program that imports us keeps the
- * OpenTelemetry it may have, with its own settings.
+ * Opens tracing with a provider of its own. Nothing global is touched, so a program that imports this package
+ * keeps its own OpenTelemetry set-up.
  */
 export async function openOtelTracing(settings: TracingSettings, options: TracingOptions): Promise<Tracing> {
   const exporter = reporting(
@@ -55,7 +55,7 @@ export async function openOtelTracing(settings: TracingSettings, options: Tracin
     async close() {
       const limit = new AbortController();
       const late = sleep(CLOSE_MS[options.role], undefined, { signal: limit.signal }).catch(() => undefined);
-      // A collector that does not answer costs spans, never more time than this.
+      // A collector that does not answer costs spans, never more time than this limit.
       await Promise.race([provider.shutdown().catch(() => undefined), late]);
       limit.abort();
     },
@@ -84,7 +84,7 @@ function samplerOf({ sampler, share }: TracingSettings): Sampler {
   return name === sampler ? root : new ParentBasedSampler({ root });
 }
 
-/** The same exporter; says once when sending begins to fail, and once when it works again. */
+/** Wraps an exporter to report once when sending begins to fail, and once when it works again. */
 function reporting(exporter: SpanExporter, url: string, onProblem: (message: string) => void): SpanExporter {
   const { host } = new URL(url);
   let isFailing = false;
@@ -105,7 +105,7 @@ function reporting(exporter: SpanExporter, url: string, onProblem: (message: str
   };
 }
 
-/** W3C trace context as JSON, which is what bullmq-otel writes and reads. */
+/** W3C trace context as JSON, the format of bullmq-otel. */
 function w3cCarriers(): Carriers {
   const propagator = new W3CTraceContextPropagator();
   return {

@@ -32,7 +32,7 @@ const HANDLERS: Handlers = {
   "cleanup.failed": (live, { action }) => live.note("cleanup failed", { "mirumoji.action": action }),
 };
 
-/** Turns what happens to jobs into spans; `current` gives the trace that the running code belongs to. */
+/** Turns job events into spans; `current` gives the trace of the running code. */
 export function traceSubscriber(current: () => DeliveryTrace | null): JobEventSubscriber {
   return <N extends JobEventName>(name: N, event: JobEvents[N]) => {
     const live = current();
