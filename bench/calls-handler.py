@@ -1,4 +1,4 @@
-"""What `npm run bench -- calls` calls: one function that gives its argument back, one that takes its time."""
+"""Functions of `npm run bench -- calls`: one function that gives its argument back, one that takes its time."""
 
 import time
 

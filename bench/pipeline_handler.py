@@ -1,4 +1,4 @@
-"""What `npm run bench -- pipeline` calls: it returns at once, and its result is the input, as it lies in the volume."""
+"""Function of `npm run bench -- pipeline`: returns at once; its result is the input in the volume."""
 
 
 def transcribe(vol_fp, vol_id, output_format="segments", *, w_model_args=None, w_transcribe_args=None):

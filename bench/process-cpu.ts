@@ -28,7 +28,7 @@ function read(file: string): ProcessCpu {
   return { own: seconds(14) + seconds(15), children: seconds(16) + seconds(17) };
 }
 
-/** What the busiest thread spent between two looks. */
+/** Processor time of the busiest thread between two samples. */
 export function busiestBetween(
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,
@@ -36,7 +36,7 @@ export function busiestBetween(
   return Math.max(...[...after].map(([thread, seconds]) => seconds - (before.get(thread) ?? 0)));
 }
 
-/** What a process spent between two looks. */
+/** Processor time of a process between two samples. */
 export function cpuBetween(before: ProcessCpu, after: ProcessCpu): ProcessCpu {
   return { own: after.own - before.own, children: after.children - before.children };
 }

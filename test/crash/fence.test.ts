@@ -5,7 +5,7 @@ import { isFinal } from "../../src/job/summary.ts";
 import type { WorkerProcess } from "../../support/stack.ts";
 import { death, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
 
-/** Moments at which a frozen worker still has the most to spoil. */
+/** Moments at which a frozen worker can do most harm. */
 const MOMENTS = !IS_LONG
   ? ["create:after", "start:before", "poll:after", "outputs:before"]
   : [
@@ -17,7 +17,7 @@ const MOMENTS = !IS_LONG
       "outputs:before",
       "delete:before",
     ];
-/** A worker that lost its lease leaves job and remote resources alone within this. */
+/** Time within which a worker that lost its lease leaves the job and its remote resources alone. */
 const LEAVES_WITHIN_MS = 1000;
 
 let rig: Rig;

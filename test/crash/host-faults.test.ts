@@ -5,18 +5,18 @@ import { isFinal } from "../../src/job/summary.ts";
 import { IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
 import type { CrashJob, Scene } from "../helpers/crash/scene.ts";
 
-/** What a job asks of the server, in order. */
+/** RPCs of a job, in order. */
 const JOB_RPCS = [
   "VolumeGetOrCreate VolumePutFiles2 VolumeListFiles2 FunctionMap FunctionPutInputs",
   "FunctionGetOutputs FunctionCallFromId AppGetLogs VolumeGetFile2 VolumeDelete",
   "VolumeHeartbeat AppHeartbeat",
 ].flatMap((names) => names.split(" "));
-/** What registering asks. */
+/** RPCs of registering the functions. */
 const SETUP_RPCS = [
   "ClientHello AuthTokenGet AppCreate FunctionPrecreate ImageGetOrCreate MountGetOrCreate",
   "MountPutFile FunctionCreate AppPublish AppHeartbeat",
 ].flatMap((names) => names.split(" "));
-/** More often than the SDK tries by itself. */
+/** Exceeds the SDK's own retries. */
 const OFTEN = 5;
 const KINDS: Record<string, (rpc: string) => Fault> = {
   refused: (rpc) => ({ rpc, code: "UNAVAILABLE", times: OFTEN }),
@@ -27,7 +27,7 @@ const KINDS: Record<string, (rpc: string) => Fault> = {
   "stream cut": (rpc) => ({ stream: rpc, cutAfter: 1, times: 2 }),
   slow: (rpc) => ({ rpc, latencyMs: 700 }),
 };
-/** Where money is spent or a volume is made, and nobody hears of it. */
+/** RPCs that spend money or make a volume, with their answers lost. */
 const DEAREST = ["VolumeGetOrCreate", "FunctionMap", "FunctionPutInputs"];
 const CASES = IS_LONG
   ? Object.keys(KINDS).flatMap((kind) => JOB_RPCS.map((rpc) => [rpc, kind] as const))
@@ -91,7 +91,7 @@ describe("what vanishes under a running call", { timeout: 120_000 }, () => {
     async (what) => {
       const job = await scene.submit("convert", { callSeconds: 3 });
       await vanish(what, job);
-      // Only here the server itself lost what had been paid for.
+      // Only case in which the server itself lost a paid call.
       await scene.expectAllWell({
         cases: [{ name: `${what} vanishes`, jobs: [job] }],
         mostCalls: 2,

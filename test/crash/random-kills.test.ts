@@ -13,7 +13,7 @@ const JOBS = IS_LONG ? 50 : 10;
 
 let rig: Rig;
 beforeAll(async () => {
-  // The name of a suite is only shown when something in it failed.
+  // vitest shows a suite's name only for failures.
   console.info(`CRASH_SEED=${SEED}`);
   rig = await openRig();
 });
@@ -39,7 +39,7 @@ describe(
         await leaving?.kill("SIGTERM");
       }
       await Promise.all(pool);
-      // Nobody was killed, so there is no excuse for any volume: it must leave nothing at all.
+      // Nothing was killed, so no volume may be left.
       await scene.expectAllWell({ mostAttempts: 1 });
     });
 
@@ -50,7 +50,7 @@ describe(
       await fill(scene);
       for (let kill = 0; kill < KILLS; kill++) {
         await sleep(random() * 1000);
-        // There must be something to hit until the last kill.
+        // Keeps jobs running until the last kill.
         if ((await unfinished(scene)) < WORKERS) await fill(scene);
         const index = Math.floor(random() * WORKERS);
         const victim = await pool[index];
@@ -72,7 +72,7 @@ function startPool(scene: Scene): Promise<WorkerProcess>[] {
   return Array.from({ length: WORKERS }, async () => await scene.worker());
 }
 
-/** Tops the jobs up; their calls take from nothing to a second. */
+/** Adds jobs up to the wanted number; their calls take from nothing to a second. */
 async function fill(scene: Scene): Promise<void> {
   const random = seeded(SEED + scene.jobs.length);
   for (let missing = JOBS - (await unfinished(scene)); missing > 0; missing--) {

@@ -6,7 +6,7 @@ import { DEFAULT_SETTINGS, IS_LONG, openRig, type Rig } from "../helpers/crash/r
 import type { Scene } from "../helpers/crash/scene.ts";
 import { eventsOf } from "../helpers/crash/worker-log.ts";
 
-/** Each state with what keeps jobs in it for a while. */
+/** States, with a way to keep jobs in each for a while. */
 const STATES = {
   upload: { fault: { rpc: "VolumePutFiles2", latencyMs: 4000 }, callSeconds: 0.1 },
   call: { fault: null, callSeconds: 5 },
@@ -17,9 +17,9 @@ const SETTINGS: readonly (readonly [words: string, env: Record<string, string>])
   ["short leases", {}],
   ["default settings", DEFAULT_SETTINGS],
 ];
-/** What is promised with the default settings. */
+/** Bound of recovery with the default settings. */
 const TAKEN_OVER_WITHIN_SECONDS = 30;
-/** Handing over is a matter of a round trip; the rest is a busy machine. */
+/** Handing over takes a round trip; the rest allows for a busy machine. */
 const HANDED_OVER_WITHIN_SECONDS = 5;
 
 describe.runIf(IS_LONG)(

@@ -17,7 +17,7 @@ afterAll(async () => {
   await dev[Symbol.asyncDispose]();
 });
 
-/** Puts anything into a queue, as some other program would, and waits for what becomes of it. */
+/** Adds arbitrary data to a queue, as another program could, and waits for the outcome. */
 async function enqueue(queueName: string, name: string, data: unknown) {
   const queue = new Queue(queueName, { connection: redis, prefix: "{mirumoji}" });
   const job = await queue.add(name, data, { attempts: 3, removeOnFail: false });

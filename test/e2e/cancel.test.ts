@@ -115,7 +115,7 @@ describe("the reaper", () => {
       const { stdout } = await runCommand(["reap", "--json", ...args], { cwd: stack.mediaRoot, env });
       return JSON.parse(stdout) as { leftovers: { jobId: string; reason: string }[] };
     };
-    // Its worker is dead, but the job is not: nothing may be taken from it.
+    // The worker is dead but the job is alive: nothing may be taken from it.
     expect(await reap()).toMatchObject({ leftovers: [] });
     await removeByHand(stack.redisUrl, id);
     expect(await reap("--dry-run")).toMatchObject({ leftovers: [{ jobId: id, reason: "job is gone" }] });
@@ -140,7 +140,7 @@ describe("submit with an idempotency key", () => {
   });
 });
 
-/** What "remove" in Bull Board or a clean-up script would do to a job whose worker is dead. */
+/** Effect of "remove" in Bull Board, or of a clean-up script, on a job whose worker is dead. */
 async function removeByHand(redisUrl: string, id: string): Promise<void> {
   const { Queue } = await import("bullmq");
   const { Redis } = await import("ioredis");

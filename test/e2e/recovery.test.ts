@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { startStack } from "../../support/stack.ts";
 
 const request = { input: "film.mp4", language: "en" };
-/** Under the documented bound; what is promised is 30 s. */
+/** Below the documented bound of 30 s. */
 const TAKEN_OVER_WITHIN_MS = 30_000;
 
 describe("a job whose worker goes away while its call runs", () => {

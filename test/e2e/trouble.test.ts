@@ -6,7 +6,7 @@ import { expectGone } from "../helpers/gpu-host/host.ts";
 import { expectBooksCleared } from "../../support/redis.ts";
 import { type Stack, startStack, type WorkerProcess } from "../../support/stack.ts";
 
-/** A function for each way in which one can go wrong; the input's name says which. */
+/** Function with one failure per kind; the input's name selects it. */
 const HANDLER = `
 import os, subprocess, sys, time
 

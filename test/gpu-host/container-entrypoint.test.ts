@@ -78,7 +78,7 @@ async function runInContainer(host: GpuHost, job: ContainerJob) {
   return ending;
 }
 
-/** The sample forty times over: no machine is through with it when the cancel comes. */
+/** The sample forty times over, so that no machine finishes before the cancel. */
 async function longInput(): Promise<string> {
   const path = join(await temporaryDirectory(), "long.mkv");
   await run("ffmpeg", ["-v", "error", "-stream_loop", "39", "-i", SAMPLE, "-c", "copy", path]);

@@ -85,7 +85,7 @@ describe("blocks", () => {
     const host = await startHost();
     const cp = connect(host);
     const volumeId = await newVolume(cp);
-    // The zeros at the end would show what a broken attempt left behind.
+    // Trailing zeros would reveal leftovers of a broken attempt.
     const data = Buffer.concat([Buffer.alloc(300_000, 7), Buffer.alloc(200_000)]);
     const { missingBlocks } = await cp.volumePutFiles2(putRequest(volumeId, "file", data));
     await orderFault(host, { block: "PUT", behaviour: fault });

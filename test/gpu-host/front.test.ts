@@ -93,7 +93,7 @@ describe("a front", () => {
       seen.push(landed);
       await exchange.answer(landed instanceof Error ? 500 : 200, "");
     });
-    // More than the kernel holds: were the rest not passed over, the connection would be stuck.
+    // More than the kernel buffers: a front that does not drain the rest blocks the connection.
     const content = randomBytes(30_000_000);
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const send = async (to: string) => {

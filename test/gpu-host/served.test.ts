@@ -6,7 +6,7 @@ import { startHost, undoAll } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 
-/** What the host says to an empty request, below every SDK. */
+/** Sends an empty request below every SDK and gives the host's answer. */
 async function answerOf(client: Client, host: GpuHost, rpc: string): Promise<ServiceError | null> {
   const metadata = new Metadata();
   const headers = {

@@ -44,7 +44,7 @@ beforeAll(async () => {
   const dvd = ["-c:v", "mpeg2video", "-r", "25", "-c:a", "mp2", "-f", "vob"];
   await make("late.mpg", ...late, ...dvd);
   await make("edited.mp4", "-ss", "1", "-i", join(folder, "late.mp4"), "-c", "copy");
-  // What lies between 4 and 19 s is missing in the sound alone.
+  // Removes 4 to 19 s from the sound alone.
   const hole = ["-bsf:a", "noise=drop='between(pts*tb,4,19)'"];
   await make("hole.mp4", "-i", v, "-i", join(folder, "long.m4a"), ...both, ...hole);
   for (const kind of ["mkv", "ts"]) {

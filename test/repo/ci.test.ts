@@ -13,7 +13,7 @@ function ci(files: readonly object[] | null, failing: string) {
       `if [ "$1" = test ] && [ -n '${report}' ]; then mkdir -p test-results; echo '${report}' >test-results/ci.json; fi`,
       `case "$*" in *"${failing}"*) exit 1 ;; esac`,
     ].join("\n"),
-    // What an earlier run left behind must not be counted.
+    // A report of an earlier run must not be counted.
     "test-results/ci.json": JSON.stringify({ success: true, testResults: [file("passed", [PASSED])] }),
   });
   box.run("chmod", ["+x", "bin/npm"]);

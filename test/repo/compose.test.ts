@@ -10,7 +10,7 @@ import { environmentSchema } from "../../src/config/schema.ts";
 import { runCommand } from "../../support/dev.ts";
 import { root } from "../helpers/repo/sandbox.ts";
 
-// There is no Docker engine where this is built. So everything that the files name is looked for in the product.
+// Checks the files without a Docker engine: everything they name is looked up in the product.
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 
 const serviceSchema = z.object({
@@ -162,7 +162,7 @@ describe("docker-compose.yml", () => {
   });
 });
 
-/** What the linter says about a Dockerfile, with every rule it has switched on. */
+/** Findings of the Dockerfile linter, with every rule switched on. */
 function lint(dockerfile: string): string[] {
   const severity = ValidationSeverity.ERROR;
   const findings = validate(dockerfile, {

@@ -4,11 +4,11 @@ import { describe, expect, it } from "vitest";
 import { root, sandbox, sourceFolders } from "../helpers/repo/sandbox.ts";
 
 /*
- * Every gate is broken on purpose here, with the repository's own settings: a gate that stopped looking
- * would otherwise pass for ever.
+ * Breaks every gate on purpose, with the repository's own settings: a gate that stopped looking would
+ * otherwise pass for ever.
  */
 
-/** From the top of the house to its bottom. */
+/** Folders from the top layer to the bottom one. */
 const FOLDERS = [
   "cli",
   "compose",
@@ -27,7 +27,7 @@ const FOLDERS = [
 ] as const;
 type Folder = (typeof FOLDERS)[number];
 
-/** What stands below and may not be imported all the same. */
+/** Folders below that may not be imported all the same. */
 const APART: Partial<Record<Folder, readonly Folder[]>> = {
   http: ["gpu-host"],
   "gpu-host": ["pool", "runner", "steps", "modal", "queue"],

@@ -25,7 +25,7 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 const manifest = JSON.parse(read("package.json")) as Package;
 const lock = JSON.parse(read("package-lock.json")) as Lock;
 
-/** What `.gitignore` names; a copy without Git has to pass as well. */
+/** Folders in `.gitignore`; a copy without Git has to pass as well. */
 const IGNORED = ["node_modules", "dist", ".git", ".mirumoji", "coverage", "test-results", "__pycache__"];
 
 function files(folder = ""): string[] {

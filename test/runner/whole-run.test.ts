@@ -7,7 +7,7 @@ import { runJob } from "../../src/runner/run-job.ts";
 import type { Lease } from "../../src/queue/lease.ts";
 import { FakeWorld } from "../helpers/runner/fake-world.ts";
 
-/** What may happen at a moment of a job's life: before a side effect, or around a checkpoint write. */
+/** Event at a moment of a job's life: before a side effect, or around a checkpoint write. */
 type Happening = "fine" | "die" | "cancel" | { readonly code: ErrorCode };
 
 const MOMENTS = 40;
@@ -34,14 +34,14 @@ const happenings = (codes: readonly ErrorCode[]): fc.Arbitrary<Happening[]> =>
     { maxLength: MOMENTS },
   );
 
-/** Lives one job to its end through everything that happens; worker after worker takes it up. */
+/** Runs one job to its end through all given events; worker after worker takes it up. */
 async function live(
   script: readonly Happening[],
 ): Promise<{ world: FakeWorld; status: string; lives: number }> {
   const world = new FakeWorld();
   const rest = [...script];
   const booked = new Set<string>();
-  // A worker that dies does nothing more: no further effect, no further write.
+  // A dead worker has no further effect and writes nothing more.
   const die = () => {
     throw new Fenced("the worker died");
   };
@@ -63,7 +63,7 @@ async function live(
         die();
       }
       const committed = await write.commit(commit);
-      // A volume whose maker died before it was in the books is known to nobody: the server expires it.
+      // A volume whose worker died before recording it is unknown to everyone: the server expires it.
       if (commit.ledger !== undefined) booked.add(commit.ledger.volumeId);
       if (rest[0] === "die") {
         rest.shift();

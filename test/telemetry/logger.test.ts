@@ -6,7 +6,7 @@ import { createRedactor, redactValue } from "../../src/telemetry/redact.ts";
 
 const LOGGER = fileURLToPath(new URL("../../src/telemetry/logger.ts", import.meta.url));
 
-/** What a process with our logger writes to stderr. */
+/** Lines that a process with our logger writes to stderr. */
 function logged(code: string, options: { readable?: boolean; secrets?: string[] } = {}): string {
   const settings = { level: "info", readable: false, secrets: [], ...options };
   const script = `

@@ -74,7 +74,7 @@ describe("sampling", () => {
     );
     expect(carrier).toMatch(/-00"/u);
     await tracing.close();
-    // A worker that traces everything else asks whoever began.
+    // A worker that traces everything else follows the decision of the trace's first process.
     const worker = await open(collector);
     await worker.tracing.deliver(delivery({ carrier }), async () => {
       worker.tracing.subscriber("job.started", { ...identity, waitedMs: 0, resumedAt: null });

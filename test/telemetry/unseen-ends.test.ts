@@ -22,7 +22,7 @@ it("counts every job that ended before a worker had it once, whoever ended it", 
     await stack.client.cancel(byClient);
     // Cancelled twice is cancelled once.
     expect(await stack.client.cancel(byClient)).toMatchObject({ accepted: false });
-    // Whoever cancelled it died before it could tell BullMQ.
+    // The worker that cancelled it died before it could tell BullMQ.
     const key = (name: string) => `${PREFIX}:transcribe:${name}`;
     const keys = jobKeys(PREFIX, "transcribe", halfCancelled);
     const lists = ["wait", "delayed", "prioritized", "active", "completed", "failed"].map(key);
@@ -30,7 +30,7 @@ it("counts every job that ended before a worker had it once, whoever ended it", 
     expect(await redis.mirumojiCancel(keys.job, keys.lock, keys.checkpoint, ...lists, ...owner)).toBe(
       "taken",
     );
-    // What BullMQ writes when a job must not run any more (a child of it failed, say).
+    // Entry that BullMQ writes when a job must not run any more (a failed child, for example).
     await redis.hset(key(byBullMQ), "defa", "child failed");
 
     const env = {

@@ -50,7 +50,7 @@ async function execute(program: string, env: Record<string, string>) {
   });
 }
 
-/** Runs it, and looks at what is in Redis of its job afterwards. */
+/** Runs it and reads the job's keys in Redis afterwards. */
 async function run(env: Record<string, string>) {
   const settings = {
     REDIS_URL: stack.redisUrl,

@@ -1,14 +1,14 @@
 import { Redis } from "ioredis";
 import { JOB_TYPES } from "../../../src/job/contract.ts";
 
-/** What BullMQ keeps for a queue in which nothing waits and nothing runs. */
+/** Keys that BullMQ keeps for a queue with no waiting and no running job. */
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
-/** Ours, for the pool. */
+/** Keys of the pool. */
 const POOL_KEYS = ["app"];
-/** Allowed for a while: each must have a time to live. */
+/** Keys allowed for a while; each must have a time to live. */
 const FLEETING = /:(app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter)$/u;
 
-/** Every key that should not be there once all jobs are over, as text for people. */
+/** Lists every key that should be gone once all jobs are over. */
 export async function foreignKeys(
   url: string,
   prefix: string,
@@ -30,7 +30,7 @@ export async function foreignKeys(
   });
 }
 
-/** The ends that BullMQ announced, in order. */
+/** Ends announced by BullMQ, in order. */
 export async function terminalEvents(
   url: string,
   prefix: string,

@@ -2,19 +2,19 @@ import type { Stats } from "../../../support/dev.ts";
 import type { WorkerProcess } from "../../../support/stack.ts";
 import { eventsOf } from "./worker-log.ts";
 
-/** A request that was on its way when its sender died is still served. */
+/** A request sent before its sender died is still served. */
 const ON_ITS_WAY_MS = 5000;
 
-/** A volume that nobody can know: its worker died between the server's making it and our writing it down. */
+/** Volume unknown to everyone: its worker died between the server's making it and our recording it. */
 export interface Orphan {
   readonly volumeId: string;
   /** The job it was made for. */
   readonly jobId: string;
 }
 
-/** What there is to say of the volumes that live on the server. */
+/** Classification of the volumes that live on the server. */
 export interface Account {
-  /** A worker wrote them down. */
+  /** Volumes recorded by a worker. */
   readonly known: readonly string[];
   /**
    * Surely orphaned by a SIGKILL: nobody wrote them down, and each fits a job of its own that a killed worker had

@@ -2,15 +2,15 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** What one case of the crash suite came to. */
+/** Figures of one case of the crash suite. */
 export interface Row {
   readonly case: string;
   /** Jobs that were submitted. */
   readonly runs: number;
-  /** Of those, jobs that ended as they should. */
+  /** Jobs of those that ended correctly. */
   readonly completed: number;
   readonly callsStarted: number;
-  /** Live on the server although somebody knew of them. */
+  /** Volumes left on the server although they were recorded. */
   readonly volumesLeft: number;
   /** Live on the server because nobody could know of them; empty, without heartbeats, and gone when that is due. */
   readonly volumesExpiring: number;

@@ -6,10 +6,10 @@ import type { WorkerProcess } from "../../../support/stack.ts";
 import { Scene } from "./scene.ts";
 import { type GpuHostService, type RedisService, startHost, startRedis } from "./services.ts";
 
-/** Whether all cases are asked for; `npm test` runs a short form. */
+/** Runs all cases; `npm test` runs a short form. */
 export const IS_LONG = process.env["CRASH_LONG"] === "1";
 
-/** What a worker has when nothing is set; the crash tests shorten both, so as not to wait. */
+/** Default settings of a worker; the crash tests shorten both to save time. */
 export const DEFAULT_SETTINGS = { MIRUMOJI_LEASE: "15", MIRUMOJI_HEARTBEAT: "60" };
 
 /** The services that no worker's death should hurt. */

@@ -29,7 +29,7 @@ const PATIENCE_MS = 90_000;
 
 type CallStats = Stats["calls"]["list"][number];
 
-/** A job with what it must come to. */
+/** Job with its expected outcome. */
 export interface CrashJob {
   readonly id: string;
   readonly type: JobType;
@@ -38,7 +38,7 @@ export interface CrashJob {
   readonly output: Buffer;
 }
 
-/** What must be true of the jobs of a scene at its end. */
+/** Expectations about the jobs of a scene at its end. */
 export interface Expectation {
   /** @defaultValue `completed` */
   readonly status?: JobStatus;
@@ -46,7 +46,7 @@ export interface Expectation {
   readonly mostCalls?: number;
   /** How many attempts a state may have cost. */
   readonly mostAttempts?: number;
-  /** What the table shows: all jobs of the scene as one case, unless said otherwise. */
+  /** Case name in the table; all jobs of the scene as one case by default. */
   readonly cases?: readonly Case[];
   /** How many volumes the server may have made without ever answering: those expire, as orphans of a SIGKILL do. */
   readonly mostUnanswered?: number;
@@ -67,7 +67,7 @@ interface Services {
   readonly host: GpuHostService;
 }
 
-/** A pool of its own on shared services: queue, media root, workers, and what must become of its jobs. */
+/** A separate pool on shared services: queue, media root, workers, and the expected outcome of its jobs. */
 export class Scene implements AsyncDisposable {
   readonly prefix = `{crash-${randomBytes(6).toString("hex")}}`;
   readonly jobs: CrashJob[] = [];
@@ -231,7 +231,7 @@ export class Scene implements AsyncDisposable {
     return wrong.map((what) => `${job.type}: ${what}`);
   }
 
-  /** What all workers said, for the message of a failure. */
+  /** Logs of all workers, for failure messages. */
   logs(): string {
     return this.workers.map((worker, index) => `--- worker ${index}\n${worker.log()}`).join("\n");
   }

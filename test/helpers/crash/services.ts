@@ -10,7 +10,7 @@ import type { Fault } from "../../../src/gpu-host/faults.ts";
 import type { GpuHostOptions } from "../../../src/gpu-host/host.ts";
 import { cleanEnvironment, type Stats, statsSchema } from "../../../support/dev.ts";
 
-/** A service in a process of its own, which comes back at the same address with what it had on disk. */
+/** Service in a separate process, which restarts at the same address with its data on disk. */
 export interface Service extends AsyncDisposable {
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Socket, connect } from "node:net";
 
-/** A wire between two programs that a test can cut, or make swallow everything. */
+/** TCP proxy that a test can cut, or make swallow everything. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /** Ends every connection at once; new ones work. */
@@ -54,7 +54,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       mode = { kind: "slow", ms };
     },
     heal() {
-      // What was swallowed is missing from every stream, so none of them can be used any more.
+      // Swallowed bytes are missing from every stream, so none can be used any more.
       if (mode.kind === "hole") cut();
       mode = { kind: "open" };
     },

@@ -8,7 +8,7 @@ interface JobEventLine {
   readonly resumedAt?: string | null;
 }
 
-/** What a worker's log says of jobs, in order. */
+/** Job events in a worker's log, in order. */
 export function eventsOf(worker: WorkerProcess, name: string): JobEventLine[] {
   return worker
     .log()

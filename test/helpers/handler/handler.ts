@@ -146,7 +146,7 @@ export class Sandbox {
     return { child, result };
   }
 
-  /** Calls the handler to its end. Whatever it answers, it may leave nothing in the temporary directory. */
+  /** Calls the handler to its end. It must leave nothing in the temporary directory, whatever its answer. */
   async call<T = Transcript | Converted | Failure>(call: Call): Promise<T> {
     const { child, result } = await this.start(call);
     let stdout = "";
@@ -201,7 +201,7 @@ export class Sandbox {
     return document.segments;
   }
 
-  /** What the stand-ins were called with. */
+  /** Recorded calls of the stand-ins. */
   async noted(): Promise<unknown[]> {
     const text = await readFile(this.calls, "utf8").catch(() => "");
     return text

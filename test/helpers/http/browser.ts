@@ -16,13 +16,13 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Where the browser is, or null. */
+/** Path of the browser, or null. */
 export const browserPath: string | null = PLACES.find((path) => existsSync(path)) ?? null;
 
 /** A headless browser with a profile of its own. */
 export interface Browser extends AsyncDisposable {
   readonly page: Page;
-  /** What the pages complained about: errors of scripts, refused resources. */
+  /** Console complaints of the pages: script errors, refused resources. */
   readonly complaints: string[];
   screenshot(name: string): Promise<void>;
 }

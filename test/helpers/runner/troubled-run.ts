@@ -7,13 +7,13 @@ import { runJob } from "../../../src/runner/run-job.ts";
 import type { RunnerTools } from "../../../src/runner/job-run.ts";
 import { FakeWorld } from "./fake-world.ts";
 
-/** What can happen at any side effect and at any write. */
+/** Troubles that can occur at any side effect and any write. */
 export type Trouble =
   | "none"
-  /** The worker is gone before, or after, it did it. */
+  /** The worker dies before, or after, the effect. */
   | "dies before"
   | "dies after"
-  /** It is done, but the answer says otherwise. */
+  /** The effect happens, but the answer says otherwise. */
   | "answer lost"
   /** Another worker has the job now, and this one does not know yet. */
   | "stale"
@@ -33,10 +33,10 @@ const HANGS = new Promise<never>(() => undefined);
 /** More often than any run can be taken up: troubles, budgets, and each try once. */
 const MOST_DELIVERIES = 400;
 
-/** One job in a world of trouble: workers die, go stale and are replaced until it is over. */
+/** Runs one job through troubles: workers die, go stale and are replaced until it is over. */
 export class TroubledRun {
   readonly world = new FakeWorld();
-  /** Broken promises, in words. */
+  /** Violated promises, in words. */
   readonly broken: string[] = [];
   status: string | null = null;
   deliveries = 0;
@@ -103,7 +103,7 @@ export class TroubledRun {
     if (trouble !== "dies after") await result.settle();
   }
 
-  /** What the caretaker does for jobs that are over. */
+  /** Does the caretaker's work for jobs that are over. */
   async #reap(): Promise<void> {
     for (const [volumeId, callId] of this.world.ledger) {
       const call = this.world.calls.get(callId ?? "");

@@ -13,7 +13,7 @@ afterAll(async () => await host[Symbol.asyncDispose]());
 
 const names = { appName: "theirs", transcribe: "transcribe", convert: "convert" };
 
-/** What somebody else would have deployed, in the session's environment. */
+/** Functions that a third party would have deployed, in the session's environment. */
 async function deployTheirs(session = host.session) {
   let known: SharedApp | null = null;
   const share: AppShare = {

@@ -53,7 +53,7 @@ async function check(
   return { ...report, step, failed };
 }
 
-/** Whatever happened, the server has nothing left of it; a function that was stopped may tidy up for a second. */
+/** The server has nothing left of the canary; a stopped function may take a second to tidy up. */
 async function expectNothingLeft(): Promise<void> {
   expect(host.host.stats()).toMatchObject({ volumes: { live: 0 }, apps: { live: 0 } });
   await expect.poll(() => host.host.stats().calls.running, { timeout: 5_000 }).toBe(0);

@@ -134,7 +134,7 @@ describe("uploading in rounds", () => {
       expect(isUnknown).toEqual([blocks.at(-1)]);
       expect(size).toBe((blocks.length - 1) * BLOCK_BYTES + 1);
     }
-    // What a request costs must not grow with the file: no block is named in two of them.
+    // The cost of a request must not grow with the file: no block is named in two of them.
     expect(parts.reduce((named, { blocks }) => named + blocks.length - 1, 0)).toBe(30);
     // Each block went out while it was in memory: the file is named once, with every proof.
     expect(requests).toHaveLength(parts.length + 1);
@@ -167,7 +167,7 @@ describe("uploading in rounds", () => {
       },
     });
     await upload(session, localPath);
-    // What was in flight already could not know.
+    // Blocks already in flight could not know.
     expect(store.requests.filter(({ path }) => path.endsWith("?whole1")).length).toBeLessThanOrEqual(8);
     expect(store.requests.filter(({ path }) => path.endsWith("?whole2"))).toHaveLength(30);
   });

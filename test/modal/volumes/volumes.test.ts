@@ -36,7 +36,7 @@ async function put(
   return await volumes.putFile({ volumeId, remotePath, localPath, signal, ...more });
 }
 
-/** What the volume has at a path, fetched into a new file. */
+/** Fetches the volume's content at a path into a new file. */
 async function get(
   remotePath: string,
   more: Partial<Parameters<ModalVolumes["getFile"]>[0]> = {},

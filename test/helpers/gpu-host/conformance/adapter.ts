@@ -166,7 +166,7 @@ function registration(handlerPath: string) {
   };
 }
 
-/** What a pool of one knows of its app. */
+/** State that a pool of one worker keeps about its app. */
 function ownShare(): AppShare {
   let known: SharedApp | null = null;
   return {

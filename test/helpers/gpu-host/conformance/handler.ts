@@ -1,4 +1,4 @@
-/** What `speak` prints. */
+/** Text that `speak` prints. */
 export const PRINTED = "said by the function";
 
 /** The functions that every client calls. */

@@ -1,4 +1,4 @@
-/** What the job path needs of a client, in the order of the table in `docs/conformance.md`. */
+/** Operations that the job path needs of a client, in the order of the table in `docs/conformance.md`. */
 export const OPERATIONS = [
   "volume: make an ephemeral one of version 2",
   "volume: make one by name",
@@ -33,7 +33,7 @@ export type Outcomes = Record<Operation, string>;
 export const CLIENTS = ["JS SDK 0.11.1", "Python SDK 1.5.4", "mirumoji-worker"] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
-/** What one client does for an operation; null where it offers no such thing. */
+/** Implementation of an operation by one client; null where it offers none. */
 export type Attempts = Record<Operation, (() => Promise<unknown>) | null>;
 
 /** Tries every operation in its order; a failure is what the table says of it. */
