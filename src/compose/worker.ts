@@ -8,7 +8,7 @@ import type { Served } from "../http/server.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import { openMediaRoot } from "../media/media-root.ts";
 import { orAborted } from "../modal/rpc/abort.ts";
-import { modalApps } from "../modal/apps/apps.ts";
+import { modalApps } from "../modal/apps/app.ts";
 import { modalCalls } from "../modal/calls/calls.ts";
 import { imageFunctions, openRuntime } from "../modal/apps/open-runtime.ts";
 import { sayHello } from "../modal/rpc/hello.ts";

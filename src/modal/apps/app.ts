@@ -1,10 +1,11 @@
-import { type MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import type { Apps } from "../../ports/apps.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { APP_DISCONNECT_REASON, APP_STATE } from "../rpc/wire.ts";
 
 /** Modal's own interval (`modal-wire` 2.1); an ephemeral app that misses too many is stopped. */
-const HEARTBEAT_MS = 15_000;
+export const HEARTBEAT_MS = 15_000;
 
 /** A stopped or unknown app; functions and calls in it are gone too. */
 const APP_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
@@ -91,43 +92,19 @@ export async function heartbeatApp(
   await unary(session, "appHeartbeat", { appId }, { signal, timeoutMs: HEARTBEAT_MS, codes: APP_GONE });
 }
 
-/**
- * Heartbeats an app at once and every 15 seconds, by a timer that no job can hold up. A failed one is
- * reported and the next one goes out all the same; after `APP_LOST` there is no next one.
- */
-export function keepAppAlive(
+/** Whether the app still takes heartbeats; this is one. */
+export async function isAlive(
   session: ModalSession,
-  {
-    appId,
-    onError,
-    onBeat,
-  }: {
-    readonly appId: string;
-    readonly onError?: ((error: MirumojiError) => void) | undefined;
-    /** Called after each heartbeat that the server took. */
-    readonly onBeat?: () => void;
-  },
-): { stop(): void } {
-  const stopped = new AbortController();
-  const beat = async (): Promise<void> => {
-    try {
-      await heartbeatApp(session, { appId, signal: stopped.signal });
-      onBeat?.();
-    } catch (thrown) {
-      if (stopped.signal.aborted) return;
-      const error = toMirumojiError(thrown);
-      if (error.code === "APP_LOST") stop();
-      onError?.(error);
-    }
-  };
-  const timer = setInterval(() => void beat(), HEARTBEAT_MS);
-  timer.unref();
-  const stop = (): void => {
-    clearInterval(timer);
-    stopped.abort();
-  };
-  void beat();
-  return { stop };
+  appId: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    await heartbeatApp(session, { appId, signal });
+    return true;
+  } catch (error) {
+    if (toMirumojiError(error).code === "APP_LOST") return false;
+    throw error;
+  }
 }
 
 /**
@@ -158,5 +135,76 @@ export async function disconnectApp(
     );
   } catch (thrown) {
     if (toMirumojiError(thrown).code !== "APP_LOST") throw thrown;
+  }
+}
+
+/** An app that was published under a name, and its functions. */
+export interface DeployedApp {
+  readonly appId: string;
+  /** By tag. */
+  readonly functionIds: Readonly<Record<string, string>>;
+}
+
+/**
+ * Finds a deployed app by its name.
+ *
+ * @throws MirumojiError `MODAL_*`
+ */
+export async function findDeployedApp(
+  session: ModalSession,
+  { appName, signal }: { readonly appName: string; readonly signal?: AbortSignal | undefined },
+): Promise<DeployedApp | null> {
+  try {
+    const { appId } = await unary(
+      session,
+      "appGetByDeploymentName",
+      { name: appName, environmentName: session.environment },
+      { signal, codes: { NOT_FOUND: "APP_LOST" } },
+    );
+    if (appId === "") return null;
+    const { appLayout } = await unary(
+      session,
+      "appGetLayout",
+      { appId },
+      // It may be stopped between the two questions.
+      { signal, codes: APP_GONE },
+    );
+    return { appId, functionIds: appLayout?.functionIds ?? {} };
+  } catch (thrown) {
+    if (thrown instanceof MirumojiError && thrown.code === "APP_LOST") return null;
+    throw thrown;
+  }
+}
+
+/**
+ * Apps by ID over Modal's control plane. A deployed app lives without heartbeats: it is only asked whether
+ * it still does.
+ */
+export function modalApps(
+  session: ModalSession,
+  { isDeployed = () => false }: { readonly isDeployed?: (appId: string) => boolean } = {},
+): Apps {
+  return {
+    heartbeat: async ({ appId, signal }) => {
+      if (isDeployed(appId)) await expectRunning(session, appId, signal);
+      else await heartbeatApp(session, { appId, signal });
+    },
+  };
+}
+
+async function expectRunning(
+  session: ModalSession,
+  appId: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { lifecycle } = await unary(
+    session,
+    "appGetLifecycle",
+    { appId },
+    { signal, codes: { NOT_FOUND: "APP_LOST" } },
+  );
+  const state: number | undefined = lifecycle?.appState;
+  if (state === APP_STATE.stopping || state === APP_STATE.stopped) {
+    throw new MirumojiError("APP_LOST", `the deployed app ${appId} was stopped`);
   }
 }

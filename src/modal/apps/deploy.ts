@@ -1,15 +1,9 @@
-import type { AppShare, SharedApp } from "../../queue/app-share.ts";
-import { createApp, disconnectApp, keepAppAlive, publishApp } from "./app.ts";
-import { findDeployedApp } from "./deployed-app.ts";
-import { unfinishedApp } from "./known-app.ts";
-import {
-  DEFAULT_APP_NAME,
-  fingerprintOf,
-  registerFunctions,
-  type RegisteredFunctions,
-  type RegistrationOptions,
-} from "./registration.ts";
+import type { AppShare } from "../../queue/app-share.ts";
 import type { ModalSession } from "../rpc/session.ts";
+import { findDeployedApp } from "./app.ts";
+import { keepAppAlive } from "./keep-alive.ts";
+import { findOrRegister, knownApp, type RegisteredApp, registerApp } from "./register-app.ts";
+import { DEFAULT_APP_NAME, fingerprintOf, type RegistrationOptions } from "./registration.ts";
 
 export interface DeployOptions extends RegistrationOptions {
   /** What the pool knows of its app: by this, one worker deploys and the others find it done. */
@@ -20,8 +14,7 @@ export interface DeployOptions extends RegistrationOptions {
 }
 
 /** A deployed app with both functions. */
-export interface Deployment extends RegisteredFunctions {
-  readonly appId: string;
+export interface Deployment extends RegisteredApp {
   readonly appName: string;
   readonly fingerprint: string;
   /** False when it was up to date already. */
@@ -29,73 +22,56 @@ export interface Deployment extends RegisteredFunctions {
 }
 
 /**
- * Sees to it that the app is deployed as the options say, doing nothing when it is. A deployed app needs no
- * heartbeat and is never disconnected: calls in it survive when every worker is down. Deploying again keeps
- * the app's and the functions' IDs, so calls that are running go on.
+ * Deploys the app as the options say, doing nothing when it is so already. A deployed app needs no heartbeat and is
+ * never disconnected: calls in it survive when every worker is down. Deploying again keeps the app's and the
+ * functions' IDs, so calls that are running go on.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
 export async function deployModal(session: ModalSession, options: DeployOptions): Promise<Deployment> {
   const { share, force = false, signal, appName = DEFAULT_APP_NAME } = options;
   const fingerprint = await fingerprintOf(options, { environment: session.environment, deployed: true });
-  const current = async () => (force ? null : await upToDate(session, share, fingerprint, options));
-  const known = await current();
-  if (known !== null) return { ...known, appName, fingerprint, isNew: false };
-  return await share.exclusively(async () => {
-    const others = await current();
-    if (others !== null) return { ...others, appName, fingerprint, isNew: false };
-    return { ...(await deploy(session, fingerprint, options)), appName, fingerprint, isNew: true };
-  }, signal);
+  return await findOrRegister<Deployment>({
+    share,
+    signal,
+    find: async () => {
+      const found = force ? null : await upToDate(session, fingerprint, options);
+      return found === null ? null : { ...found, appName, fingerprint, isNew: false };
+    },
+    register: async () => {
+      const { presence, ...app } = await registerApp(session, {
+        ...options,
+        fingerprint,
+        isDeployed: true,
+        // Until it is published, an app lives by heartbeats.
+        enter: async (appId) => await Promise.resolve(beating(session, appId)),
+      });
+      await presence.leave();
+      return { ...app, appName, fingerprint, isNew: true };
+    },
+  });
 }
 
-type Deployed = RegisteredFunctions & { readonly appId: string };
-
-/** What the pool deployed, if it was deployed from the same things and the server still has all of it. */
+/** The app that the pool deployed from the same things, if the server still has all of it. */
 async function upToDate(
   session: ModalSession,
-  share: AppShare,
   fingerprint: string,
-  { appName = DEFAULT_APP_NAME, signal }: DeployOptions,
-): Promise<Deployed | null> {
-  const known = await share.read();
-  if (known === null || known.functions === null || known.fingerprint !== fingerprint) return null;
+  { share, appName = DEFAULT_APP_NAME, signal }: DeployOptions,
+): Promise<RegisteredApp | null> {
+  const known = await knownApp(share, fingerprint);
+  if (known === null) return null;
   const found = await findDeployedApp(session, { appName, signal });
   if (found?.appId !== known.appId) return null;
-  const { transcribe, convert } = known.functions;
-  for (const { tag, functionId } of [transcribe, convert]) {
-    if (found.functionIds[tag] !== functionId) return null;
-  }
-  return { appId: known.appId, transcribe, convert };
+  const isThere = ({ tag, functionId }: RegisteredApp["transcribe"]) => found.functionIds[tag] === functionId;
+  return isThere(known.transcribe) && isThere(known.convert) ? known : null;
 }
 
-async function deploy(session: ModalSession, fingerprint: string, options: DeployOptions): Promise<Deployed> {
-  const { share, signal, appName = DEFAULT_APP_NAME } = options;
-  const found = await findDeployedApp(session, { appName, signal });
-  const appId =
-    found?.appId ??
-    (await unfinishedApp(session, share, fingerprint, signal)) ??
-    (await createApp(session, { appName, state: "initializing", signal })).appId;
-  const record = async (functions: SharedApp["functions"]) =>
-    await share.write({ appId, fingerprint, functions });
-  // Written down before anything is registered in it, so that a crash here leaves no second app.
-  await record(null);
-  // Until it is published, an app lives by heartbeats.
+function beating(session: ModalSession, appId: string): { leave(): Promise<boolean> } {
   const heartbeat = keepAppAlive(session, { appId });
-  try {
-    const functions = await registerFunctions(session, {
-      ...options,
-      appId,
-      existing: found?.functionIds ?? {},
-    });
-    const { transcribe, convert } = functions;
-    await publishApp(session, { appId, functions: [transcribe, convert], deployAs: appName, signal });
-    await record({ transcribe, convert });
-    return { appId, transcribe, convert };
-  } catch (failure) {
-    // Not with the caller's signal: it may be the reason that we are here.
-    await disconnectApp(session, { appId, failure }).catch(() => {});
-    throw failure;
-  } finally {
-    heartbeat.stop();
-  }
+  return {
+    leave: async () => {
+      heartbeat.stop();
+      return await Promise.resolve(false);
+    },
+  };
 }

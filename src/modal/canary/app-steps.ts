@@ -1,6 +1,7 @@
 import { basename, extname } from "node:path";
 import { toMirumojiError } from "../../job/errors.ts";
-import { createApp, disconnectApp, heartbeatApp, keepAppAlive, publishApp } from "../apps/app.ts";
+import { createApp, disconnectApp, heartbeatApp, publishApp } from "../apps/app.ts";
+import { keepAppAlive } from "../apps/keep-alive.ts";
 import { createFunction, type FunctionSpec, precreateFunction } from "../apps/functions.ts";
 import { ensureImage } from "../apps/image.ts";
 import { createSourceMount, findClientMount } from "../apps/mounts.ts";

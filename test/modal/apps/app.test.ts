@@ -1,6 +1,7 @@
 import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { disconnectApp, keepAppAlive } from "../../../src/modal/apps/app.ts";
+import { disconnectApp } from "../../../src/modal/apps/app.ts";
+import { keepAppAlive } from "../../../src/modal/apps/keep-alive.ts";
 import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 const refusal = (status: Status): ClientError => new ClientError("/AppHeartbeat", status, "words");

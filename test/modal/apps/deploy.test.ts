@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GpuHostOptions, startGpuHost } from "../../../src/gpu-host/host.ts";
-import { modalApps } from "../../../src/modal/apps/apps.ts";
+import { modalApps } from "../../../src/modal/apps/app.ts";
 import { modalCalls } from "../../../src/modal/calls/calls.ts";
 import { type DeployOptions, type Deployment, deployModal } from "../../../src/modal/apps/deploy.ts";
 import { mountedHandler } from "../../../src/modal/apps/handler.ts";

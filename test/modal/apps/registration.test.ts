@@ -369,7 +369,7 @@ describe("setupModal", () => {
   test("reports APP_LOST when somebody stops the app, and stops beating", async () => {
     const runtime = await setupModal(host.session, { ...settings, handler: handlerInImage("x") });
     await runtime.close();
-    const { keepAppAlive } = await import("../../../src/modal/apps/app.ts");
+    const { keepAppAlive } = await import("../../../src/modal/apps/keep-alive.ts");
     const error = await new Promise<MirumojiError>((resolve) => {
       keepAppAlive(host.session, { appId: runtime.appId, onError: resolve });
     });

@@ -1,0 +1,42 @@
+import { type MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { HEARTBEAT_MS, heartbeatApp } from "./app.ts";
+
+/**
+ * Heartbeats an app at once and every 15 seconds, by a timer that no job can hold up. A failed one is
+ * reported and the next one goes out all the same; after `APP_LOST` there is no next one.
+ */
+export function keepAppAlive(
+  session: ModalSession,
+  {
+    appId,
+    onError,
+    onBeat,
+  }: {
+    readonly appId: string;
+    readonly onError?: ((error: MirumojiError) => void) | undefined;
+    /** Called after each heartbeat that the server took. */
+    readonly onBeat?: () => void;
+  },
+): { stop(): void } {
+  const stopped = new AbortController();
+  const beat = async (): Promise<void> => {
+    try {
+      await heartbeatApp(session, { appId, signal: stopped.signal });
+      onBeat?.();
+    } catch (thrown) {
+      if (stopped.signal.aborted) return;
+      const error = toMirumojiError(thrown);
+      if (error.code === "APP_LOST") stop();
+      onError?.(error);
+    }
+  };
+  const timer = setInterval(() => void beat(), HEARTBEAT_MS);
+  timer.unref();
+  const stop = (): void => {
+    clearInterval(timer);
+    stopped.abort();
+  };
+  void beat();
+  return { stop };
+}
