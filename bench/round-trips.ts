@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { Consumer } from "../src/queue/consumer.ts";
 import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
 import { DEFAULT_PREFIX } from "../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../src/queue/queues.ts";
+import { scriptText } from "../src/queue/scripts.ts";
 import { runJob } from "../src/runner/run-job.ts";
 import { instantTools } from "../support/instant-tools.ts";
 
@@ -26,10 +26,10 @@ export interface RoundTrips {
 
 /** Our scripts by the digest that `evalsha` names them with. */
 const OURS = new Map(
-  ["commit", "settle"].map((name) => {
-    const text = readFileSync(new URL(`../src/queue/${name}.lua`, import.meta.url));
-    return [createHash("sha1").update(text).digest("hex"), name];
-  }),
+  (["commit", "settle"] as const).map((name) => [
+    createHash("sha1").update(scriptText(name)).digest("hex"),
+    name,
+  ]),
 );
 
 /** Runs `jobs` jobs from a backlog, one at a time, with instant steps and a real Redis, and counts. */

@@ -4,12 +4,10 @@ import { type Queue, UnrecoverableError } from "bullmq";
 import type { Redis } from "ioredis";
 import { tellEnded } from "./ended-jobs.ts";
 import { jobKeys } from "./keys.ts";
+import { runScript, type ScriptAnswers } from "./scripts.ts";
 
 /** Long enough to tell BullMQ; should we die in between, the job comes back flagged. */
 const TAKE_MS = 15_000;
-
-/** What a request to cancel met: see `cancel.lua`. */
-export type CancelAnswer = "missing" | "finished" | "taken" | "held" | "active";
 
 const CANCELLED_MESSAGE = "cancelled on request";
 
@@ -28,25 +26,22 @@ export async function requestCancel(
   redis: Redis,
   queue: Queue,
   options: { prefix: string; jobId: string; now: number },
-): Promise<CancelAnswer> {
+): Promise<ScriptAnswers["cancel"]> {
   const { prefix, jobId } = options;
   const keys = jobKeys(prefix, queue.name, jobId);
   const token = `cancel-${randomUUID()}`;
-  const answer = (await redis.mirumojiCancel(
-    keys.job,
-    keys.lock,
-    keys.checkpoint,
-    queue.toKey("wait"),
-    queue.toKey("delayed"),
-    queue.toKey("prioritized"),
-    queue.toKey("active"),
-    queue.toKey("completed"),
-    queue.toKey("failed"),
-    jobId,
-    String(options.now),
-    token,
-    String(TAKE_MS),
-  )) as CancelAnswer;
+  const answer = await runScript(redis, "cancel", {
+    keys: {
+      ...keys,
+      wait: queue.toKey("wait"),
+      delayed: queue.toKey("delayed"),
+      prioritized: queue.toKey("prioritized"),
+      active: queue.toKey("active"),
+      completed: queue.toKey("completed"),
+      failed: queue.toKey("failed"),
+    },
+    args: { jobId, now: String(options.now), token, leaseMs: String(TAKE_MS) },
+  });
   if (answer === "taken") {
     const job = await queue.getJob(jobId);
     await job?.moveToFailed(new UnrecoverableError(`CANCELLED: ${CANCELLED_MESSAGE}`), token, false);

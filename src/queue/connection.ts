@@ -1,20 +1,9 @@
-import { readFileSync } from "node:fs";
-import { Redis, type Result } from "ioredis";
+import { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
+import { defineScripts } from "./scripts.ts";
 
 /** A connection to Redis; only `queue/` sends commands over it. */
 export type RedisConnection = Redis;
-
-declare module "ioredis" {
-  interface RedisCommander<Context> {
-    mirumojiCommit(...keysAndArgs: string[]): Result<number, Context>;
-    mirumojiSettle(...keysAndArgs: string[]): Result<number, Context>;
-    mirumojiCancel(...keysAndArgs: string[]): Result<string, Context>;
-    mirumojiRetry(...keysAndArgs: string[]): Result<string, Context>;
-  }
-}
-
-const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
 
 /**
  * Opens one connection with our scripts on it. Commands wait while Redis is away (a worker must outlive
@@ -27,10 +16,7 @@ export function connectRedis(url: string, options: { failFast?: boolean } = {}):
     lazyConnect: true,
     ...(options.failFast === true ? { connectTimeout: 5000, retryStrategy: () => null } : {}),
   });
-  redis.defineCommand("mirumojiCommit", { numberOfKeys: 6, lua: script("commit") });
-  redis.defineCommand("mirumojiSettle", { numberOfKeys: 5, lua: script("settle") });
-  redis.defineCommand("mirumojiCancel", { numberOfKeys: 9, lua: script("cancel") });
-  redis.defineCommand("mirumojiRetry", { numberOfKeys: 3, lua: script("retry") });
+  defineScripts(redis);
   return redis;
 }
 

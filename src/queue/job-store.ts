@@ -11,6 +11,7 @@ import { requestCancel } from "./cancellation.ts";
 import { jobKeys } from "./keys.ts";
 import { viewOf } from "./job-view.ts";
 import type { Queues } from "./queues.ts";
+import { runScript } from "./scripts.ts";
 import { addJob } from "./submit.ts";
 import { findCarrier } from "./trace-carrier.ts";
 
@@ -138,7 +139,10 @@ export function createJobStore(
     async retry(id) {
       for (const type of JOB_TYPES) {
         const keys = jobKeys(prefix, type, id);
-        const answer = await redis.mirumojiRetry(keys.job, keys.checkpoint, queues[type].toKey("failed"), id);
+        const answer = await runScript(redis, "retry", {
+          keys: { ...keys, failed: queues[type].toKey("failed") },
+          args: { jobId: id },
+        });
         if (answer === "missing") continue;
         if (answer === "wrong") {
           throw new MirumojiError(

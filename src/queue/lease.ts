@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { type Checkpoint, encodeCheckpoint } from "../job/checkpoint.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
+import { runScript, type ScriptAnswers } from "./scripts.ts";
 
 /** What the ledger says about a live volume: enough for any process to keep it alive or remove it. */
 export interface LedgerEntry {
@@ -23,13 +24,11 @@ export interface Commit {
   readonly log?: string;
 }
 
-/** What became of a write. */
-export type Committed =
-  | "written"
-  /** Written, and somebody wants the job to stop. */
-  | "cancelRequested"
-  /** Not written: another worker owns the job: leave, touch nothing. */
-  | "refused";
+/**
+ * How a write ended: `written`; `cancelRequested`: written, and somebody wants the job to stop; `refused`: not written,
+ * because another worker owns the job: leave, touch nothing.
+ */
+export type Committed = ScriptAnswers["commit"];
 
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
@@ -40,9 +39,6 @@ export interface Lease {
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
   settle(end: { volumeId: string | null; summary: JobSummary; log: string }): Promise<void>;
 }
-
-/** What `commit.lua` gives. */
-const COMMITTED: Record<number, Committed> = { 0: "refused", 1: "written", 2: "cancelRequested" };
 
 /** The lease that BullMQ gave with `token`. */
 export function createLease(
@@ -59,35 +55,25 @@ export function createLease(
       return { record, cancelRequested: flag === 1 };
     },
     async commit({ checkpoint, ledger, strike, summary, log }) {
-      const written = await redis.mirumojiCommit(
-        keys.lock,
-        keys.checkpoint,
-        keys.ledger,
-        keys.job,
-        keys.events,
-        keys.logs,
-        options.token,
-        checkpoint === undefined ? "" : encodeCheckpoint(checkpoint),
-        ledger?.volumeId ?? "",
-        ledger === undefined ? "" : JSON.stringify(ledger.entry),
-        strike ?? "",
-        summary === undefined ? "" : JSON.stringify(summary),
-        options.jobId,
-        log ?? "",
-      );
-      return COMMITTED[written] ?? "refused";
+      return await runScript(redis, "commit", {
+        keys,
+        args: {
+          token: options.token,
+          jobId: options.jobId,
+          checkpoint: checkpoint && encodeCheckpoint(checkpoint),
+          volumeId: ledger?.volumeId,
+          ledgerEntry: ledger && JSON.stringify(ledger.entry),
+          struckVolumeId: strike,
+          summary: summary && JSON.stringify(summary),
+          log,
+        },
+      });
     },
     async settle({ volumeId, summary, log }) {
-      await redis.mirumojiSettle(
-        keys.lock,
-        keys.checkpoint,
-        keys.ledger,
-        keys.job,
-        keys.logs,
-        volumeId ?? "",
-        JSON.stringify(summary),
-        log,
-      );
+      await runScript(redis, "settle", {
+        keys,
+        args: { volumeId: volumeId ?? undefined, summary: JSON.stringify(summary), log },
+      });
     },
   };
 }

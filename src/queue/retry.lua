@@ -1,15 +1,15 @@
--- Prepares a job that ended badly for another life. KEYS: job, checkpoint, failed. ARGV: 1 job ID
--- A checkpoint that was undoing leads nowhere: what it knew of is gone or is the reaper's.
--- Gives missing, wrong (not failed) or ready.
-if redis.call("EXISTS", KEYS[1]) == 0 then
+-- Prepares a job that ended badly for another life. A checkpoint that was undoing leads nowhere: the volume and the call
+-- it knew are gone or the reaper's.
+-- Answers missing, wrong (not failed) or ready.
+if redis.call("EXISTS", jobKey) == 0 then
   return "missing"
 end
-if not redis.call("ZSCORE", KEYS[3], ARGV[1]) then
+if not redis.call("ZSCORE", failedKey, jobId) then
   return "wrong"
 end
-redis.call("HDEL", KEYS[1], "cancelRequestedAt", "progress")
-local record = redis.call("HGET", KEYS[2], "record")
+redis.call("HDEL", jobKey, "cancelRequestedAt", "progress")
+local record = redis.call("HGET", checkpointKey, "record")
 if record and cjson.decode(record).state == "undo" then
-  redis.call("DEL", KEYS[2])
+  redis.call("DEL", checkpointKey)
 end
 return "ready"

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { connectRedis } from "../../src/queue/connection.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
+import { runScript } from "../../src/queue/scripts.ts";
 import { startStack } from "../../support/stack.ts";
 import { root } from "../helpers/repo/sandbox.ts";
 
@@ -25,11 +26,21 @@ it("counts every job that ended before a worker had it once, whoever ended it", 
     // The worker that cancelled it died before it could tell BullMQ.
     const key = (name: string) => `${PREFIX}:transcribe:${name}`;
     const keys = jobKeys(PREFIX, "transcribe", halfCancelled);
-    const lists = ["wait", "delayed", "prioritized", "active", "completed", "failed"].map(key);
-    const owner = [halfCancelled, String(Date.now()), `cancel-${randomUUID()}`, "100"];
-    expect(await redis.mirumojiCancel(keys.job, keys.lock, keys.checkpoint, ...lists, ...owner)).toBe(
-      "taken",
-    );
+    const lists = {
+      wait: key("wait"),
+      delayed: key("delayed"),
+      prioritized: key("prioritized"),
+      active: key("active"),
+      completed: key("completed"),
+      failed: key("failed"),
+    };
+    const args = {
+      jobId: halfCancelled,
+      now: String(Date.now()),
+      token: `cancel-${randomUUID()}`,
+      leaseMs: "100",
+    };
+    expect(await runScript(redis, "cancel", { keys: { ...keys, ...lists }, args })).toBe("taken");
     // Entry that BullMQ writes when a job must not run any more (a failed child, for example).
     await redis.hset(key(byBullMQ), "defa", "child failed");
 

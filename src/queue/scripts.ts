@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import type { Redis } from "ioredis";
+
+/**
+ * Our Lua scripts, with the names of the keys that each one touches and of the values that it takes. A script reads
+ * the key `lock` as `lockKey` and the value `token` as `token`; a value that was not given is the empty string. Redis
+ * refuses a name that is not declared.
+ */
+const SCRIPTS = {
+  commit: {
+    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs"],
+    args: ["token", "jobId", "checkpoint", "volumeId", "ledgerEntry", "struckVolumeId", "summary", "log"],
+  },
+  settle: {
+    keys: ["lock", "checkpoint", "ledger", "job", "logs"],
+    args: ["volumeId", "summary", "log"],
+  },
+  cancel: {
+    keys: ["job", "lock", "checkpoint", "wait", "delayed", "prioritized", "active", "completed", "failed"],
+    args: ["jobId", "now", "token", "leaseMs"],
+  },
+  retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
+} as const;
+
+type Scripts = typeof SCRIPTS;
+export type ScriptName = keyof Scripts;
+
+/** The answers of the scripts, as their heads say. */
+export interface ScriptAnswers {
+  commit: "written" | "cancelRequested" | "refused";
+  settle: "cleared" | "taken";
+  cancel: "missing" | "finished" | "taken" | "held" | "active";
+  retry: "missing" | "wrong" | "ready";
+}
+
+/** Text of a script as Redis gets it: the file, below the names of its keys and values. */
+export function scriptText(name: ScriptName): string {
+  const { keys, args } = SCRIPTS[name];
+  const file = readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
+  const keyNames = keys.map((key) => `${key}Key`);
+  return `${localsLua(keyNames, "KEYS")}\n${localsLua(args, "ARGV")}\n${file}`;
+}
+
+function localsLua(names: readonly string[], values: "KEYS" | "ARGV"): string {
+  const given = names.map((_name, index) => `${values}[${index + 1}]`);
+  return `local ${names.join(", ")} = ${given.join(", ")}`;
+}
+
+/** Makes the scripts known to a connection, which sends a script's text only to a Redis that has not seen it. */
+export function defineScripts(redis: Redis): void {
+  for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
+    redis.defineCommand(commandOf(name), {
+      numberOfKeys: SCRIPTS[name].keys.length,
+      lua: scriptText(name),
+    });
+  }
+}
+
+/** Runs a script in one step, with its keys and values by name. */
+export async function runScript<N extends ScriptName>(
+  redis: Redis,
+  name: N,
+  named: {
+    readonly keys: Readonly<Record<Scripts[N]["keys"][number], string>>;
+    readonly args: Readonly<Record<Scripts[N]["args"][number], string | undefined>>;
+  },
+): Promise<ScriptAnswers[N]> {
+  const keys: Readonly<Record<string, string>> = named.keys;
+  const args: Readonly<Record<string, string | undefined>> = named.args;
+  const run = Reflect.get(redis, commandOf(name)) as (
+    ...values: readonly string[]
+  ) => Promise<ScriptAnswers[N]>;
+  return await run.call(
+    redis,
+    ...SCRIPTS[name].keys.map((key) => keys[key] ?? ""),
+    ...SCRIPTS[name].args.map((arg) => args[arg] ?? ""),
+  );
+}
+
+function commandOf(name: ScriptName): string {
+  return `mirumoji:${name}`;
+}
