@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { openApi } from "../compose/api.ts";
 import { processEnvironment } from "../config/load.ts";
-import { httpSettings, startHttp } from "../http/server.ts";
+import { httpSettings } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";
 import { guarded, printJson } from "./output.ts";
+import { serveHttp } from "./serve-http.ts";
 import { serviceLogger } from "./service-logger.ts";
 
 const STOP_LIMIT_MS = 10_000;
@@ -21,7 +22,7 @@ export function addApi(program: Command): void {
           const settings = httpSettings(environment);
           const logger = serviceLogger(environment, settings.secrets);
           const api = await openApi(environment, logger);
-          const http = await startHttp(settings, api).catch(async (error: unknown) => {
+          const http = await serveHttp(settings, api, logger).catch(async (error: unknown) => {
             await api.stop();
             throw error;
           });

@@ -3,15 +3,14 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { openWorker } from "../compose/worker.ts";
 import { isSet, processEnvironment } from "../config/load.ts";
-import type { Environment } from "../config/schema.ts";
 import { secretValues } from "../config/secrets.ts";
-import { httpSettings, type HttpServer, startHttp } from "../http/server.ts";
-import { MirumojiError } from "../job/errors.ts";
+import { httpSettings } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";
 import { startEmbeddedRedis } from "./embedded-redis.ts";
 import { type DevSession, publishDevSession, withdrawDevSession } from "./dev-session.ts";
 import { startGpuHostChild } from "./gpu-host-child.ts";
 import { guarded, note, printJson } from "./output.ts";
+import { serveHttp } from "./serve-http.ts";
 import { serviceLogger } from "./service-logger.ts";
 
 interface DevOptions {
@@ -75,7 +74,7 @@ async function runDev(
   await mkdir(environment.HOST_MEDIA_PATH, { recursive: true });
   const worker = await openWorker(environment, logger);
   started.push(async () => await worker.stop());
-  const http = await listen(environment, worker);
+  const http = await serveHttp(httpSettings(environment), worker, logger);
   started.push(async () => await http.close());
 
   const { apiUrl, boardUrl, metricsUrl } = http;
@@ -105,21 +104,6 @@ async function runDev(
   await stopped;
   // The Modal SDK cannot close its channel, and an open channel keeps the process alive.
   process.exit();
-}
-
-/** A default port that is taken is replaced by a free one; a port that was asked for is not. */
-async function listen(
-  environment: Environment,
-  worker: Awaited<ReturnType<typeof openWorker>>,
-): Promise<HttpServer> {
-  const start = async (port: number) => await startHttp({ ...httpSettings(environment), port }, worker);
-  try {
-    return await start(environment.MIRUMOJI_HTTP_PORT);
-  } catch (error) {
-    const isTaken = error instanceof MirumojiError && error.cause !== undefined;
-    if (!isTaken || isSet("MIRUMOJI_HTTP_PORT")) throw error;
-    return await start(0);
-  }
 }
 
 function welcome(session: DevSession): string {

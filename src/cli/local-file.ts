@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MirumojiError } from "../job/errors.ts";
-import { hasErrno, isMissing, type MediaRoot } from "../media/media-root.ts";
+import { hasErrno, isMissing } from "../media/errno.ts";
+import type { MediaRoot } from "../media/media-root.ts";
 import { invalid } from "./volume-paths.ts";
 
 /**

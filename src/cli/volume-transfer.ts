@@ -1,7 +1,8 @@
 import { lstat, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { toMirumojiError, MirumojiError } from "../job/errors.ts";
-import { isMissing, openMediaRoot } from "../media/media-root.ts";
+import { isMissing } from "../media/errno.ts";
+import { openMediaRoot } from "../media/media-root.ts";
 import { inLanes } from "../modal/transfers/lanes.ts";
 import type { VolumeEntry } from "../modal/volumes/volume-listing.ts";
 import type { VolumeStore } from "../modal/volumes/volume-store.ts";

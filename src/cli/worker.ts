@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { openWorker } from "../compose/worker.ts";
 import { processEnvironment } from "../config/load.ts";
-import { httpSettings, startHttp } from "../http/server.ts";
+import { httpSettings } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";
 import { guarded, printJson } from "./output.ts";
+import { serveHttp } from "./serve-http.ts";
 import { serviceLogger } from "./service-logger.ts";
 
 export function addWorker(program: Command): void {
@@ -19,7 +20,7 @@ export function addWorker(program: Command): void {
           const settings = httpSettings(environment);
           const logger = serviceLogger(environment, settings.secrets);
           const worker = await openWorker(environment, logger);
-          const http = await startHttp(settings, worker).catch(async (error: unknown) => {
+          const http = await serveHttp(settings, worker, logger).catch(async (error: unknown) => {
             await worker.stop();
             throw error;
           });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MirumojiError } from "../job/errors.ts";
 import { type Environment, environmentSchema, SECRET_NAMES } from "./schema.ts";
+import { readSecretFiles, secretFileName } from "./secret-files.ts";
 import { tracingSettings, type TracingSettings, tracingVariables } from "./tracing.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -25,16 +26,17 @@ export function processTracing(): TracingSettings | null {
 }
 
 function read<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
-  const present = Object.fromEntries(
-    Object.entries(variables).filter(([, value]) => value !== undefined && value !== ""),
+  const set = Object.entries(variables).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "",
   );
+  const { variables: present, problems } = readSecretFiles(Object.fromEntries(set));
   const parsed = schema.safeParse(present);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => {
+  if (parsed.success && problems.length === 0) return parsed.data;
+  for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0]);
     const got = SECRET_NAMES.has(name) ? "a value that is not shown" : JSON.stringify(present[name]);
-    return `${name} got ${got}: ${issue.message}`;
-  });
+    problems.push(`${name} got ${got}: ${issue.message}`);
+  }
   throw new MirumojiError("CONFIG_INVALID", problems.join("\n"));
 }
 
@@ -43,8 +45,8 @@ export function processEnvironment(): Environment {
   return loadEnvironment(process.env);
 }
 
-/** Variables that were set, as opposed to defaults. */
+/** Whether somebody set the variable, itself or through a file, as opposed to its default. */
 export function isSet(name: keyof Environment): boolean {
-  const value = process.env[name];
-  return value !== undefined && value !== "";
+  const values = [process.env[name], process.env[secretFileName(name)]];
+  return values.some((value) => value !== undefined && value !== "");
 }

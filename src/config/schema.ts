@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseGpuPrices } from "./gpu-prices.ts";
+import { secretFileVariables } from "./secret-files.ts";
 import { tracingVariables } from "./tracing.ts";
 
 const text = z.string().min(1);
@@ -207,6 +208,7 @@ export const environmentSchema = z
       .default(600)
       .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),
     ...tracingVariables,
+    ...secretFileVariables,
   })
   .superRefine((environment, context) => {
     const { MIRUMOJI_MODAL_MIN_CONTAINERS: min, MIRUMOJI_MODAL_MAX_CONTAINERS: max } = environment;

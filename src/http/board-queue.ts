@@ -43,8 +43,8 @@ export class BoardQueue extends BullMQAdapter {
     this.#type = type;
     this.#store = store;
     this.#redact = redact;
-    this.setFormatter("name", (job: QueueJobJson) => jobTitle(job));
-    this.setFormatter("progress", progressByState);
+    this.setFormatter("name", (job: QueueJobJson) => redact(jobTitle(job)));
+    this.setFormatter("progress", (progress: unknown) => redactValue(progressByState(progress), redact));
     this.setFormatter("data", (data: unknown) => redactValue(data, redact));
     this.setFormatter("returnValue", (value: unknown) => redactValue(value, redact));
   }

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { Html, html } from "./html.ts";
 import { STYLE } from "./style.ts";
 
+/** Its own style and nothing else. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 const PAGES = ["operations", "errors", "configuration", "lifecycle", "architecture"];
 
 /**
@@ -34,7 +36,10 @@ export function addDocs(server: FastifyInstance): void {
           <main>${text.split(/^(?=#{1,3} )/mu).map(section)}</main>
         </body>
       </html>`;
-    return await reply.type("text/html; charset=utf-8").send(page.text);
+    return await reply
+      .type("text/html; charset=utf-8")
+      .header("content-security-policy", POLICY)
+      .send(page.text);
   });
 }
 

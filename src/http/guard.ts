@@ -1,22 +1,52 @@
 import basicAuth from "@fastify/basic-auth";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv4 } from "node:net";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { loginLimit } from "./login-limit.ts";
 
-/** Requires HTTP basic authentication; `users` are `name:password` pairs separated by commas. */
-export async function requireLogin(server: FastifyInstance, users: string): Promise<void> {
+/** Reason for refusing a login: it is wrong, or too many wrong ones came before it. */
+export type LoginFailure = "wrong" | "limited";
+
+/**
+ * Requires HTTP basic authentication; `users` are `name:password` pairs separated by commas. After ten wrong logins in
+ * a minute an address gets 429 until the minute is over; a login that was accepted before stays accepted.
+ */
+export async function requireLogin(
+  server: FastifyInstance,
+  users: string,
+  onFailure: (failure: LoginFailure) => void,
+): Promise<void> {
   const known = users.split(",").map((pair) => digest(pair));
+  const limit = loginLimit(() => performance.now());
+  const seenRight = new Set<string>();
   await server.register(basicAuth, {
     authenticate: { realm: "mirumoji-worker" },
-    validate: async (name, password) => {
+    validate: async (name, password, request, reply) => {
       const given = digest(`${name}:${password}`);
+      const blockedMs = seenRight.has(given.toString("hex")) ? 0 : limit.blockedMs(request.ip);
+      if (blockedMs > 0) {
+        onFailure("limited");
+        throw tooMany(reply, blockedMs);
+      }
       // Compares every pair, so that timing reveals nothing.
       const matches = known.filter((pair) => timingSafeEqual(pair, given));
       await Promise.resolve();
-      if (matches.length === 0) throw new Error("wrong name or password");
+      if (matches.length > 0) {
+        seenRight.add(given.toString("hex"));
+        return;
+      }
+      limit.refused(request.ip);
+      onFailure("wrong");
+      throw new Error("wrong name or password");
     },
   });
   server.addHook("onRequest", server.basicAuth);
+}
+
+function tooMany(reply: FastifyReply, blockedMs: number): Error {
+  const seconds = Math.ceil(blockedMs / 1000);
+  reply.header("retry-after", seconds);
+  return Object.assign(new Error(`too many wrong logins; try again in ${seconds} s`), { statusCode: 429 });
 }
 
 /**

@@ -15,8 +15,6 @@ const NOTHING = html``;
 
 interface PageOptions {
   readonly isWritable: boolean;
-  readonly redact: (text: string) => string;
-  readonly now: number;
 }
 
 export function showJob(details: JobDetails, options: PageOptions): string {
@@ -31,8 +29,8 @@ export function showJob(details: JobDetails, options: PageOptions): string {
       <h1>${title} <span class="status ${view.status}">${statusWord(details)}</span></h1>
       <p class="muted">${view.type} · <code>${view.id}</code></p>
     </header>
-    ${showError(view, options)} ${showStates(view)} ${showActions(details, options)} ${showOutputs(view)}
-    ${showFacts(details, options)} ${showCheckpoint(details.checkpoint)} ${showTimeline(details, options)}
+    ${showError(view)} ${showStates(view)} ${showActions(details, options)} ${showOutputs(view)}
+    ${showFacts(details)} ${showCheckpoint(details.checkpoint)} ${showTimeline(details)}
   `;
   return document(`${title} · mirumoji-worker`, body, isFinal(view.status) ? null : REFRESH_SECONDS);
 }
@@ -68,11 +66,11 @@ function statusWord({ view, cancelRequestedAt }: JobDetails): string {
   return cancelRequestedAt !== null && !isFinal(view.status) ? "cancelling" : view.status;
 }
 
-function showError({ error, status }: JobView, { redact }: PageOptions): Html {
+function showError({ error, status }: JobView): Html {
   if (error === null) return NOTHING;
   return html`<section class="error ${status}">
     <strong>${error.code}</strong>
-    <p>${redact(error.message)}</p>
+    <p>${error.message}</p>
   </section>`;
 }
 
@@ -137,7 +135,7 @@ function showOutputs({ id, outputs }: JobView): Html {
   </section>`;
 }
 
-function showFacts({ view, cancelRequestedAt }: JobDetails, options: PageOptions): Html {
+function showFacts({ view, cancelRequestedAt }: JobDetails): Html {
   const { report } = view;
   const facts: [string, string | null][] = [
     ["input", view.input],
@@ -154,7 +152,7 @@ function showFacts({ view, cancelRequestedAt }: JobDetails, options: PageOptions
   ];
   return html`<section>
     <h2>Job</h2>
-    ${table(facts, options.redact)}
+    ${table(facts)}
   </section>`;
 }
 
@@ -176,18 +174,18 @@ function showCheckpoint(checkpoint: Checkpoint | null): Html {
   ];
   return html`<section>
     <h2>Checkpoint</h2>
-    ${table(shown, String)}
+    ${table(shown)}
   </section>`;
 }
 
 /** Each line of the log begins with its time. */
-function showTimeline({ log, view }: JobDetails, { redact }: PageOptions): Html {
+function showTimeline({ log, view }: JobDetails): Html {
   const rows = log.map((line) => {
     const [, at, words] = /^(\d{4}-\S+Z) ([\s\S]*)$/u.exec(line) ?? [null, null, line];
     const since = at === null || at === undefined ? "" : `+${seconds(Date.parse(at) - view.submittedAt)}`;
     return html`<tr>
       <td class="number muted" title="${at ?? ""}">${since}</td>
-      <td>${redact(words ?? "")}</td>
+      <td>${words ?? ""}</td>
     </tr>`;
   });
   return html`<section>
@@ -202,14 +200,14 @@ function showTimeline({ log, view }: JobDetails, { redact }: PageOptions): Html 
   </section>`;
 }
 
-function table(entries: readonly [string, string | null][], redact: (text: string) => string): Html {
+function table(entries: readonly [string, string | null][]): Html {
   const rows = entries
     .filter(([, value]) => value !== null)
     .map(
       ([name, value]) =>
         html`<tr>
           <th>${name}</th>
-          <td>${redact(value ?? "")}</td>
+          <td>${value ?? ""}</td>
         </tr>`,
     );
   return html`<table class="facts">

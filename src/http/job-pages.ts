@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { MirumojiError } from "../job/errors.ts";
-import type { JobInspector } from "../queue/job-details.ts";
+import type { JobDetails, JobInspector } from "../queue/job-details.ts";
 import type { JobStore } from "../queue/job-store.ts";
+import { redactValue } from "../telemetry/redact.ts";
 import { missingJobPage, showJob } from "./job-page.ts";
 
 /** Forbids loading and running anything; forms may be sent to this server only. */
@@ -27,8 +28,8 @@ export function addJobPages(server: FastifyInstance, options: JobPagesOptions): 
   server.get<{ Params: { id: string } }>("/jobs/:id", async (request, reply) => {
     const { id } = request.params;
     const details = await inspect(id);
-    if (details === null) return await page(reply.code(404), missingJobPage(id));
-    return await page(reply, showJob(details, { isWritable, redact, now: Date.now() }));
+    if (details === null) return await page(reply.code(404), missingJobPage(redact(id)));
+    return await page(reply, showJob(redactDetails(details, redact), { isWritable }));
   });
   const act = (action: "cancel" | "retry") => {
     server.post<{ Params: { id: string } }>(`/jobs/:id/${action}`, async (request, reply) => {
@@ -54,6 +55,12 @@ export function addJobPages(server: FastifyInstance, options: JobPagesOptions): 
   act("retry");
 }
 
+/** Removes secrets from everything but the ID, which the page's forms and links lead to. */
+function redactDetails(details: JobDetails, redact: (text: string) => string): JobDetails {
+  const shown = redactValue(details, redact) as JobDetails;
+  return { ...shown, view: { ...shown.view, id: details.view.id } };
+}
+
 /** Path of a job's page. */
 export function jobPagePath(id: string): string {
   return `/jobs/${encodeURIComponent(id)}`;
@@ -64,6 +71,5 @@ async function page(reply: FastifyReply, text: string): Promise<FastifyReply> {
     .type("text/html; charset=utf-8")
     .header("content-security-policy", POLICY)
     .header("cache-control", "no-store")
-    .header("x-content-type-options", "nosniff")
     .send(text);
 }

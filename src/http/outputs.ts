@@ -4,7 +4,8 @@ import { basename } from "node:path";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { OutputFile } from "../job/facts.ts";
 import { MirumojiError } from "../job/errors.ts";
-import { isMissing, type MediaRoot } from "../media/media-root.ts";
+import { isMissing } from "../media/errno.ts";
+import type { MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
 
 /** Content types by format, never by file name: no output is served as a page that could run a script. */
@@ -50,7 +51,6 @@ export function addOutputs(
       reply
         .type(CONTENT_TYPES[output.format])
         .header("accept-ranges", "bytes")
-        .header("x-content-type-options", "nosniff")
         .header(
           "content-disposition",
           `inline; filename*=UTF-8''${encodeURIComponent(basename(output.path))}`,

@@ -1,6 +1,7 @@
-import { fastify, type FastifyInstance } from "fastify";
+import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import type { Environment } from "../config/schema.ts";
 import { secretValues } from "../config/secrets.ts";
+import { cutText } from "../job/cut-text.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
@@ -15,6 +16,10 @@ import { addHealth, type HealthChecks } from "./health.ts";
 import { addJobPages } from "./job-pages.ts";
 import { addJobs } from "./jobs.ts";
 import { addOutputs } from "./outputs.ts";
+import { answerNoRequest, hardenReplies, redactReplies } from "./replies.ts";
+
+/** Of an error that an answer tells of. */
+const ERROR_CHARS = 1000;
 
 /** Services behind the HTTP port. */
 export interface Served {
@@ -69,8 +74,18 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
       `MIRUMOJI_HTTP_HOST is ${host}, which others can reach, and BOARD_USERS is not set; set it, or listen on 127.0.0.1`,
     );
   }
-  const server = fastify({ forceCloseConnections: true });
-  addHealth(server, served.health);
+  const redact = createRedactor(settings.secrets);
+  const server = fastify({ forceCloseConnections: true, frameworkErrors: answerNoRequest });
+  hardenReplies(server);
+  server.setErrorHandler<FastifyError>(async (error, _request, reply) => {
+    const { statusCode = 500, message } = error;
+    return await reply.code(statusCode).send({ error: { message: redact(cutText(message, ERROR_CHARS)) } });
+  });
+  await server.register(async (open: FastifyInstance) => {
+    redactReplies(open, redact);
+    addHealth(open, served.health);
+    await Promise.resolve();
+  });
   server.get("/metrics", async (_request, reply) => {
     const { registry } = served.metrics;
     return await reply.type(registry.contentType).send(await registry.metrics());
@@ -78,15 +93,17 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
   server.get("/", async (_request, reply) => await reply.redirect(BOARD_PATH));
   await server.register(async (guarded: FastifyInstance) => {
     if (users === undefined) requireLocalName(guarded);
-    else await requireLogin(guarded, users);
+    else await requireLogin(guarded, users, served.metrics.observeLoginFailure);
     requireSameOrigin(guarded);
-    const redact = createRedactor(settings.secrets);
     const { isWritable } = settings;
     addDocs(guarded);
-    addJobs(guarded, served.store);
-    addJobPages(guarded, { ...served, isWritable, redact });
     addOutputs(guarded, served);
-    await addBoard(guarded, { ...served, isWritable, redact });
+    await guarded.register(async (shown: FastifyInstance) => {
+      redactReplies(shown, redact);
+      addJobs(shown, served.store);
+      addJobPages(shown, { ...served, isWritable, redact });
+      await addBoard(shown, { ...served, isWritable, redact });
+    });
   });
   let apiUrl: string;
   try {

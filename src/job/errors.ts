@@ -1,3 +1,4 @@
+import { cutText } from "./cut-text.ts";
 import type { ErrorKind } from "./error-kinds.ts";
 import { ERRORS } from "./error-table.ts";
 
@@ -6,7 +7,10 @@ export { type ErrorKind, ERRORS };
 /** A stable, documented error code. */
 export type ErrorCode = keyof typeof ERRORS;
 
-/** The one error class that crosses module borders. Its message says what to do. */
+/** Messages quote what servers, programs and users said; records, logs and pages hold no more of it than this. */
+const MESSAGE_CHARS = 4000;
+
+/** The one error class that crosses module borders. Its message says what to do; a very long one is cut. */
 export class MirumojiError extends Error {
   override readonly name = "MirumojiError";
   readonly code: ErrorCode;
@@ -14,7 +18,10 @@ export class MirumojiError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      cutText(message, MESSAGE_CHARS),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
   }

@@ -1,24 +1,35 @@
 import { z } from "zod";
 import { SUBTITLE_FORMATS } from "./contract.ts";
+import { cutText } from "./cut-text.ts";
 import { PATH, type WorkingState } from "./machine.ts";
 
 const count = z.number().nonnegative();
+
+/** The function may say anything; a job's records keep this much of it. */
+const NAME_CHARS = 200;
+const WARNING_CHARS = 1000;
+const MOST_WARNINGS = 50;
 
 const work = {
   /**
    * Speech engine (`faster-whisper`, `whisper.cpp`, `pocketsphinx`), encoder (`h264_nvenc`, `libx264`), or
    * the image's own function (`module:function`), which says neither.
    */
-  engine: z.string().min(1),
+  engine: z
+    .string()
+    .min(1)
+    .transform((name) => cutText(name, NAME_CHARS)),
   mediaSeconds: count,
   gpuSeconds: count,
-  warnings: z.array(z.string()),
+  warnings: z
+    .array(z.string())
+    .transform((texts) => texts.slice(0, MOST_WARNINGS).map((text) => cutText(text, WARNING_CHARS))),
 };
 
 /** A result that lies in the volume. */
 export const fileResultSchema = z.object({
   /** The result file's path inside the volume. */
-  path: z.string().min(1),
+  path: z.string().min(1).max(4096),
   /** SHA-256 of the file as it was where it was made, hexadecimal; what arrives here must have the same. */
   sha256: z
     .string()

@@ -2,7 +2,8 @@ import { access, constants, stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
 import type { InputFile } from "../ports/media.ts";
 import type { LookInside } from "./look-inside.ts";
-import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
+import { hasErrno, isMissing } from "./errno.ts";
+import type { MediaRoot } from "./media-root.ts";
 import { openAudio } from "./open-audio.ts";
 
 /**

@@ -2,6 +2,7 @@ import { realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { MirumojiError } from "../job/errors.ts";
 import { checkMediaPath } from "../job/paths.ts";
+import { isMissing } from "./errno.ts";
 
 /** The one folder that jobs may read and write; everything else on the machine is out of their reach. */
 export interface MediaRoot {
@@ -73,14 +74,4 @@ async function realFolder(folder: string, root: string): Promise<string> {
     if (!isMissing(error) || folder === root || dirname(folder) === folder) throw error;
     return join(await realFolder(dirname(folder), root), basename(folder));
   }
-}
-
-/** Whether node says that a file does not exist. */
-export function isMissing(error: unknown): boolean {
-  return hasErrno(error, "ENOENT") || hasErrno(error, "ENOTDIR");
-}
-
-/** Whether node's error has this `errno` name. */
-export function hasErrno(error: unknown, ...names: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && names.some((name) => error.code === name);
 }

@@ -6,7 +6,8 @@ import type { OutputFile } from "../job/facts.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 import type { OutputToWrite } from "../ports/media.ts";
 import { hashFile } from "./hash-file.ts";
-import { hasErrno, isMissing, type MediaRoot } from "./media-root.ts";
+import { hasErrno, isMissing } from "./errno.ts";
+import type { MediaRoot } from "./media-root.ts";
 
 /**
  * Checks that an output could be written, without writing it.

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { SAFE_INPUT } from "./input-formats.ts";
-import { hasErrno } from "./media-root.ts";
+import { hasErrno } from "./errno.ts";
 
 const run = promisify(execFile);
 const PROBE_TIMEOUT_MS = 60_000;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { addAbortSignal, type Readable } from "node:stream";
 import { isolatedEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
-import { hasErrno } from "./media-root.ts";
+import { hasErrno } from "./errno.ts";
 
 /** An ffmpeg that writes to its stdout. */
 export interface RunningFfmpeg {

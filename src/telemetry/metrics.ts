@@ -28,6 +28,8 @@ export interface Metrics {
   /** Records the cancellation of a running job; `ms` since the request. */
   readonly observeCancel: (type: JobType, ms: number) => void;
   readonly observeReaped: (reason: string, isRemoved: boolean) => void;
+  /** Records a login that was not let in at the HTTP port. */
+  readonly observeLoginFailure: (reason: "wrong" | "limited") => void;
   /** Exposes the running jobs and their limits. */
   readonly showSlots: (
     slots: { readonly jobs: Readonly<Record<JobType, number>>; readonly transfers: number },
@@ -49,6 +51,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
   const instruments = createInstruments(registry);
+  for (const reason of ["wrong", "limited"]) instruments.loginFailures.inc({ reason }, 0);
   if (gpu !== null) startAtZero(instruments, gpu);
   instruments.info.set({ version, node: process.versions.node, role: gpu === null ? "api" : "worker" }, 1);
   const inFlight = new InFlightJobs(now);
@@ -67,6 +70,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
       if (isRemoved) instruments.reaped.inc({ reason: oneOf(REASONS, reason) });
       else instruments.reapFailures.inc();
     },
+    observeLoginFailure: (reason) => instruments.loginFailures.inc({ reason }),
     showSlots: ({ jobs: slots, transfers }, active) => {
       showInFlight(registry, inFlight);
       const registers = [registry];

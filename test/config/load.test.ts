@@ -1,5 +1,8 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadEnvironment } from "../../src/config/load.ts";
+import { testFolder } from "../../support/folder.ts";
 
 describe("loadEnvironment", () => {
   it("has a default for everything that can have one, and takes empty for not set", () => {
@@ -52,5 +55,50 @@ describe("loadEnvironment", () => {
       MIRUMOJI_MODAL_REGIONS: ["eu", "us-east-1"],
       MIRUMOJI_MODAL_MIN_CONTAINERS: 0,
     });
+  });
+});
+
+describe("a secret in a file", () => {
+  it("takes the place of its variable", async () => {
+    await using folder = await testFolder();
+    const put = async (name: string, text: string) => {
+      await writeFile(join(folder.path, name), text);
+      return join(folder.path, name);
+    };
+    const environment = loadEnvironment({
+      REDIS_URL_FILE: await put("redis", "redis://:pw@host:6379\n"),
+      MODAL_TOKEN_ID_FILE: await put("id", "ak-1"),
+      MODAL_TOKEN_SECRET_FILE: await put("secret", "as-1\r\n"),
+      BOARD_USERS_FILE: await put("users", "ann:first\n"),
+      OTEL_EXPORTER_OTLP_HEADERS_FILE: await put("headers", "a=b"),
+    });
+    expect(environment).toMatchObject({
+      REDIS_URL: "redis://:pw@host:6379",
+      MODAL_TOKEN_ID: "ak-1",
+      MODAL_TOKEN_SECRET: "as-1",
+      BOARD_USERS: "ann:first",
+      OTEL_EXPORTER_OTLP_HEADERS: "a=b",
+    });
+  });
+
+  it("is refused when it is missing, empty, wrong or given twice, and not shown", async () => {
+    await using folder = await testFolder();
+    const empty = join(folder.path, "empty");
+    const wrong = join(folder.path, "wrong");
+    await writeFile(empty, "\n");
+    await writeFile(wrong, "no-pair-at-all");
+    const load = () =>
+      loadEnvironment({
+        REDIS_URL_FILE: join(folder.path, "none"),
+        MODAL_TOKEN_ID_FILE: empty,
+        MODAL_TOKEN_SECRET_FILE: wrong,
+        MODAL_TOKEN_SECRET: "as-1",
+        BOARD_USERS_FILE: wrong,
+      });
+    expect(load).toThrow(/REDIS_URL_FILE got ".*none": cannot be read: ENOENT/u);
+    expect(load).toThrow(/MODAL_TOKEN_ID_FILE got ".*empty": the file holds no secret/u);
+    expect(load).toThrow(/MODAL_TOKEN_SECRET_FILE got ".*": MODAL_TOKEN_SECRET is set as well/u);
+    expect(load).toThrow(/BOARD_USERS got a value that is not shown: must look like/u);
+    expect(load).not.toThrow(/no-pair-at-all|as-1/u);
   });
 });

@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { cleanEnvironment, LAUNCHER, runCommand, startDev } from "../../support/dev.ts";
@@ -74,6 +77,26 @@ describe("api", () => {
     const { code, stderr } = await runCommand(["api"], { cwd: folder.path, env });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^CONFIG_INVALID: .*BOARD_USERS/mu);
+  });
+});
+
+describe("the port of health and metrics", () => {
+  it("is a free one when somebody has it, unless it was asked for", async () => {
+    await using folder = await testFolder();
+    await using redis = await testRedis();
+    // Taken by this test, or by whoever has it on this machine.
+    const other = createServer().on("error", () => undefined);
+    other.listen(9464, "127.0.0.1");
+    const file = join(folder.path, "redis-url");
+    await writeFile(file, `${redis.url}\n`);
+    const env = { REDIS_URL_FILE: file, MIRUMOJI_HTTP_PORT: "" };
+    await using api = await start("api", env, folder.path);
+    expect(api.log()).toMatch(/port 9464 is taken/u);
+    expect((await fetch(new URL("/readyz", api.ready.apiUrl))).status).toBe(200);
+    const asked = { ...env, MIRUMOJI_HTTP_PORT: "9464" };
+    const { code, stderr } = await runCommand(["api"], { cwd: folder.path, env: asked });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^CONFIG_INVALID: MIRUMOJI_HTTP_PORT/mu)]);
+    other.close();
   });
 });
 

@@ -50,6 +50,16 @@ describe("a log line", () => {
     }
   });
 
+  it("holds some of what a server, a function or a library said, never all", () => {
+    const text = logged(`
+      const cause = new Error("c".repeat(300_000));
+      logger.error({ err: new Error("m".repeat(300_000), { cause }) }, "failed");`);
+    expect(text.length).toBeLessThan(20_000);
+    expect(JSON.parse(text)).toMatchObject({
+      err: { message: expect.stringMatching(/^m+ \.\.\. \[\d+ more characters\] \.\.\. c+$/u) as string },
+    });
+  });
+
   it("still reads as JSON when something was taken out of it", () => {
     const text = logged(`logger.info({ url: "https://u:p@host/?sig=abc" }, "x");`);
     expect(JSON.parse(text)).toMatchObject({ url: "https://[hidden]@host/?sig=[hidden]" });
@@ -99,6 +109,41 @@ describe("what is taken out", () => {
       n: 1,
       none: null,
     });
+  });
+
+  it("takes time in proportion to the text, whatever is in it", () => {
+    const redact = createRedactor(["a-secret"]);
+    const pieces = ["a", ":", "/", "@", "?", "&", "=", ".", " ", "\n", '"'].concat([
+      "a:",
+      "a://",
+      "://a@",
+      "?token",
+      "&sig=",
+      "?a=&",
+      "?-token=",
+      "bearer ",
+      "basic  ",
+      "//@",
+    ]);
+    const began = performance.now();
+    for (const piece of pieces) {
+      for (const start of ["", "a://", "bearer", "?"]) {
+        redact(start + piece.repeat(Math.ceil(1_000_000 / piece.length)));
+      }
+    }
+    // 84 texts of 1 MB take a second or two; the pattern that was quadratic took minutes for one of them.
+    expect(performance.now() - began).toBeLessThan(30_000);
+  });
+
+  it("is found in values that are deep, broken or about themselves", () => {
+    const redact = createRedactor(["a-secret"]);
+    let deep: unknown = "a-secret";
+    for (let level = 0; level < 10_000; level++) deep = level % 2 === 0 ? [deep] : { a: deep };
+    expect(JSON.stringify(redactValue(deep, redact))).toMatch(/^.{1,200}\[hidden\]/u);
+    const own: Record<string, unknown> = { "a-secret": 1, tokens: 5 };
+    own["self"] = own;
+    expect(JSON.stringify(redactValue(own, redact))).toMatch(/^\{"\[hidden\]":1,"tokens":5/u);
+    expect(JSON.stringify(redactValue(own, redact))).not.toContain("a-secret");
   });
 
   it("leaves ordinary text alone", () => {

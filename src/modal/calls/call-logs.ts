@@ -7,6 +7,9 @@ import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS
 /** Enough errors in a row to know that there are no logs to be had from this server. */
 const MAX_ERRORS = 6;
 
+/** Of a line that is kept: a progress line has 60 characters, and one that never ends must not fill the memory. */
+const LINE_CHARS = 8 * 1024;
+
 type LogItem = ItemOf<"appGetLogs">["items"][number];
 
 /**
@@ -57,17 +60,17 @@ export async function followLogs(
   lines.flush();
 }
 
-/** Puts lines together that came in pieces, one stream at a time. */
+/** Puts lines together that came in pieces, one stream at a time; of very long ones the beginning. */
 function lineSplitter(onLine: (line: LogLine) => void): { add(item: LogItem): void; flush(): void } {
   const partial = new Map<LogLine["stream"], string>();
   const emit = (stream: LogLine["stream"], text: string): void => {
-    if (text !== "") onLine({ stream, text });
+    if (text !== "") onLine({ stream, text: text.slice(0, LINE_CHARS) });
   };
   return {
     add({ data, fileDescriptor }) {
       const stream = streamOf(fileDescriptor);
       const pieces = `${partial.get(stream) ?? ""}${data}`.split(/\r?\n/);
-      partial.set(stream, pieces.pop() ?? "");
+      partial.set(stream, (pieces.pop() ?? "").slice(0, LINE_CHARS));
       for (const text of pieces) emit(stream, text);
     },
     flush() {

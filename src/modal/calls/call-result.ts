@@ -1,3 +1,4 @@
+import { cutText } from "../../job/cut-text.ts";
 import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { getBlob } from "./blobs.ts";
 import { decodeResult } from "./cbor.ts";
@@ -22,6 +23,10 @@ const FAILURES: Readonly<Record<number, { readonly code: ErrorCode; readonly mea
   [RESULT.idleTimeout]: { code: "FUNCTION_TIMED_OUT", meaning: "the container was idle for too long" },
   [RESULT.memoryManagerEviction]: { code: "PLATFORM_FAILED", meaning: "Modal evicted the container" },
 };
+
+/** Kept of what the function raised; tracebacks name the deepest frame last, so both ends stay. */
+const EXCEPTION_CHARS = 2000;
+const TRACEBACK_CHARS = 16_000;
 
 /** How runtimes say that memory ran out: Modal's own words, Python's, PyTorch's and the kernel's. */
 const OUT_OF_MEMORY =
@@ -55,7 +60,8 @@ export async function valueOf(
 
 /** A result that is not a success, as one of our errors. */
 export function failureOf(callId: string, result: CallResult): MirumojiError {
-  const { status, exception, traceback, exitcode } = result;
+  const { status, traceback, exitcode } = result;
+  const exception = cutText(result.exception, EXCEPTION_CHARS);
   const failure = FAILURES[status] ?? {
     code: "PLATFORM_FAILED" as const,
     meaning: `it ended with status ${status}, which is not known`,
@@ -75,7 +81,7 @@ export function failureOf(callId: string, result: CallResult): MirumojiError {
 function remoteError(exception: string, traceback: string): Error {
   const error = new Error(exception);
   error.name = "RemoteException";
-  error.stack = traceback;
+  error.stack = cutText(traceback, TRACEBACK_CHARS);
   return error;
 }
 

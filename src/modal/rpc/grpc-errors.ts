@@ -1,4 +1,5 @@
 import { ClientError, Status } from "nice-grpc";
+import { cutText } from "../../job/cut-text.ts";
 import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { abortError } from "./abort.ts";
 
@@ -27,6 +28,9 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   MODAL_REFUSED: "another try cannot help; check what the server names",
 };
 
+/** Kept of what a server says; the advice behind it must still be read. */
+const DETAIL_CHARS = 2000;
+
 /** A failed RPC as one of our errors: the RPC's name, the server's words, and what to do. */
 export function translateRpcError(
   rpc: string,
@@ -52,10 +56,11 @@ function classify(
   about: { readonly retryAfterMs?: number | undefined; readonly codes?: StatusCodes | undefined },
 ): { code: ErrorCode; words: string } {
   if (!(thrown instanceof ClientError)) {
-    return { code: "MODAL_UNAVAILABLE", words: thrown instanceof Error ? thrown.message : String(thrown) };
+    const words = thrown instanceof Error ? thrown.message : String(thrown);
+    return { code: "MODAL_UNAVAILABLE", words: cutText(words, DETAIL_CHARS) };
   }
   const status = statusName(thrown.code);
-  const words = `${status}${thrown.details === "" ? "" : `: ${thrown.details}`}`;
+  const words = `${status}${thrown.details === "" ? "" : `: ${cutText(thrown.details, DETAIL_CHARS)}`}`;
   // A retry policy makes it throttling whatever the status is (`modal-wire` 1.6).
   if (about.retryAfterMs !== undefined) return { code: "MODAL_THROTTLED", words };
   return { code: about.codes?.[status] ?? CODES[status] ?? "MODAL_REFUSED", words };

@@ -38,13 +38,14 @@ export interface ModalSession {
  * Opens a session. Nothing is sent before the first RPC.
  *
  * The SDK takes its server only from the environment (`ModalClientParams.endpoint` is declared and
- * ignored, `modal-wire` 1.4), and reads it while it is constructed. So `MODAL_SERVER_URL` is set for the
- * length of the constructor, which is synchronous, and put back.
+ * ignored, `modal-wire` 1.4), and reads it while it is constructed; so does gRPC with its proxy. So these
+ * variables are set for the length of the constructor, which is synchronous, and put back.
  */
 export function openModalSession(options: ModalSessionOptions): ModalSession {
   const { serverUrl, tokenId, tokenSecret, environment, onRpc, onWarning } = options;
-  const before = process.env["MODAL_SERVER_URL"];
-  process.env["MODAL_SERVER_URL"] = serverUrl;
+  const variables = { MODAL_SERVER_URL: serverUrl, ...withoutProxy(new URL(serverUrl).hostname) };
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, variables);
   try {
     const client = new ModalClient({
       tokenId,
@@ -65,9 +66,18 @@ export function openModalSession(options: ModalSessionOptions): ModalSession {
       close: () => client.close(),
     };
   } finally {
-    if (before === undefined) delete process.env["MODAL_SERVER_URL"];
-    else process.env["MODAL_SERVER_URL"] = before;
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
   }
+}
+
+/** No proxy reaches this machine's loopback for us. Elsewhere the proxy of the environment is the way. */
+function withoutProxy(hostname: string): Record<string, string> {
+  const host = hostname.replace(/^\[|\]$/gu, "");
+  const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");
+  return isLoopback ? { no_grpc_proxy: host } : {};
 }
 
 function ignore(): void {}

@@ -84,6 +84,11 @@ export function createInstruments(registry: Registry) {
     ),
     reaped: counter("leftovers_reaped_total", "Volumes that nobody owned and the reaper removed.", "reason"),
     reapFailures: counter("leftover_failures_total", "Volumes that the reaper could not remove."),
+    loginFailures: counter(
+      "login_failures_total",
+      "Logins that were not let in: wrong ones, and those that too many wrong ones had come before.",
+      "reason",
+    ),
     calls: counter("gpu_calls_total", "GPU calls that ended, by outcome.", "type", "outcome"),
     callWaitSeconds: histogram(
       "gpu_call_wait_seconds",

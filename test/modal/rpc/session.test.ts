@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import type { RpcEvent } from "../../../src/modal/rpc/observe-rpcs.ts";
@@ -25,6 +28,26 @@ describe("a session", () => {
     delete process.env["MODAL_SERVER_URL"];
     expect(() => openModalSession({ serverUrl: "not a URL", tokenId: "a", tokenSecret: "b" })).toThrow();
     expect(process.env).toEqual(before);
+  });
+
+  test("passes by the proxy for this machine only", async () => {
+    const asked: (string | undefined)[] = [];
+    const proxy = createServer().on("connect", ({ url }, socket) => {
+      asked.push(url);
+      socket.destroy();
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    process.env["http_proxy"] = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    try {
+      await expect(unary(host.open(), "appCreate", anApp)).resolves.toBeDefined();
+      expect(asked).toEqual([]);
+      const far = openModalSession({ serverUrl: "http://modal.invalid:80", tokenId: "a", tokenSecret: "b" });
+      await expect(unary(far, "appCreate", anApp, { timeoutMs: 500 })).rejects.toThrow();
+      expect(asked).toContain("modal.invalid:80");
+    } finally {
+      delete process.env["http_proxy"];
+      proxy.close();
+    }
   });
 
   test("on two servers at once talks to each", async () => {
