@@ -5,6 +5,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { programEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { connectRedis } from "../queue/connection.ts";
 
@@ -70,7 +71,7 @@ export async function startEmbeddedRedis(options: { folder: string; port?: numbe
 
 function spawnServer(folder: string): ChildProcess {
   const stdio = ["pipe", "pipe", "inherit"] as const;
-  const options = { cwd: folder, stdio: [...stdio], detached: true };
+  const options = { cwd: folder, stdio: [...stdio], detached: true, env: programEnvironment() };
   const command = ["redis-server", "-"];
   return hasSetpriv()
     ? spawn("setpriv", ["--pdeathsig", "KILL", ...command], options)

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { inheritedEnvironment } from "../config/child-environment.ts";
+import { gpuHostEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/mirumoji-worker.js", import.meta.url));
@@ -26,7 +26,7 @@ export type GpuHostChild = z.output<typeof readySchema> & { readonly pid: number
  */
 export async function startGpuHostChild(options: { dataFolder: string }): Promise<GpuHostChild> {
   const child = spawn(process.execPath, [LAUNCHER, "gpu-host", "--json"], {
-    env: inheritedEnvironment({ MIRUMOJI_GPU_HOST_DATA: resolve(options.dataFolder) }),
+    env: gpuHostEnvironment({ MIRUMOJI_GPU_HOST_DATA: resolve(options.dataFolder) }),
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   const exited = once(child, "exit");

@@ -1,4 +1,5 @@
-import { createServer, type Server } from "nice-grpc";
+import type { ServerOptions } from "@grpc/grpc-js";
+import { type ChannelOptions, createServer, type Server } from "nice-grpc";
 import { authenticate } from "./middleware/authenticate.ts";
 import { injectFaults } from "./middleware/inject-faults.ts";
 import { type OnRequest, recordRequests } from "./middleware/record.ts";
@@ -18,10 +19,13 @@ import { volumeUploadRpcs } from "./rpc/volume-uploads.ts";
 import { volumeRpcs } from "./rpc/volumes.ts";
 import type { Services } from "./services.ts";
 
-/** As large as the SDKs allow. */
+/** Largest message of a client that has the token: as the SDKs have it. */
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
 
-/** The control plane. What is not listed here is answered with UNIMPLEMENTED. */
+/** Requests of one connection at a time; more of them wait at the client. */
+const MAX_STREAMS = 1000;
+
+/** Makes the server of the control plane. RPCs that are not listed here are answered with UNIMPLEMENTED. */
 export function createGrpcServer(
   services: Services,
   options: { tokenId: string; tokenSecret: string; onRequest: OnRequest | undefined },
@@ -29,9 +33,11 @@ export function createGrpcServer(
   const server = createServer({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-  })
+    "grpc.max_concurrent_streams": MAX_STREAMS,
+    // Handed on to the server of grpc-js, whose interceptors see the headers before the message is read.
+    interceptors: [authenticate({ ...options, signer: services.signer })],
+  } satisfies ServerOptions as ChannelOptions)
     .use(recordRequests(options.onRequest ?? (() => undefined)))
-    .use(authenticate({ ...options, signer: services.signer }))
     .use(injectFaults(services.faults))
     .use(replay(services.now));
   server.add(controlPlane, {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { addAbortSignal, type Readable } from "node:stream";
-import { isolatedEnvironment } from "../config/child-environment.ts";
+import { programEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { hasErrno } from "./errno.ts";
 
@@ -17,7 +17,7 @@ const STDERR_CHARS = 4096;
 
 /** Starts ffmpeg; it is killed when the signal aborts, and dies of its closed stdout when this process does. */
 export function runFfmpeg(args: readonly string[], signal: AbortSignal): RunningFfmpeg {
-  const child = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "pipe"], env: isolatedEnvironment({}) });
+  const child = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "pipe"], env: programEnvironment() });
   const { stdout, stderr } = child;
   const kill = (): void => {
     child.kill("SIGKILL");

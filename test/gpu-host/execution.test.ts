@@ -33,19 +33,28 @@ describe("running", () => {
     expect(await value(cp, await call(cp, id("later")))).toBe("later");
   });
 
-  test("a function sees no secret of ours, and works in a directory that goes away", async () => {
-    const { cp, id, dataDir } = await start();
+  test("a function sees no secret of ours, not even in /proc, and works in a directory that goes away", async () => {
     const before = { ...process.env };
     Object.assign(process.env, {
       MODAL_TOKEN_SECRET: "s",
       MIRUMOJI_API_TOKEN: "s",
+      MIRUMOJI_REDIS_URL: "s",
+      BOARD_USERS: "s",
       OTHER: "s",
       MIRUMOJI_X: "x",
     });
+    const { cp, id, dataDir } = await start();
     const answer = await value(cp, await call(cp, id("environment"))).finally(() => (process.env = before));
 
-    const [environment, directory, files] = answer as [Record<string, string>, string, string[]];
+    const [environment, directory, files, started] = answer as [
+      Record<string, string>,
+      string,
+      string[],
+      string,
+    ];
     expect(Object.values(environment)).not.toContain("s");
+    expect(started).toContain("MIRUMOJI_X=x");
+    expect(started.split("\0").filter((entry) => entry.endsWith("=s"))).toEqual([]);
     expect(environment).toMatchObject({ MIRUMOJI_X: "x", HOME: process.env["HOME"] });
     expect(files).toEqual([]);
     expect(directory.startsWith(join(dataDir, "scratch"))).toBe(true);

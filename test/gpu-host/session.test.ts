@@ -1,3 +1,4 @@
+import { connect as connectHttp2 } from "node:http2";
 import { createChannel, createClient, Metadata, Status } from "nice-grpc";
 import { afterEach, describe, expect, test } from "vitest";
 import { controlPlane } from "../../src/gpu-host/protocol.ts";
@@ -27,6 +28,30 @@ describe("authentication", () => {
       await expect(attempt).rejects.toMatchObject({ code: Status.UNAUTHENTICATED });
     }
     expect(host.stats().volumes.created).toBe(0);
+  });
+
+  test("a stranger is refused by the headers, before anything of the message is read", async () => {
+    const host = await startHost();
+    const http2 = connectHttp2(host.serverUrl);
+    try {
+      const stream = http2.request({
+        ":method": "POST",
+        ":path": "/modal.client.ModalClient/MountPutFile",
+        "content-type": "application/grpc",
+        "x-modal-client-type": "1",
+        "x-modal-client-version": "1.5.4",
+      });
+      // The head of a message of 90 MB, of which nothing more ever comes.
+      stream.write(Buffer.from([0, 5, 0x5d, 0x4a, 0x80]));
+      const trailers = await new Promise<Record<string, unknown>>((resolve, reject) => {
+        stream.on("trailers", resolve);
+        stream.on("response", (headers) => "grpc-status" in headers && resolve(headers));
+        stream.on("error", reject);
+      });
+      expect(trailers["grpc-status"]).toBe(String(Status.UNAUTHENTICATED));
+    } finally {
+      http2.destroy();
+    }
   });
 
   test("the JavaScript client needs the session token that it was given", async () => {

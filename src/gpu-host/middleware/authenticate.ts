@@ -1,13 +1,26 @@
-import type { CallContext, ServerMiddlewareCall } from "nice-grpc";
+import {
+  type Metadata,
+  type ServerInterceptor,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+} from "@grpc/grpc-js";
+import { ServerError, Status } from "nice-grpc";
 import { ClientType } from "../enums.ts";
 import { failedPrecondition, unauthenticated } from "../failures.ts";
 import { rpcName } from "../protocol.ts";
 import { same, type Signer } from "../signer.ts";
 
-/** Lets in only who has the token, as a client that the host knows how to talk to. */
-export function authenticate(options: { tokenId: string; tokenSecret: string; signer: Signer }) {
-  function check(rpc: string, { metadata }: CallContext): void {
-    const header = (name: string) => String(metadata.get(name) ?? "");
+/**
+ * Lets in clients that have the token and are of a kind that the host knows. The headers decide, before anything of the
+ * message is read: a stranger costs no memory.
+ */
+export function authenticate(options: {
+  tokenId: string;
+  tokenSecret: string;
+  signer: Signer;
+}): ServerInterceptor {
+  function check(rpc: string, metadata: Metadata): void {
+    const header = (name: string) => String(metadata.get(name)[0] ?? "");
     if (header("x-modal-client-type") === "" || header("x-modal-client-version") === "") {
       throw failedPrecondition("x-modal-client-type and x-modal-client-version are needed");
     }
@@ -23,11 +36,20 @@ export function authenticate(options: { tokenId: string; tokenSecret: string; si
       throw unauthenticated("The x-modal-auth-token is missing or stale");
   }
 
-  return async function* authenticated<Request, Response>(
-    call: ServerMiddlewareCall<Request, Response>,
-    context: CallContext,
-  ) {
-    check(rpcName(call.method.path), context);
-    return yield* call.next(call.request as Request, context);
-  };
+  return ({ path }, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) => {
+        const listener = new ServerListenerBuilder().withOnReceiveMetadata((metadata, letIn) => {
+          try {
+            check(rpcName(path), metadata);
+          } catch (error) {
+            const { code, details } =
+              error instanceof ServerError ? error : { code: Status.INTERNAL, details: "" };
+            return call.sendStatus({ code, details });
+          }
+          letIn(metadata);
+        });
+        next(listener.build());
+      },
+    });
 }
