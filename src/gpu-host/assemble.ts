@@ -37,7 +37,7 @@ export function assembleServices(options: {
       ttlMs: options.appTtlMs,
       now,
       onStop: (app) => {
-        for (const call of calls.unfinishedOf(app.id)) runner.cancel(call, { atOnce: false });
+        for (const { id } of calls.unfinishedOf(app.id)) runner.cancel(id, { atOnce: false });
         logs.wake(app.id);
       },
     }),

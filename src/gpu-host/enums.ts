@@ -22,7 +22,7 @@ export const FileType = { FILE: 1, DIRECTORY: 2, SYMLINK: 3 } as const;
 
 export const FunctionType = { FUNCTION: 2 } as const;
 
-export const FunctionCallType = { UNARY: 1 } as const;
+export const FunctionCallType = { UNARY: 1, MAP: 2 } as const;
 
 export const ResultStatus = {
   SUCCESS: 1,

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { CallContext } from "nice-grpc";
 import { assembleServices } from "./assemble.ts";
 import { createGrpcServer } from "./grpc-server.ts";
@@ -13,10 +14,11 @@ import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
 import { currentStats, type Stats } from "./stats.ts";
 import { lockFolder } from "./store/folder-lock.ts";
+import { currentBootId } from "./store/power.ts";
 import { openState } from "./store/state.ts";
 
 export interface GpuHostOptions {
-  /** Everything the host keeps; a host started with the same one goes on where the last one ended. */
+  /** Folder for everything the host keeps. A host started with the same one goes on where the last one ended. */
   dataDir: string;
   /** Where to listen. Loopback unless said otherwise, because functions run with this user's rights. */
   host?: string;
@@ -36,6 +38,8 @@ export interface GpuHostOptions {
   logger?: Log;
   /** Named secrets that clients may refer to, with the keys they hold; values are of no use here. */
   secrets?: Readonly<Record<string, readonly string[]>>;
+  /** Different after each start of the machine; the default asks the kernel. */
+  bootId?: string;
   /** Lets tests order faults over HTTP. */
   adminFaults?: boolean;
   now?: () => number;
@@ -69,9 +73,11 @@ const DEFAULT_TTL_MS = 10 * 60 * 1000;
  * @throws MirumojiError `GPU_HOST_FOLDER_IN_USE`, `CONFIG_INVALID` when it cannot listen
  */
 export async function startGpuHost(options: GpuHostOptions): Promise<GpuHost> {
-  const lock = await lockFolder(options.dataDir, options.logger ?? silentLog, options.now ?? Date.now);
+  // Absolute, because functions are run in folders of their own.
+  const dataDir = resolve(options.dataDir);
+  const lock = await lockFolder(dataDir, options.logger ?? silentLog, options.now ?? Date.now);
   try {
-    const host = await serve(options);
+    const host = await serve({ ...options, dataDir });
     const close = async () => {
       await host.close();
       await lock.close();
@@ -92,7 +98,7 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
   const volumeTtlMs = options.volumeTtlMs ?? DEFAULT_TTL_MS;
   const appTtlMs = options.appTtlMs ?? DEFAULT_TTL_MS;
 
-  const state = openState(options.dataDir);
+  const state = openState(options.dataDir, log, options.bootId ?? currentBootId());
   await rm(state.paths.scratch, { recursive: true, force: true });
   await mkdir(state.paths.scratch);
   const services = assembleServices({
@@ -106,6 +112,14 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
     log,
     httpUrl: (context) => `http://${reachableHost(host, context)}:${nextPort()}`,
   });
+  if (state.power.wasLost) {
+    log.warn(
+      { dataDir: options.dataDir },
+      "the machine lost its power: volumes and apps of running jobs are let go",
+    );
+    services.apps.stopUnsynced();
+    await services.volumes.forgetUnsynced();
+  }
   const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
   if (options.adminFaults === true) routes.push(...faultRoutes(services));
   const httpToken = services.signer.derive("http");
@@ -123,7 +137,8 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
       await http.close();
       throw cannotListen("MIRUMOJI_GPU_HOST_PORT", error);
     });
-  for (const call of services.calls.recover()) services.runner.submit(call);
+  for (const input of services.calls.recover({ endQueued: state.power.wasLost }))
+    services.runner.submit(input);
   const shortestTtlMs = Math.min(volumeTtlMs, appTtlMs);
   const housekeeping = startHousekeeping(services, Math.min(5_000, Math.max(50, shortestTtlMs / 4)));
 
@@ -143,6 +158,7 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
       grpc.forceShutdown();
       await http.close();
       await services.volumes.settled();
+      state.power.remove();
     },
   };
 }

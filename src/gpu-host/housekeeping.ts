@@ -7,9 +7,9 @@ const HOUR_MS = 60 * 60 * 1000;
 /** Modal keeps results for about as long. */
 const KEPT_MS = 7 * 24 * HOUR_MS;
 
-type Kept = Pick<Services, "state" | "apps" | "volumes" | "logs" | "log" | "now">;
+type Kept = Pick<Services, "state" | "apps" | "volumes" | "calls" | "logs" | "log" | "now">;
 
-/** Ends what nobody keeps alive, often, and removes what nobody will ask for again, now and then. */
+/** Ends apps and volumes without heartbeats, often, and removes old records and files, every hour. */
 export function startHousekeeping(services: Kept, sweepEveryMs: number): { stop: () => void } {
   const sweep = setInterval(() => {
     services.volumes.sweep();
@@ -28,9 +28,11 @@ export function startHousekeeping(services: Kept, sweepEveryMs: number): { stop:
   };
 }
 
-async function cleanUp({ state, volumes, logs, now }: Kept): Promise<void> {
+async function cleanUp({ state, volumes, calls, logs, now }: Kept): Promise<void> {
   const isOld = (endedAt: number | undefined) => endedAt !== undefined && now() - endedAt > KEPT_MS;
-  for (const { id, endedAt } of state.calls.all()) if (isOld(endedAt)) state.calls.remove(id);
+  for (const { id, createdAt } of state.calls.all()) {
+    if (isOld(createdAt) && calls.inputsOf(id).every(({ endedAt }) => isOld(endedAt))) calls.forget(id);
+  }
   for (const { id, endedAt } of state.volumes.all()) if (isOld(endedAt)) state.volumes.remove(id);
   for (const app of state.apps.all()) {
     if (app.state !== AppState.STOPPED || !isOld(app.stoppedAt)) continue;
@@ -46,7 +48,7 @@ async function cleanUp({ state, volumes, logs, now }: Kept): Promise<void> {
   await removeFiles(state.paths.blobs, () => true, KEPT_MS, now);
 }
 
-/** Removes what has not been touched for a while; the wait spares what is just being made. */
+/** Removes files that were not touched for a while; the wait spares those that are being made. */
 async function removeFiles(
   directory: string,
   isUnwanted: (name: string) => boolean,

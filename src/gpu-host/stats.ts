@@ -1,8 +1,9 @@
 import { AppState } from "./enums.ts";
+import { isUnfinished } from "./run/calls.ts";
 import type { Services } from "./services.ts";
-import type { CallRecord } from "./store/records.ts";
+import type { CallRecord, InputRecord, InputState } from "./store/records.ts";
 
-/** What the host did, counted from its records (kept for a week). */
+/** Counts of the host's work, from its records (kept for a week). */
 export interface Stats {
   readonly volumes: {
     live: number;
@@ -13,9 +14,9 @@ export interface Stats {
     list: { id: string; createdAt: number }[];
   };
   readonly calls: {
-    /** Calls whose input arrived. */
+    /** Calls that have an input. */
     started: number;
-    /** Calls that wait for a place or run. */
+    /** Calls with an input that waits for a place or runs. */
     running: number;
     succeeded: number;
     failed: number;
@@ -28,37 +29,67 @@ export interface Stats {
 export interface CallStats {
   id: string;
   function: string;
+  /** Volume and path of the first input. */
   volumeId: string;
   path: string;
-  status: CallRecord["state"];
+  /** `open` before the first input; of several inputs the worst: unfinished, failed, cancelled, succeeded. */
+  status: InputState | "open";
+  /** One for a unary call, and as many as were put for a map. */
+  inputs: number;
 }
 
-export function currentStats({ state, ...lives }: Pick<Services, "state" | "volumes" | "apps">): Stats {
+export function currentStats({
+  state,
+  calls,
+  ...lives
+}: Pick<Services, "state" | "calls" | "volumes" | "apps">): Stats {
   lives.volumes.sweep();
   lives.apps.sweep();
   const volumes = [...state.volumes.all()];
-  const calls = [...state.calls.all()].toSorted((a, b) => a.createdAt - b.createdAt);
+  const list = [...state.calls.all()]
+    .toSorted((a, b) => a.createdAt - b.createdAt)
+    .map((call) => callStats(call, calls.inputsOf(call.id)));
   const apps = [...state.apps.all()];
-  const inState = <T extends { state: unknown }>(records: T[], ...wanted: T["state"][]) =>
-    records.filter((record) => wanted.includes(record.state)).length;
+  const inLife = (life: (typeof volumes)[number]["state"]) =>
+    volumes.filter((volume) => volume.state === life).length;
+  const withStatus = (...wanted: CallStats["status"][]) =>
+    list.filter(({ status }) => wanted.includes(status)).length;
   return {
     volumes: {
-      live: inState(volumes, "live"),
+      live: inLife("live"),
       created: volumes.length,
-      deleted: inState(volumes, "deleted"),
-      expired: inState(volumes, "expired"),
+      deleted: inLife("deleted"),
+      expired: inLife("expired"),
       list: volumes.flatMap(({ id, createdAt, state: life }) => (life === "live" ? [{ id, createdAt }] : [])),
     },
     calls: {
-      started: calls.filter((call) => call.input !== undefined).length,
-      running: inState(calls, "queued", "running"),
-      succeeded: inState(calls, "succeeded"),
-      failed: inState(calls, "failed"),
-      cancelled: inState(calls, "cancelled"),
-      list: calls.map(({ id, tag, volumeId = "", path = "", state: status }) => {
-        return { id, function: tag, volumeId, path, status };
-      }),
+      started: list.filter(({ inputs }) => inputs > 0).length,
+      running: withStatus("queued", "running"),
+      succeeded: withStatus("succeeded"),
+      failed: withStatus("failed"),
+      cancelled: withStatus("cancelled"),
+      list,
     },
     apps: { live: apps.filter((app) => app.state !== AppState.STOPPED).length, created: apps.length },
   };
+}
+
+function callStats(call: CallRecord, inputs: readonly InputRecord[]): CallStats {
+  const { volumeId = "", path = "" } = inputs[0] ?? {};
+  return {
+    id: call.id,
+    function: call.tag,
+    volumeId,
+    path,
+    status: callStatus(call, inputs),
+    inputs: inputs.length,
+  };
+}
+
+function callStatus(call: CallRecord, inputs: readonly InputRecord[]): CallStats["status"] {
+  const has = (state: InputState) => inputs.some((input) => input.state === state);
+  if (inputs.some(isUnfinished)) return has("running") ? "running" : "queued";
+  if (has("failed")) return "failed";
+  if (has("cancelled") || call.cancelledAt !== undefined) return "cancelled";
+  return has("succeeded") ? "succeeded" : "open";
 }

@@ -70,7 +70,7 @@ describe("a call in two phases", () => {
     const map = (request: object) => cp.functionMap({ functionId, functionCallType: 1, ...request });
     const withFormat = (dataFormat: 1 | 2) => ({ idx: 0, input: { args: Buffer.from("x"), dataFormat } });
 
-    await expect(map({ functionCallType: 2 })).rejects.toMatchObject({ code: Status.UNIMPLEMENTED });
+    await expect(map({ functionCallType: 3 as 1 })).rejects.toMatchObject({ code: Status.UNIMPLEMENTED });
     await expect(map({ functionId: "fu-unknown" })).rejects.toMatchObject({ code: Status.NOT_FOUND });
     const refused = { code: Status.INVALID_ARGUMENT };
     await expect(map({ pipelinedInputs: [withFormat(2)] })).rejects.toMatchObject(refused);

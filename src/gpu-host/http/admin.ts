@@ -56,7 +56,7 @@ function vanish({ volumes, apps, calls, runner }: Services, fault: VanishFault):
     if ("volume" in fault) volumes.vanish(fault.id);
     else if ("app" in fault) apps.stop(apps.running(fault.id).id);
     else {
-      runner.cancel(calls.get(fault.id), { atOnce: true });
+      runner.cancel(calls.get(fault.id).id, { atOnce: true });
       calls.forget(fault.id);
     }
   } catch (error) {

@@ -15,11 +15,18 @@ type Names =
   | "appGetLayout"
   | "appGetLifecycle"
   | "appClientDisconnect"
-  | "appStop";
+  | "appStop"
+  | "appList"
+  | "taskList";
 
 const STATES: readonly number[] = Object.values(AppState);
 
-export function appRpcs({ apps, state }: Services): Handlers<Names> {
+export function appRpcs({ apps, state, calls }: Services): Handlers<Names> {
+  const running = (appId: string) =>
+    calls
+      .unfinishedOf(appId)
+      .flatMap(({ id }) => calls.inputsOf(id).filter((input) => input.state === "running"));
+
   return {
     async appCreate(request) {
       const asked = request.appState === 0 ? AppState.INITIALIZING : request.appState;
@@ -37,11 +44,17 @@ export function appRpcs({ apps, state }: Services): Handlers<Names> {
       return { appId: apps.create({ name: appName, environment: name, state: AppState.DEPLOYED }).id };
     },
 
-    async appGetByDeploymentName({ name, environmentName: environment }) {
-      const app = apps.findDeployed(name, environmentName(environment));
-      return app === undefined
-        ? {}
-        : { appId: app.id, environmentName: app.environment, lifecycle: lifecycle(app) };
+    async appGetByDeploymentName({ name, environmentName: asked }) {
+      const environment = environmentName(asked);
+      const app = apps.findDeployed(name, environment);
+      if (app !== undefined)
+        return { appId: app.id, environmentName: environment, lifecycle: lifecycle(app) };
+      const previous = apps.findStopped(name, environment);
+      return {
+        previousAppId: previous?.id ?? "",
+        environmentName: environment,
+        ...(previous === undefined ? {} : { lifecycle: lifecycle(previous) }),
+      };
     },
 
     async appHeartbeat({ appId }) {
@@ -57,17 +70,26 @@ export function appRpcs({ apps, state }: Services): Handlers<Names> {
         if (published.definition === undefined) throw invalidArgument(`Function ${tag} was not created`);
       }
       const app = apps.publish(appId, { name, state: appState, functionIds });
+      if (appState === AppState.DEPLOYED) await apps.sync(appId);
       return { url: "", deployedAt: seconds(app.deployedAt) };
     },
 
     async appGetLayout({ appId }) {
       const app = apps.get(appId);
-      const objects = Object.values(app.functionIds).map((id) => {
-        const found = state.functions.get(id);
-        if (found === undefined) throw notFound(`Function ${id}`);
-        return { objectId: id, functionHandleMetadata: handleMetadata(found) };
+      // A function whose record was lost is left out, so that the app can be deployed again.
+      const known = Object.entries(app.functionIds).flatMap(([tag, id]) => {
+        const record = state.functions.get(id);
+        return record === undefined ? [] : [{ tag, record }];
       });
-      return { appLayout: { objects, functionIds: { ...app.functionIds } } };
+      const objects = known.map(({ record }) => {
+        return { objectId: record.id, functionHandleMetadata: handleMetadata(record) };
+      });
+      return {
+        appLayout: {
+          objects,
+          functionIds: Object.fromEntries(known.map(({ tag, record }) => [tag, record.id])),
+        },
+      };
     },
 
     async appGetLifecycle({ appId }) {
@@ -83,6 +105,38 @@ export function appRpcs({ apps, state }: Services): Handlers<Names> {
     async appStop({ appId }) {
       apps.stop(apps.get(appId).id);
       return {};
+    },
+
+    async appList({ environmentName: asked }) {
+      const listed = apps.all().filter(({ environment }) => environment === environmentName(asked));
+      return {
+        apps: listed.map((app) => ({
+          appId: app.id,
+          description: app.name,
+          name: app.state === AppState.DEPLOYED ? app.name : "",
+          state: app.state,
+          createdAt: seconds(app.createdAt),
+          stoppedAt: seconds(app.stoppedAt),
+          nRunningTasks: running(app.id).length,
+        })),
+      };
+    },
+
+    /** One task for each input that runs. */
+    async taskList({ appId, environmentName: asked }) {
+      const listed = apps
+        .all()
+        .filter((app) => (appId === "" ? app.environment === environmentName(asked) : app.id === appId));
+      const tasks = listed.flatMap((app) =>
+        running(app.id).map(({ id, createdAt, startedAt }) => ({
+          taskId: id.replace(/^in-/, "ta-"),
+          appId: app.id,
+          appDescription: app.name,
+          enqueuedAt: seconds(createdAt),
+          startedAt: seconds(startedAt),
+        })),
+      );
+      return { tasks };
     },
   };
 }

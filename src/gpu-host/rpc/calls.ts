@@ -3,89 +3,135 @@ import { failedPrecondition, invalidArgument, notFound, notServed } from "../fai
 import { callTarget } from "../run/arguments.ts";
 import { isUnfinished } from "../run/calls.ts";
 import type { Services } from "../services.ts";
-import type { CallInput, CallRecord, CallResult, FunctionRecord } from "../store/records.ts";
+import type { FunctionRecord, GivenInput, InputRecord } from "../store/records.ts";
 import type { Handlers, Request } from "../wire.ts";
 
 type Names =
   | "functionMap"
   | "functionPutInputs"
+  | "functionFinishInputs"
   | "functionGetOutputs"
   | "functionCallFromId"
   | "functionCallCancel"
   | "functionCallGetInfo";
 
+const CALL_TYPES: readonly number[] = Object.values(FunctionCallType);
+
+/** Inputs of a map that a client sends ahead of their outputs; Modal's own number. */
+const MAX_INPUTS_OUTSTANDING = 1000;
+
 export function callRpcs(services: Services): Handlers<Names> {
   const { calls, runner, signer, blobs, faults } = services;
 
-  /** Everything about an input that can be wrong, before anything is made of it. */
-  async function prepare(target: FunctionRecord, item: InputItem) {
-    const input = readInput(item, target);
-    return { input, target: await callTarget(input, blobs) };
+  /** Checks the inputs, before anything is made of them. */
+  async function prepare(target: FunctionRecord, items: readonly InputItem[]) {
+    const prepared = items.map((item) => readInput(item, target));
+    return await Promise.all(
+      prepared.map(async (input) => ({ input, target: await callTarget(input, blobs) })),
+    );
   }
 
-  function give(callId: string, { input, target }: Awaited<ReturnType<typeof prepare>>) {
-    const { call, isNew } = calls.put(callId, input, target);
-    if (isNew) runner.submit(call);
-    const inputId = call.input?.id ?? "";
-    return { idx: input.idx, inputId, inputJwt: signer.sign({ inputId }, JWT_TTL_MS) };
+  function give(callId: string, prepared: Awaited<ReturnType<typeof prepare>>) {
+    return prepared.map(({ input: given, target }) => {
+      const { input, isNew } = calls.put(callId, given, target);
+      if (isNew) runner.submit(input);
+      return { idx: given.idx, inputId: input.id, inputJwt: signer.sign({ inputId: input.id }, JWT_TTL_MS) };
+    });
   }
 
   return {
     async functionMap({ functionId, functionCallType, pipelinedInputs }) {
       const target = callable(services, functionId);
-      if (functionCallType !== FunctionCallType.UNARY) throw notServed("calls with many inputs");
-      if (pipelinedInputs.length > 1) throw invalidArgument("A unary call has one input");
-      const [item] = pipelinedInputs;
-      if (item === undefined && faults.refusesEmptyMap()) throw invalidArgument("The call has no input");
-      const prepared = item && (await prepare(target, item));
-      const call = calls.open(target);
+      if (!CALL_TYPES.includes(functionCallType)) throw notServed(`calls of type ${functionCallType}`);
+      const isMap = functionCallType === FunctionCallType.MAP;
+      if (!isMap) refuseMany(pipelinedInputs);
+      if (pipelinedInputs.length === 0 && faults.refusesEmptyMap()) {
+        throw invalidArgument("The call has no input");
+      }
+      const prepared = await prepare(target, pipelinedInputs);
+      const call = calls.open(target, { isMap });
       return {
         functionCallId: call.id,
-        pipelinedInputs: prepared === undefined ? [] : [give(call.id, prepared)],
+        pipelinedInputs: give(call.id, prepared),
         retryPolicy: {},
         functionCallJwt: signer.sign({ callId: call.id }, JWT_TTL_MS),
-        maxInputsOutstanding: 1,
+        maxInputsOutstanding: isMap ? MAX_INPUTS_OUTSTANDING : 1,
       };
     },
 
     async functionPutInputs({ functionCallId, inputs }) {
-      const [item, ...more] = inputs;
-      if (item === undefined || more.length > 0) throw invalidArgument("A unary call has one input");
-      const { id, functionId } = calls.get(functionCallId);
-      return { inputs: [give(id, await prepare(callable(services, functionId), item))] };
+      const { id, functionId, isMap } = calls.get(functionCallId);
+      if (inputs.length === 0) throw invalidArgument("The request has no input");
+      if (!isMap) refuseMany(inputs);
+      return { inputs: give(id, await prepare(callable(services, functionId), inputs)) };
+    },
+
+    async functionFinishInputs({ functionCallId, numInputs }) {
+      const has = calls.inputsOf(calls.get(functionCallId).id).length;
+      if (has !== numInputs) throw failedPrecondition(`The call has ${has} inputs, not ${numInputs}`);
+      return {};
     },
 
     async functionGetOutputs(request, { signal }) {
-      const { functionCallId: id, timeout, lastEntryId, clearOnSuccess } = request;
+      const { functionCallId: id, timeout, lastEntryId, clearOnSuccess, maxValues } = request;
       if (lastEntryId === "") throw invalidArgument("No last_entry_id provided.");
-      await calls.ended(id, timeout * 1000, signal);
-      const call = calls.get(id);
-      const entryId = `${call.endedAt ?? 0}-0`;
-      const { input, result } = call;
-      const wanted = input !== undefined && isWanted(request, input.idx) && lastEntryId !== entryId;
-      if (result === undefined || !wanted) {
-        return { lastEntryId, numUnfinishedInputs: isUnfinished(call) ? 1 : 0 };
+      const deadline = performance.now() + timeout * 1000;
+      for (;;) {
+        const { isMap, cancelledAt } = calls.get(id);
+        const outputs = calls
+          .outputsAfter(id, lastEntryId)
+          .filter(({ idx }) => isWanted(request, idx))
+          .slice(0, maxValues > 0 ? maxValues : undefined);
+        const unfinished = calls.inputsOf(id).filter(isUnfinished).length;
+        // The client of a map may still be sending inputs.
+        const mayBeMore = unfinished > 0 || (isMap && cancelledAt === undefined);
+        const leftMs = deadline - performance.now();
+        if (outputs.length === 0 && mayBeMore && leftMs > 0 && !signal.aborted) {
+          await calls.changed(id, leftMs, signal);
+          continue;
+        }
+        const answer = {
+          outputs: outputs.map(output),
+          lastEntryId: outputs.at(-1)?.entryId ?? lastEntryId,
+          numUnfinishedInputs: unfinished,
+        };
+        for (const { id: inputId, result } of clearOnSuccess ? outputs : []) {
+          if (result?.status === ResultStatus.SUCCESS) calls.clear(inputId);
+        }
+        return answer;
       }
-      if (clearOnSuccess && result.status === ResultStatus.SUCCESS) calls.clear(id);
-      return { outputs: [output(call, input, result)], lastEntryId: entryId, numUnfinishedInputs: 0 };
     },
 
     async functionCallFromId({ functionCallId }) {
-      const { id, appId, functionId, input } = calls.get(functionCallId);
-      return { functionCallId: id, numInputs: input === undefined ? 0 : 1, metadata: { appId, functionId } };
+      const { id, appId, functionId } = calls.get(functionCallId);
+      return { functionCallId: id, numInputs: calls.inputsOf(id).length, metadata: { appId, functionId } };
     },
 
     async functionCallCancel({ functionCallId, terminateContainers }) {
-      const call = calls.get(functionCallId);
-      const hasEnded = call.endedAt !== undefined;
-      if (!hasEnded) runner.cancel(call, { atOnce: terminateContainers });
+      runner.cancel(calls.get(functionCallId).id, { atOnce: terminateContainers });
       return {};
     },
 
     async functionCallGetInfo({ functionId, functionCallId }) {
       const call = calls.get(functionCallId);
       if (call.functionId !== functionId) throw notFound(`Function call ${functionCallId} of ${functionId}`);
-      return { info: callInfo(call) };
+      const inputs = calls.inputsOf(call.id);
+      const total = (applies: (input: InputRecord) => boolean) => ({ total: inputs.filter(applies).length });
+      const timedOut = ({ result }: InputRecord) => result?.status === ResultStatus.TIMEOUT;
+      const startedAt = Math.min(...inputs.map((input) => input.startedAt ?? Infinity));
+      return {
+        info: {
+          functionCallId: call.id,
+          createdAt: call.createdAt / 1000,
+          scheduledAt: Number.isFinite(startedAt) ? startedAt / 1000 : 0,
+          pendingInputs: total(isUnfinished),
+          succeededInputs: total(({ state }) => state === "succeeded"),
+          failedInputs: total((input) => input.state === "failed" && !timedOut(input)),
+          timeoutInputs: total(timedOut),
+          cancelledInputs: total(({ state }) => state === "cancelled"),
+          totalInputs: inputs.length,
+        },
+      };
     },
   };
 }
@@ -104,7 +150,11 @@ function callable({ state, apps }: Services, functionId: string): FunctionRecord
   return record;
 }
 
-function readInput({ idx, input }: InputItem, target: FunctionRecord): Omit<CallInput, "id"> {
+function refuseMany(inputs: readonly unknown[]): void {
+  if (inputs.length > 1) throw invalidArgument("A unary call has one input");
+}
+
+function readInput({ idx, input }: InputItem, target: FunctionRecord): GivenInput {
   if (!input) throw invalidArgument("The item has no input");
   if ((input.methodName ?? "") !== "") throw notServed("methods of classes");
   // Older clients leave the format out and mean pickle.
@@ -120,31 +170,16 @@ function isWanted({ startIdx, endIdx }: Request<"functionGetOutputs">, idx: numb
   return idx >= (startIdx ?? 0) && idx <= (endIdx ?? Infinity);
 }
 
-function output(call: CallRecord, input: CallInput, result: CallResult) {
-  const { status, exception = "", traceback = "", exitCode = 0, data, dataBlobId } = result;
+function output({ id, idx, startedAt = 0, endedAt = 0, result }: InputRecord) {
+  if (result === undefined) throw new Error(`Input ${id} has no output`);
+  const { status, exception = "", traceback = "", exitCode = 0, data, dataBlobId, dataFormat } = result;
   const payload = dataBlobId === undefined ? { data: Buffer.from(data ?? "", "base64") } : { dataBlobId };
   return {
     result: { status, exception, traceback, exitcode: exitCode, ...payload },
-    idx: input.idx,
-    inputId: input.id,
-    dataFormat: result.dataFormat,
-    inputStartedAt: (call.startedAt ?? 0) / 1000,
-    outputCreatedAt: (call.endedAt ?? 0) / 1000,
-  };
-}
-
-function callInfo(call: CallRecord) {
-  const timedOut = call.result?.status === ResultStatus.TIMEOUT;
-  const total = (applies: boolean) => ({ total: applies ? 1 : 0 });
-  return {
-    functionCallId: call.id,
-    createdAt: call.createdAt / 1000,
-    scheduledAt: (call.startedAt ?? 0) / 1000,
-    pendingInputs: total(isUnfinished(call)),
-    succeededInputs: total(call.state === "succeeded"),
-    failedInputs: total(call.state === "failed" && !timedOut),
-    timeoutInputs: total(timedOut),
-    cancelledInputs: total(call.state === "cancelled" && call.input !== undefined),
-    totalInputs: call.input === undefined ? 0 : 1,
+    idx,
+    inputId: id,
+    dataFormat,
+    inputStartedAt: startedAt / 1000,
+    outputCreatedAt: endedAt / 1000,
   };
 }

@@ -14,7 +14,7 @@ import { environmentName } from "./session.ts";
 const DEFAULT_TIMEOUT_SECS = 300;
 const MAX_TIMEOUT_SECS = 24 * 60 * 60;
 
-type Names = "functionPrecreate" | "functionCreate" | "functionGet";
+type Names = "functionPrecreate" | "functionCreate" | "functionGet" | "functionGetById";
 
 export function functionRpcs(services: Services): Handlers<Names> {
   const { state, apps } = services;
@@ -50,6 +50,8 @@ export function functionRpcs(services: Services): Handlers<Names> {
         moduleName: wanted.moduleName,
         attribute: wanted.implementationName === "" ? wanted.functionName : wanted.implementationName,
         timeoutSecs: wanted.timeoutSecs === 0 ? DEFAULT_TIMEOUT_SECS : wanted.timeoutSecs,
+        imageId: wanted.imageId,
+        resources: resources(wanted),
       };
       await mountFiles(services, definition.id, wanted.mountIds);
       const record = state.functions.put({
@@ -59,19 +61,27 @@ export function functionRpcs(services: Services): Handlers<Names> {
         ...formats(wanted),
         definition,
       });
-      return { functionId: record.id, function: wanted, handleMetadata: handleMetadata(record) };
+      const about = { handleMetadata: handleMetadata(record), functionData: functionInfo(record) };
+      return { functionId: record.id, function: wanted, ...about };
     },
 
     async functionGet({ appName, objectTag, environmentName: environment }) {
       const app = apps.findDeployed(appName, environmentName(environment));
       const record = state.functions.get(app?.functionIds[objectTag] ?? "");
       if (record === undefined) throw notFound(`Function ${objectTag} of app ${appName}`);
-      return { functionId: record.id, handleMetadata: handleMetadata(record) };
+      const about = { handleMetadata: handleMetadata(record), function: functionInfo(record) };
+      return { functionId: record.id, ...about };
+    },
+
+    async functionGetById({ functionId }) {
+      const record = state.functions.get(functionId);
+      if (record?.definition === undefined) throw notFound(`Function ${functionId}`);
+      return { handleMetadata: handleMetadata(record), function: functionInfo(record) };
     },
   };
 }
 
-/** What a client wants to know of a function before it calls it. */
+/** Facts that a client needs before it calls a function. */
 export function handleMetadata(record: FunctionRecord) {
   return {
     functionName: record.tag,
@@ -81,6 +91,35 @@ export function handleMetadata(record: FunctionRecord) {
     supportedOutputFormats: [...record.outputFormats],
     appId: record.appId,
   };
+}
+
+/** A function's settings, which the Python SDK reads since 1.6. */
+function functionInfo({ tag, inputFormats, outputFormats, definition }: FunctionRecord) {
+  if (definition === undefined) throw new Error(`Function ${tag} was not created`);
+  const { moduleName, attribute, timeoutSecs, imageId, resources: given } = definition;
+  const common = {
+    moduleName,
+    functionName: tag,
+    functionType: FunctionType.FUNCTION,
+    timeoutSecs,
+    supportedInputFormats: [...inputFormats],
+    supportedOutputFormats: [...outputFormats],
+    implementationName: attribute,
+  };
+  const { milliCpu, memoryMb, gpuType, gpuCount: count } = given;
+  const only = {
+    ...common,
+    definitionType: DefinitionType.FILE,
+    imageId,
+    resources: { milliCpu, memoryMb, gpuConfig: { gpuType, count } },
+  };
+  return { ...common, rankedFunctions: [{ rank: 1, function: only }] };
+}
+
+/** Resources that the client asked for. They are only told again: a function has this machine. */
+function resources({ resources: wanted }: WantedFunction) {
+  const { gpuType = "", count = 0 } = wanted?.gpuConfig ?? {};
+  return { milliCpu: wanted?.milliCpu ?? 0, memoryMb: wanted?.memoryMb ?? 0, gpuType, gpuCount: count };
 }
 
 type WantedFunction = NonNullable<Request<"functionCreate">["function"]>;

@@ -7,8 +7,12 @@ import { newId } from "../store/state.ts";
 import { normalizeFilePath } from "../store/volume-paths.ts";
 import type { Handlers } from "../wire.ts";
 
-/** Modal's own package as containers get it; here `src/gpu-host/python/modal` stands in for it. */
-const CLIENT_MOUNTS = new Set(["modal-client-mount-1.5.4"]);
+/**
+ * The mount with Modal's own package, one for each version of the Python SDK. Here `python/modal` stands in for all of
+ * them, so that any version will do from the oldest that docs/conformance.md has on.
+ */
+const CLIENT_MOUNT = /^modal-client-mount-1\.(\d+)\.\w+(?:\.\w+)*$/;
+const OLDEST_MINOR = 5;
 
 type Names = "mountGetOrCreate" | "mountBatchedCheckExistence" | "mountPutFile";
 
@@ -17,7 +21,7 @@ export function mountRpcs({ state, contents, blobs, apps }: Services): Handlers<
     async mountGetOrCreate(request) {
       const { deploymentName, objectCreationType, files, appId } = request;
       if (objectCreationType === CreationType.LOOKUP) {
-        if (!CLIENT_MOUNTS.has(deploymentName)) throw notFound(`Mount ${deploymentName}`);
+        if (!isClientMountName(deploymentName)) throw notFound(`Mount ${deploymentName}`);
         return answer({ id: `mo-${deploymentName}`, files: [], checksum: sha256(deploymentName) });
       }
       if (objectCreationType !== CreationType.OWNED_BY_APP) throw notServed("mounts that outlive their app");
@@ -54,7 +58,12 @@ export function mountRpcs({ state, contents, blobs, apps }: Services): Handlers<
 
 /** Whether a mount is one that brings no files of its own here. */
 export function isClientMount(mountId: string): boolean {
-  return CLIENT_MOUNTS.has(mountId.replace(/^mo-/, ""));
+  return isClientMountName(mountId.replace(/^mo-/, ""));
+}
+
+function isClientMountName(name: string): boolean {
+  const minor = CLIENT_MOUNT.exec(name)?.[1];
+  return minor !== undefined && Number(minor) >= OLDEST_MINOR;
 }
 
 export function requireMount(state: Services["state"], id: string): MountRecord {

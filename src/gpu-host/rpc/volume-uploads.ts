@@ -26,7 +26,7 @@ type WantedFile = Request<"volumePutFiles2">["files"][number];
 export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" | "volumePutFiles2"> {
   const { volumes, uploads, contents, signer, httpUrl } = services;
 
-  /** Changes a volume's files, one change at a time; that the volume goes meanwhile is NOT_FOUND. */
+  /** Changes a volume's files, one change at a time. Fails with NOT_FOUND when the volume goes meanwhile. */
   async function change<T>(volumeId: string, version: 1 | 2, action: () => Promise<T>): Promise<T> {
     const isVersion2 = volumes.get(volumeId).version === 2;
     if (isVersion2 !== (version === 2)) {
@@ -50,7 +50,7 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
     return `${base}/block/${signer.sign(claims, URL_TTL_MS)}`;
   }
 
-  /** What a client says a block's upload was answered with must be what we answered. */
+  /** Refuses a put response that was not our answer to this block's upload. */
   function checkPutResponses(volumeId: string, { blocks }: WantedFile): void {
     for (const { contentsSha256, putResponse } of blocks) {
       if (putResponse === undefined || putResponse.length === 0) continue;
@@ -66,6 +66,7 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
     async volumePutFiles2({ volumeId, files, disallowOverwriteExistingFiles: keep }, context) {
       const part = partNamed(context);
       return await change(volumeId, 2, async () => {
+        const durable = volumes.get(volumeId).name !== "";
         const planned: { upload: Upload; mode: number }[] = [];
         for (const file of files) {
           const plan = plannedFile(file, part);
@@ -80,7 +81,7 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
         const missingBlocks = planned.flatMap(({ upload }, index) => offer(upload, index, upload.missing));
         if (missingBlocks.length > 0 || part !== undefined) return { missingBlocks };
         for (const [index, { upload, mode }] of planned.entries()) {
-          const replaced = await uploads.commit(volumeId, upload, mode, !keep);
+          const replaced = await uploads.commit(volumeId, upload, { mode, overwrite: !keep, durable });
           missingBlocks.push(...offer(upload, index, replaced));
         }
         return { missingBlocks };
@@ -106,7 +107,7 @@ export function volumeUploadRpcs(services: Services): Handlers<"volumePutFiles" 
   };
 }
 
-/** What the header says; undefined when there is none, and whole files are named. */
+/** The part that the header names; undefined without the header, when whole files are named. */
 function partNamed({ metadata }: CallContext): Pick<PlannedFile, "at" | "fileStart"> | undefined {
   const hint = metadata.get(PART_HINT);
   if (hint === undefined) return undefined;

@@ -10,6 +10,7 @@ type Names =
   | "volumeGetById"
   | "volumeHeartbeat"
   | "volumeDelete"
+  | "volumeRename"
   | "volumeList"
   | "volumeCommit"
   | "volumeReload";
@@ -56,6 +57,15 @@ export function volumeRpcs({ volumes }: Services): Handlers<Names> {
       return {};
     },
 
+    async volumeRename({ volumeId, name }) {
+      const volume = volumes.get(volumeId);
+      if (volume.name === "") throw invalidArgument("An ephemeral volume has no name");
+      if (name === "") throw invalidArgument("A volume needs a name");
+      if (volumes.findNamed(name, volume.environment) !== undefined) throw alreadyExists(`Volume ${name}`);
+      volumes.rename(volumeId, name);
+      return {};
+    },
+
     async volumeList({ environmentName: env, pagination }) {
       const environment = environmentName(env);
       const before = pagination?.createdBefore ? pagination.createdBefore * 1000 : Infinity;
@@ -71,7 +81,7 @@ export function volumeRpcs({ volumes }: Services): Handlers<Names> {
       return { items, environmentName: environment };
     },
 
-    // Every change is on this machine's disk already, so these two only check that the volume is there.
+    // Changes are seen at once on this machine, so these two only check that the volume is there.
     async volumeCommit({ volumeId }) {
       volumes.get(volumeId);
       return { skipReload: true };

@@ -1,18 +1,18 @@
 import { DataFormat } from "../enums.ts";
 import { failedPrecondition } from "../failures.ts";
 import type { Blobs } from "../store/blobs.ts";
-import type { CallInput } from "../store/records.ts";
+import type { GivenInput, InputTarget } from "../store/records.ts";
 import type { ChildJob } from "./child.ts";
 import { cborToTagged } from "./values.ts";
 
 /** The bytes of an input, wherever they are. */
-async function inputBytes(input: Omit<CallInput, "id">, blobs: Blobs): Promise<Uint8Array> {
+async function inputBytes(input: GivenInput, blobs: Blobs): Promise<Uint8Array> {
   if (input.argsBlobId !== undefined) return await blobs.read(input.argsBlobId);
   return Buffer.from(input.args ?? "", "base64");
 }
 
 /** An input in the form that the child wants. Pickled arguments are only unpickled there. */
-export async function childArguments(input: Omit<CallInput, "id">, blobs: Blobs): Promise<ChildJob["args"]> {
+export async function childArguments(input: GivenInput, blobs: Blobs): Promise<ChildJob["args"]> {
   const data = await inputBytes(input, blobs);
   if (input.dataFormat === DataFormat.PICKLE) {
     return { format: "pickle", data: Buffer.from(data).toString("base64") };
@@ -21,10 +21,7 @@ export async function childArguments(input: Omit<CallInput, "id">, blobs: Blobs)
 }
 
 /** The volume and path that a call works on, by the handler's contract; for `/stats`. */
-export async function callTarget(
-  input: Omit<CallInput, "id">,
-  blobs: Blobs,
-): Promise<{ volumeId?: string; path?: string }> {
+export async function callTarget(input: GivenInput, blobs: Blobs): Promise<InputTarget> {
   const args = await childArguments(input, blobs);
   if (args.format === "pickle") return {};
   const [positional, keywords] = args.value as [unknown[], { $map: [string, unknown][] }];

@@ -1,41 +1,69 @@
 import { DataFormat, ResultStatus } from "../enums.ts";
-import { failedPrecondition, notFound } from "../failures.ts";
-import type { CallInput, CallRecord, CallResult, FunctionRecord } from "../store/records.ts";
+import { failedPrecondition, invalidArgument, notFound } from "../failures.ts";
+import type {
+  CallRecord,
+  CallResult,
+  FunctionRecord,
+  GivenInput,
+  InputRecord,
+  InputTarget,
+} from "../store/records.ts";
 import { newId, type State } from "../store/state.ts";
+import { compareEntryIds, EntryIds, isLater } from "./entry-id.ts";
 import { Waiters } from "./waiters.ts";
 
-/** The facts of calls: opened, given their one input, ended; and waiting for the end. */
+/** How an input ended. */
+export interface Ending {
+  readonly state: "succeeded" | "failed" | "cancelled";
+  readonly result: CallResult;
+}
+
+/** The facts of calls: opened, given their inputs, ended input by input; and waiting for that. */
 export class Calls {
   readonly #state: State;
   readonly #now: () => number;
+  readonly #entryIds: EntryIds;
   readonly #waiters = new Waiters();
+  /** IDs of the inputs of each call, by their place in it. */
+  readonly #inputs = new Map<string, Map<number, string>>();
 
   constructor(state: State, now: () => number) {
     this.#state = state;
     this.#now = now;
+    this.#entryIds = new EntryIds(now);
+    for (const input of state.inputs.all()) this.#index(input);
   }
 
-  /** Ends what ran when the host died, and gives what was still queued, oldest first. */
-  recover(): CallRecord[] {
-    const records = [...this.#state.calls.all()];
-    for (const call of records.filter(({ state }) => state === "running")) {
-      this.end(call.id, "failed", {
-        status: ResultStatus.INTERNAL_FAILURE,
-        exception: "The GPU host was restarted while the function ran",
-        dataFormat: DataFormat.CBOR,
+  /**
+   * Ends what ran when the last host died, and returns what is still queued, oldest first. With `endQueued` that is
+   * ended as well.
+   */
+  recover({ endQueued }: { endQueued: boolean }): InputRecord[] {
+    const unfinished = [...this.#state.inputs.all()].filter(isUnfinished);
+    const lost = unfinished.filter(({ state }) => endQueued || state === "running");
+    for (const { id } of lost) {
+      this.end(id, {
+        state: "failed",
+        result: {
+          status: ResultStatus.INTERNAL_FAILURE,
+          exception: "The GPU host was restarted while the function ran",
+          dataFormat: DataFormat.CBOR,
+        },
       });
     }
-    return records.filter(({ state }) => state === "queued").toSorted((a, b) => a.createdAt - b.createdAt);
+    return unfinished
+      .filter((input) => !lost.includes(input))
+      .toSorted((a, b) => a.createdAt - b.createdAt || a.idx - b.idx);
   }
 
-  open(target: FunctionRecord): CallRecord {
+  open(target: FunctionRecord, options: { isMap: boolean }): CallRecord {
     return this.#state.calls.put({
       id: newId("fc"),
       functionId: target.id,
       appId: target.appId,
       tag: target.tag,
       createdAt: this.#now(),
-      state: "open",
+      isMap: options.isMap,
     });
   }
 
@@ -45,57 +73,100 @@ export class Calls {
     return call;
   }
 
-  /** Gives the call its input; one that has it already keeps it, so that nothing runs twice. */
-  put(
-    id: string,
-    input: Omit<CallInput, "id">,
-    target: { volumeId?: string; path?: string },
-  ): { call: CallRecord; isNew: boolean } {
-    const call = this.get(id);
-    if (call.input !== undefined) return { call, isNew: false };
-    if (call.state !== "open") throw failedPrecondition(`Function call ${id} has been cancelled`);
-    const given = { ...input, id: newId("in") };
-    return { call: this.#state.calls.patch(id, { ...target, input: given, state: "queued" }), isNew: true };
+  input(id: string): InputRecord | undefined {
+    return this.#state.inputs.get(id);
   }
 
-  /** What only the child could read out of pickled arguments. */
-  describe(id: string, target: { volumeId?: string; path?: string }): void {
-    this.#state.calls.patch(id, target);
+  /** The inputs of a call, in their order. */
+  inputsOf(callId: string): InputRecord[] {
+    const ids = [...(this.#inputs.get(callId) ?? [])].toSorted(([a], [b]) => a - b);
+    return ids.flatMap(([, id]) => this.#state.inputs.get(id) ?? []);
   }
 
-  markRunning(id: string): void {
-    this.#state.calls.patch(id, { state: "running", startedAt: this.#now() });
+  /** Gives a call an input. A place that is taken keeps what it has, so that nothing runs twice. */
+  put(callId: string, given: GivenInput, target: InputTarget): { input: InputRecord; isNew: boolean } {
+    const call = this.get(callId);
+    const inputs = this.#inputs.get(callId);
+    const known = this.#state.inputs.get(inputs?.get(given.idx) ?? "");
+    if (known !== undefined) return { input: known, isNew: false };
+    if (call.cancelledAt !== undefined)
+      throw failedPrecondition(`Function call ${callId} has been cancelled`);
+    if (!call.isMap && (inputs?.size ?? 0) > 0) throw invalidArgument("A unary call has one input");
+    const input = this.#state.inputs.put({
+      ...given,
+      ...target,
+      id: newId("in"),
+      callId,
+      createdAt: this.#now(),
+      state: "queued",
+    });
+    this.#index(input);
+    return { input, isNew: true };
   }
 
-  end(id: string, state: "succeeded" | "failed" | "cancelled", result: CallResult): void {
-    if (!this.#state.calls.has(id)) return;
-    this.#state.calls.patch(id, { state, result, endedAt: this.#now() });
-    this.#waiters.wake(id);
+  /** Adds what only the child could read out of pickled arguments. */
+  describe(inputId: string, target: InputTarget): void {
+    this.#state.inputs.patch(inputId, target);
   }
 
-  /** Drops the output, as a client asks that does not want to read it again. */
-  clear(id: string): CallResult | undefined {
-    const { result, ...rest } = this.get(id);
-    this.#state.calls.put(rest);
-    return result;
+  markRunning(inputId: string): void {
+    this.#state.inputs.patch(inputId, { state: "running", startedAt: this.#now() });
   }
 
-  forget(id: string): void {
-    this.#state.calls.remove(id);
-    this.#waiters.wake(id);
+  end(inputId: string, { state, result }: Ending): void {
+    const input = this.#state.inputs.get(inputId);
+    if (input === undefined || !isUnfinished(input)) return;
+    const entryId = this.#entryIds.next();
+    this.#state.inputs.patch(inputId, { state, result, endedAt: this.#now(), entryId });
+    this.#waiters.wake(input.callId);
+  }
+
+  /** Lets a call take no more inputs; returns those that have not ended. */
+  cancel(callId: string): InputRecord[] {
+    const call = this.get(callId);
+    if (call.cancelledAt === undefined) this.#state.calls.put({ ...call, cancelledAt: this.#now() });
+    this.#waiters.wake(callId);
+    return this.inputsOf(callId).filter(isUnfinished);
+  }
+
+  /** Drops an output that a client does not want to read again. */
+  clear(inputId: string): void {
+    const input = this.#state.inputs.get(inputId);
+    if (input !== undefined) this.#state.inputs.put({ ...input, result: undefined });
+  }
+
+  forget(callId: string): void {
+    for (const { id } of this.inputsOf(callId)) this.#state.inputs.remove(id);
+    this.#inputs.delete(callId);
+    this.#state.calls.remove(callId);
+    this.#waiters.wake(callId);
   }
 
   unfinishedOf(appId: string): CallRecord[] {
-    return [...this.#state.calls.all()].filter((call) => call.appId === appId && isUnfinished(call));
+    return [...this.#state.calls.all()].filter(
+      (call) => call.appId === appId && this.inputsOf(call.id).some(isUnfinished),
+    );
   }
 
-  /** Resolves when the call ends, at the deadline, or when `signal` aborts. */
-  async ended(id: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (isUnfinished(this.get(id))) await this.#waiters.wait(id, timeoutMs, signal);
+  /** The inputs that have ended after the one with this entry ID and whose output is kept, in the order of their end. */
+  outputsAfter(callId: string, entryId: string): InputRecord[] {
+    return this.inputsOf(callId)
+      .filter((input) => input.result !== undefined && isLater(input.entryId ?? "", entryId))
+      .toSorted((a, b) => compareEntryIds(a.entryId ?? "", b.entryId ?? ""));
+  }
+
+  /** Resolves when something happens to the call, at the deadline, or when `signal` aborts. */
+  async changed(callId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    await this.#waiters.wait(callId, timeoutMs, signal);
+  }
+
+  #index({ id, callId, idx }: InputRecord): void {
+    const inputs = this.#inputs.get(callId) ?? new Map<number, string>();
+    this.#inputs.set(callId, inputs.set(idx, id));
   }
 }
 
-/** Whether the call has an input that is waiting or running. */
-export function isUnfinished(call: CallRecord): boolean {
-  return call.state === "queued" || call.state === "running";
+/** Whether an input waits or runs. */
+export function isUnfinished({ state }: InputRecord): boolean {
+  return state === "queued" || state === "running";
 }

@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
+import { z } from "zod";
 import { LineSplitter } from "./line-splitter.ts";
 
-/** A function that prints without ever ending a line must not fill our memory. */
+/** Longer lines of output come in pieces, so that a function that never ends a line does not fill our memory. */
 const MAX_LOG_LINE_CHARS = 16 * 1024;
+/** Longest report, and so the longest result, as text. */
+const MAX_REPORT_CHARS = 64 * 1024 * 1024;
 
-/** What the child is told. */
+/** Order for the child. */
 export interface ChildJob {
   /** Goes first on Python's import path: where the mounted files are. */
   readonly importRoot: string;
@@ -17,11 +20,17 @@ export interface ChildJob {
   readonly resultFormat: "json" | "pickle";
 }
 
-/** What the child says, one JSON document per line. */
-export type ChildReport =
-  | { readonly kind: "arguments"; readonly target: { readonly volumeId?: string; readonly path?: string } }
-  | { readonly kind: "success"; readonly value?: unknown; readonly data?: string }
-  | { readonly kind: "failure" | "init_failure"; readonly exception: string; readonly traceback: string };
+const failureFields = { exception: z.string(), traceback: z.string() };
+const targetSchema = z.object({ volumeId: z.string().optional(), path: z.string().optional() });
+
+/** What the child says, one JSON document per line. A function can reach the descriptor, so nothing is taken on trust. */
+const reportSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("arguments"), target: targetSchema }),
+  z.object({ kind: z.literal("success"), value: z.unknown().optional(), data: z.string().optional() }),
+  z.object({ kind: z.literal("failure"), ...failureFields }),
+  z.object({ kind: z.literal("init_failure"), ...failureFields }),
+]);
+export type ChildReport = z.infer<typeof reportSchema>;
 
 export interface ChildEnd {
   readonly code: number | null;
@@ -37,30 +46,12 @@ export interface ChildHandlers {
   readonly onEnd: (end: ChildEnd) => void;
 }
 
-/** The connections that a child makes to us, in this order. */
+/** The connections that a child makes to us. */
 const STREAMS = ["stdout", "stderr", "reports"] as const;
 type StreamName = (typeof STREAMS)[number];
 
 export function isStreamName(name: string): name is StreamName {
   return (STREAMS as readonly string[]).includes(name);
-}
-
-/**
- * What a function may see of our environment: what programs and GPU libraries need, and no secret. What an
- * image would have inside is found over `PYTHONPATH` here.
- */
-const PASSED_ON =
-  /^(PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|CUDA_.*|NVIDIA_.*|PYTHONPATH|HF_HOME|XDG_CACHE_HOME|MIRUMOJI_.*)$/;
-const SECRET = /TOKEN|SECRET|PASSWORD|_KEY/;
-
-export function runEnvironment(paths: { volumesPath: string; workDir: string }): NodeJS.ProcessEnv {
-  // oxlint-disable-next-line no-restricted-properties -- it is not read but handed on, in part
-  const passedOn = Object.entries(process.env).filter(([name]) => PASSED_ON.test(name) && !SECRET.test(name));
-  return {
-    ...Object.fromEntries(passedOn),
-    TMPDIR: paths.workDir,
-    MIRUMOJI_GPU_HOST_VOLUMES: paths.volumesPath,
-  };
 }
 
 /** Our end of one function call: three connections, and what the launcher tells of the process. */
@@ -78,7 +69,7 @@ export class Child {
     this.#handlers = handlers;
   }
 
-  /** Takes one connection of the process; the job goes out when all are there. */
+  /** Takes one connection of the process. The job goes out when all are there. */
   attach(name: StreamName, stream: Socket): void {
     if (this.#end !== undefined || this.#streams.has(name)) {
       stream.destroy();
@@ -96,10 +87,10 @@ export class Child {
     }
   }
 
-  /** The process is gone, with its whole group. */
+  /** Notes that the process and its whole group are gone. */
   ended(end: ChildEnd): void {
     this.#end ??= end;
-    // One that did not get its job cannot have said anything; its last connection may never come.
+    // Without its job the process has said nothing, and its last connection may never come.
     if (this.#streams.size < STREAMS.length) for (const stream of this.#streams.values()) stream.destroy();
     this.#finish();
   }
@@ -114,20 +105,25 @@ export class Child {
   #follow(name: StreamName, stream: Readable): () => void {
     const { onLine, onReport } = this.#handlers;
     if (name !== "reports") return follow(stream, MAX_LOG_LINE_CHARS, (line) => onLine(name, line));
-    return follow(stream, Infinity, (line) => {
-      const report = parseReport(line);
+    return follow(stream, MAX_REPORT_CHARS, (line) => {
+      const report = line.length > MAX_REPORT_CHARS ? tooLong() : parseReport(line);
       if (report !== undefined) onReport(report);
     });
   }
 }
 
-/** A report; undefined for what the function itself wrote to our descriptor. */
+/** A report; undefined for anything else that was written to our descriptor. */
 function parseReport(line: string): ChildReport | undefined {
   try {
-    return JSON.parse(line) as ChildReport;
+    return reportSchema.safeParse(JSON.parse(line)).data;
   } catch {
     return undefined;
   }
+}
+
+function tooLong(): ChildReport {
+  const exception = `The result is longer than ${MAX_REPORT_CHARS} characters; write it into a volume`;
+  return { kind: "failure", exception, traceback: "" };
 }
 
 function follow(stream: Readable, maxChars: number, onLine: (line: string) => void): () => void {

@@ -1,5 +1,6 @@
 import type { Blobs } from "../store/blobs.ts";
-import type { CallResult } from "../store/records.ts";
+import type { InputTarget } from "../store/records.ts";
+import type { Ending } from "./calls.ts";
 import type { ChildEnd, ChildReport } from "./child.ts";
 import type { Launcher, Start } from "./launcher.ts";
 import { reportedResult, silentResult, timedOut } from "./result.ts";
@@ -7,13 +8,7 @@ import { reportedResult, silentResult, timedOut } from "./result.ts";
 /** How long a function may clean up after it was asked to stop. */
 const GRACE_MS = 1000;
 
-/** How a call ended. */
-export interface Ending {
-  readonly state: "succeeded" | "failed" | "cancelled";
-  readonly result: CallResult;
-}
-
-/** One run of a function: its child process, its time limit, and what came out of it. */
+/** One run of a function: its child process, its time limit and its result. */
 export class Execution {
   readonly ended: Promise<Ending>;
   readonly #launcher: Launcher;
@@ -31,7 +26,7 @@ export class Execution {
     dataFormat: number;
     blobs: Blobs;
     onLine: (stream: "stdout" | "stderr", text: string) => void;
-    onArguments: (target: { volumeId?: string; path?: string }) => void;
+    onArguments: (target: InputTarget) => void;
   }) {
     this.#dataFormat = options.dataFormat;
     this.#blobs = options.blobs;

@@ -6,16 +6,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import type { Log } from "../log.ts";
 import { Child, type ChildHandlers, type ChildJob, isStreamName } from "./child.ts";
 import { LineSplitter } from "./line-splitter.ts";
 
 const LAUNCHER_FILE = fileURLToPath(new URL("../python/launcher.py", import.meta.url));
 
-/** What the launcher tells of a call's process. */
-type Told =
-  | { readonly id: string; readonly pid: number }
-  | { readonly id: string; readonly code: number | null; readonly signal: string | null }
-  | { readonly id: string; readonly error: string };
+/** News of a call's process. */
+const newsSchema = z.union([
+  z.object({ id: z.string(), pid: z.number() }),
+  z.object({ id: z.string(), code: z.number().nullable(), signal: z.string().nullable() }),
+  z.object({ id: z.string(), error: z.string() }),
+]);
+
+/** The first line of a connection: the call's ID and the name of a stream. */
+const MAX_GREETING_CHARS = 200;
 
 /** One call as it is to be started. */
 export interface Start {
@@ -38,15 +44,19 @@ interface Running {
  */
 export class Launcher {
   readonly #python: string;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #log: Log;
   readonly #children = new Map<string, { readonly child: Child; pid?: number }>();
   #running: Promise<Running> | null = null;
 
-  /** Starts nothing before the first call. */
-  constructor(python: string) {
-    this.#python = python;
+  /** Starts nothing before the first call. Python sees `env` and nothing else of our environment. */
+  constructor(options: { python: string; env: NodeJS.ProcessEnv; log: Log }) {
+    this.#python = options.python;
+    this.#env = options.env;
+    this.#log = options.log;
   }
 
-  /** Starts a call. Whatever goes wrong is told to `onEnd`. */
+  /** Starts a call. Failures go to `onEnd`. */
   start({ id, job, workDir, env }: Start, handlers: ChildHandlers): void {
     const child = new Child(job, handlers);
     this.#children.set(id, { child });
@@ -89,12 +99,13 @@ export class Launcher {
       const child = spawn(this.#python, ["-u", "-B", LAUNCHER_FILE, socket], {
         // In a group of its own: Ctrl-C is for us, and we end it in good order.
         detached: true,
+        env: this.#env,
         stdio: ["pipe", "ignore", "inherit", "pipe"],
       });
       const [orders, , , reports] = child.stdio as unknown as [Writable, null, null, Readable];
-      // A write to one that just died; its end tells more.
+      // A write to a process that just died: its end says more.
       orders.on("error", () => undefined);
-      const splitter = new LineSplitter((line) => this.#hear(JSON.parse(line) as Told), Infinity);
+      const splitter = new LineSplitter((line) => this.#hear(line), Infinity);
       reports.setEncoding("utf8");
       reports.on("data", (chunk: string) => splitter.push(chunk));
       reports.on("error", () => undefined);
@@ -108,12 +119,13 @@ export class Launcher {
     }
   }
 
-  /** A connection says first whose it is, and which; nothing else before it is answered. */
+  /** Reads which call and which stream of it a connection is for. Nothing else comes before the answer. */
   #greet(connection: Socket): void {
     connection.on("error", () => undefined);
     let greeting = "";
     const read = (chunk: Buffer) => {
       greeting += chunk.toString("latin1");
+      if (greeting.length > MAX_GREETING_CHARS) connection.destroy();
       if (!greeting.endsWith("\n")) return;
       connection.off("data", read);
       const [id = "", name = ""] = greeting.trimEnd().split(" ");
@@ -124,11 +136,13 @@ export class Launcher {
     connection.on("data", read);
   }
 
-  #hear(told: Told): void {
-    const known = this.#children.get(told.id);
+  #hear(line: string): void {
+    const news = parsed(line);
+    if (news === undefined) return this.#log.error({ line }, "the Python launcher wrote what is no news");
+    const known = this.#children.get(news.id);
     if (known === undefined) return;
-    if ("pid" in told) known.pid = told.pid;
-    else this.#ended(told.id, "error" in told ? failed(new Error(told.error)) : told);
+    if ("pid" in news) known.pid = news.pid;
+    else this.#ended(news.id, "error" in news ? failed(new Error(news.error)) : news);
   }
 
   #ended(id: string, end: { code: number | null; signal: string | null; error?: Error }): void {
@@ -137,7 +151,7 @@ export class Launcher {
     known?.child.ended(end);
   }
 
-  /** The launcher is gone, and with it whoever could fetch the processes: none may be left of them. */
+  /** Cleans up after the launcher, which alone could fetch the processes: none of them may be left. */
   async #lost(server: Server, folder: string): Promise<void> {
     this.#running = null;
     server.close();
@@ -146,6 +160,14 @@ export class Launcher {
       this.#ended(id, { code: null, signal: "SIGKILL" });
     }
     await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+  }
+}
+
+function parsed(line: string): z.infer<typeof newsSchema> | undefined {
+  try {
+    return newsSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,8 +1,8 @@
 import { FileDescriptor } from "../enums.ts";
+import { EntryIds, isLater } from "./entry-id.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface LogEntry {
-  /** `<milliseconds>-<number>`, growing, also over a restart of the host. */
   readonly id: string;
   readonly at: number;
   readonly functionId: string;
@@ -22,10 +22,11 @@ export class Logs {
   readonly #now: () => number;
   readonly #entries = new Map<string, LogEntry[]>();
   readonly #waiters = new Waiters();
-  #count = 0;
+  readonly #entryIds: EntryIds;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.#entryIds = new EntryIds(now);
   }
 
   append(
@@ -34,14 +35,13 @@ export class Logs {
   ): void {
     const entries = this.#entries.get(appId) ?? [];
     this.#entries.set(appId, entries);
-    this.#count += 1;
     const { stream, ...rest } = entry;
     const fileDescriptor = {
       stdout: FileDescriptor.STDOUT,
       stderr: FileDescriptor.STDERR,
       system: FileDescriptor.INFO,
     }[stream];
-    entries.push({ ...rest, id: `${this.#now()}-${this.#count}`, at: this.#now(), fileDescriptor });
+    entries.push({ ...rest, id: this.#entryIds.next(), at: this.#now(), fileDescriptor });
     if (entries.length > KEPT_ENTRIES) entries.splice(0, entries.length - KEPT_ENTRIES);
     this.#waiters.wake(appId, entry.callId);
   }
@@ -69,10 +69,4 @@ export class Logs {
   forget(appId: string): void {
     this.#entries.delete(appId);
   }
-}
-
-function isLater(id: string, than: string): boolean {
-  const [at = 0, number = 0] = id.split("-").map(Number);
-  const [otherAt = 0, otherNumber = 0] = than.split("-").map(Number);
-  return at > otherAt || (at === otherAt && number > otherNumber);
 }

@@ -1,14 +1,14 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DataFormat, TaskState } from "../enums.ts";
+import { handlerEnvironment } from "../../config/child-environment.ts";
 import type { Log } from "../log.ts";
 import type { Blobs } from "../store/blobs.ts";
-import type { CallInput, CallRecord } from "../store/records.ts";
+import type { CallRecord, FunctionDefinition, FunctionRecord, InputRecord } from "../store/records.ts";
 import type { State } from "../store/state.ts";
 import { childArguments } from "./arguments.ts";
-import type { Calls } from "./calls.ts";
-import { runEnvironment } from "./child.ts";
-import { type Ending, Execution } from "./execution.ts";
+import { type Calls, type Ending, isUnfinished } from "./calls.ts";
+import { Execution } from "./execution.ts";
 import { Launcher } from "./launcher.ts";
 import type { Logs } from "./logs.ts";
 import { hostFailure, terminated } from "./result.ts";
@@ -23,37 +23,50 @@ interface Services {
   readonly log: Log;
 }
 
-/** Runs calls as child processes, a limited number at a time, in the order in which they came. */
+/** An input on its way, with what it belongs to. */
+interface Work {
+  readonly call: CallRecord;
+  readonly input: InputRecord;
+}
+
+/** Runs inputs of calls as child processes, a limited number at a time, in the order in which they came. */
 export class Runner {
   readonly #services: Services;
   readonly #launcher: Launcher;
-  readonly #queue: string[] = [];
-  /** Calls that take one of the places, until everything of theirs is cleaned up. */
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #queue: Work[] = [];
+  /** Inputs that take one of the places, until everything of theirs is cleaned up. */
   readonly #active = new Map<string, Promise<void>>();
   readonly #executions = new Map<string, Execution>();
   #isClosed = false;
 
   constructor(services: Services) {
     this.#services = services;
-    this.#launcher = new Launcher(services.python);
+    const { python, log, state } = services;
+    this.#env = handlerEnvironment({ MIRUMOJI_GPU_HOST_VOLUMES: state.paths.volumes });
+    this.#launcher = new Launcher({ python, log, env: this.#env });
   }
 
-  /** Takes a call that has its input. */
-  submit(call: CallRecord): void {
-    this.#queue.push(call.id);
-    this.#tell(call, TaskState.QUEUED, "waits for a free place");
+  /** Takes an input that is queued. */
+  submit(input: InputRecord): void {
+    const work = { call: this.#services.calls.get(input.callId), input };
+    this.#queue.push(work);
+    this.#tell(work, TaskState.QUEUED, "waits for a free place");
     this.#fill();
   }
 
-  /** Stops a call; one that has not started never will. */
-  cancel(call: CallRecord, options: { atOnce: boolean }): void {
-    const execution = this.#executions.get(call.id);
-    // A call that has ended is passed over when its turn comes.
-    if (execution === undefined) this.#services.calls.end(call.id, "cancelled", terminated());
-    else execution.stop({ state: "cancelled", result: terminated() }, options);
+  /** Stops a call; inputs that have not started never will. */
+  cancel(callId: string, options: { atOnce: boolean }): void {
+    const ending: Ending = { state: "cancelled", result: terminated() };
+    for (const { id } of this.#services.calls.cancel(callId)) {
+      const execution = this.#executions.get(id);
+      // One that has ended is passed over when its turn comes.
+      if (execution === undefined) this.#services.calls.end(id, ending);
+      else execution.stop(ending, options);
+    }
   }
 
-  /** Kills what runs and waits until it is gone; the next host finds these calls unfinished. */
+  /** Kills what runs and waits until it is gone; the next host finds these inputs unfinished. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#launcher.close();
@@ -62,52 +75,52 @@ export class Runner {
 
   #fill(): void {
     while (this.#active.size < this.#services.maxConcurrentCalls && !this.#isClosed) {
-      const id = this.#queue.shift();
-      if (id === undefined) return;
-      const work = this.#work(id).finally(() => {
+      const work = this.#queue.shift();
+      if (work === undefined) return;
+      const { id } = work.input;
+      const running = this.#run(work).finally(() => {
         this.#active.delete(id);
         this.#fill();
       });
-      this.#active.set(id, work);
+      this.#active.set(id, running);
     }
   }
 
-  async #work(id: string): Promise<void> {
+  async #run(work: Work): Promise<void> {
     const { calls, state, log } = this.#services;
+    const { id, callId } = work.input;
     const workDir = join(state.paths.scratch, id);
     try {
       await mkdir(workDir, { recursive: true });
-      const ending = await this.#execute(id, workDir);
-      if (ending !== undefined && !this.#isClosed) calls.end(id, ending.state, ending.result);
+      const ending = await this.#execute(work, workDir);
+      if (ending !== undefined && !this.#isClosed) calls.end(id, ending);
     } catch (error) {
-      log.error({ callId: id, error }, "call failed inside the host");
-      calls.end(id, "failed", hostFailure(error));
+      log.error({ callId, error }, "call failed inside the host");
+      calls.end(id, { state: "failed", result: hostFailure(error) });
     } finally {
       await rm(workDir, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) => {
-        log.warn({ callId: id, error }, "working directory not removed");
+        log.warn({ callId, error }, "working directory not removed");
       });
     }
   }
 
-  /** Runs a call to its end; undefined when it was cancelled before it could start. */
-  async #execute(id: string, workDir: string): Promise<Ending | undefined> {
+  /** Runs an input to its end; undefined when it was cancelled before it could start. */
+  async #execute(work: Work, workDir: string): Promise<Ending | undefined> {
     const { calls, state, blobs } = this.#services;
-    const input = state.calls.get(id)?.input;
-    if (input === undefined) return undefined;
+    const { call, input } = work;
     const args = await childArguments(input, blobs);
-    const call = state.calls.get(id);
-    const registered = state.functions.get(call?.functionId ?? "");
-    if (call?.state !== "queued" || registered?.definition === undefined || this.#isClosed) return undefined;
-    const { definition, outputFormats } = registered;
+    const now = calls.input(input.id);
+    if (now === undefined || !isUnfinished(now) || this.#isClosed) return undefined;
+    const { definition, outputFormats } = registered(state.functions.get(call.functionId), call);
     const dataFormat = resultFormat(input.dataFormat, outputFormats);
-    calls.markRunning(id);
-    this.#tell(call, TaskState.ACTIVE, "runs");
+    calls.markRunning(input.id);
+    this.#tell(work, TaskState.ACTIVE, "runs");
     const execution = new Execution({
       launcher: this.#launcher,
       start: {
-        id,
+        id: input.id,
         workDir,
-        env: runEnvironment({ volumesPath: state.paths.volumes, workDir }),
+        env: { ...this.#env, TMPDIR: workDir },
         job: {
           importRoot: join(state.paths.functions, definition.id, "root"),
           module: definition.moduleName,
@@ -119,26 +132,41 @@ export class Runner {
       timeoutSecs: definition.timeoutSecs,
       dataFormat,
       blobs,
-      onLine: (stream, text) => this.#print(call, input, stream, text),
-      onArguments: (target) => calls.describe(id, target),
+      onLine: (stream, text) => this.#print(work, stream, text),
+      onArguments: (target) => calls.describe(input.id, target),
     });
-    this.#executions.set(id, execution);
-    const ending = await execution.ended.finally(() => this.#executions.delete(id));
-    this.#tell(call, TaskState.COMPLETED, ending.state);
+    this.#executions.set(input.id, execution);
+    const ending = await execution.ended.finally(() => this.#executions.delete(input.id));
+    this.#tell(work, TaskState.COMPLETED, ending.state);
     return ending;
   }
 
-  #print(call: CallRecord, input: CallInput, stream: "stdout" | "stderr", text: string): void {
+  #print({ call, input }: Work, stream: "stdout" | "stderr", text: string): void {
     const { appId, functionId, id: callId } = call;
     this.#services.logs.append(appId, { functionId, callId, inputId: input.id, stream, text: `${text}\n` });
   }
 
-  #tell(call: CallRecord, taskState: number, what: string): void {
+  #tell({ call, input }: Work, taskState: number, what: string): void {
     const { appId, functionId, id: callId, tag } = call;
-    const inputId = call.input?.id ?? "";
-    this.#services.log.info({ callId, function: tag, volumeId: call.volumeId }, `call ${what}`);
-    this.#services.logs.append(appId, { functionId, callId, inputId, stream: "system", text: "", taskState });
+    this.#services.log.info({ callId, function: tag, volumeId: input.volumeId }, `call ${what}`);
+    this.#services.logs.append(appId, {
+      functionId,
+      callId,
+      inputId: input.id,
+      stream: "system",
+      text: "",
+      taskState,
+    });
   }
+}
+
+/** @throws Error when the function's record is lost, as after a power cut */
+function registered(
+  record: FunctionRecord | undefined,
+  call: CallRecord,
+): FunctionRecord & { readonly definition: FunctionDefinition } {
+  if (record?.definition === undefined) throw new Error(`function ${call.functionId} is not known any more`);
+  return { ...record, definition: record.definition };
 }
 
 /** Modal's rule: the answer is in the caller's format where the function offers that. */

@@ -1,5 +1,7 @@
 import { AppState } from "../enums.ts";
 import { failedPrecondition, notFound } from "../failures.ts";
+import { join } from "node:path";
+import { syncTree } from "./disk.ts";
 import type { AppRecord } from "./records.ts";
 import { newId, type State } from "./state.ts";
 
@@ -51,10 +53,26 @@ export class Apps {
     return app;
   }
 
+  all(): AppRecord[] {
+    this.sweep();
+    return [...this.#state.apps.all()];
+  }
+
+  /** The app that is deployed under a name. */
   findDeployed(name: string, environment: string): AppRecord | undefined {
-    return [...this.#state.apps.all()]
-      .filter((app) => app.state === AppState.DEPLOYED)
-      .filter((app) => app.name === name && app.environment === environment)
+    return this.#newest(name, environment, (app) => app.state === AppState.DEPLOYED);
+  }
+
+  /** The app that was last deployed under a name, and is stopped. */
+  findStopped(name: string, environment: string): AppRecord | undefined {
+    const wasDeployed = ({ state, deployedAt }: AppRecord) =>
+      state === AppState.STOPPED && deployedAt !== undefined;
+    return this.#newest(name, environment, wasDeployed);
+  }
+
+  #newest(name: string, environment: string, isWanted: (app: AppRecord) => boolean): AppRecord | undefined {
+    return this.all()
+      .filter((app) => app.name === name && app.environment === environment && isWanted(app))
       .toSorted((a, b) => (a.deployedAt ?? a.createdAt) - (b.deployedAt ?? b.createdAt))
       .at(-1);
   }
@@ -76,6 +94,23 @@ export class Apps {
       deployedAt: this.#now(),
       version: app.version + 1,
     });
+  }
+
+  /** Makes an app, its functions and their files outlive a power cut. */
+  async sync(id: string): Promise<void> {
+    const { functions, apps, paths } = this.#state;
+    for (const functionId of Object.values(this.get(id).functionIds)) {
+      const definition = functions.get(functionId)?.definition;
+      if (definition === undefined) continue;
+      await syncTree(join(paths.functions, definition.id));
+      await functions.sync(functionId);
+    }
+    await apps.sync(id);
+  }
+
+  /** Stops the apps whose files may be damaged: all that were never deployed. */
+  stopUnsynced(): void {
+    for (const { id, state } of this.#state.apps.all()) if (state !== AppState.DEPLOYED) this.stop(id);
   }
 
   stop(id: string): void {

@@ -22,7 +22,7 @@ export class Blobs {
 
   async put(data: Uint8Array): Promise<string> {
     const id = this.reserve();
-    await writeFile(this.file(id), data);
+    await writeFile(this.file(id), data, { flush: true });
     return id;
   }
 
@@ -69,5 +69,9 @@ export class Blobs {
 
 async function writeHashed(path: string, receive: Receive): Promise<string> {
   await using file = await open(path, "wx");
-  return (await receive({ file, position: 0, limit: Number.POSITIVE_INFINITY, algorithm: "md5" })).digest;
+  const landing = { file, position: 0, limit: Number.POSITIVE_INFINITY, algorithm: "md5" } as const;
+  const { digest } = await receive(landing);
+  // Records refer to blobs, so a blob must not be lost where its record is kept.
+  await file.datasync();
+  return digest;
 }

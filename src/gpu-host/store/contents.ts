@@ -24,7 +24,7 @@ export class Contents {
   async put(sha256: string, data: Uint8Array): Promise<void> {
     refuseUnless(createHash("sha256").update(data).digest("hex") === sha256);
     const partial = join(this.#directory, newId("part"));
-    await writeFile(partial, data);
+    await writeFile(partial, data, { flush: true });
     await rename(partial, this.#file(sha256));
   }
 

@@ -2,17 +2,16 @@ import { createHash } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { alreadyExists, failedPrecondition } from "../failures.ts";
+import { z } from "zod";
+import { syncFile } from "./disk.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import type { Receive } from "./landing.ts";
 import { type PlannedFile, Staging } from "./staging.ts";
 import { VolumeDirectory } from "./volume-paths.ts";
 
-/** What identifies the content of a file in a volume, remembered beside it when it is committed. */
-interface Manifest {
-  readonly sizeBytes: number;
-  readonly mtimeMs: number;
-  readonly digests: readonly string[];
-}
+/** Identity of a file's content in a volume, kept beside it from its commit on. */
+const manifestSchema = z.object({ sizeBytes: z.number(), mtimeMs: z.number(), digests: z.array(z.string()) });
+type Manifest = z.infer<typeof manifestSchema>;
 
 export interface Upload {
   readonly id: string;
@@ -74,13 +73,13 @@ export class Uploads {
   /**
    * Puts the file at its place.
    *
+   * @param options.durable whether the file is to outlive a power cut
    * @returns blocks that another upload of the same beginning has begun to replace meanwhile; none when done
    */
   async commit(
     volumeId: string,
     upload: Upload,
-    mode: number,
-    overwrite: boolean,
+    options: { readonly mode: number; readonly overwrite: boolean; readonly durable: boolean },
   ): Promise<readonly number[]> {
     if (upload.unchanged) return [];
     const { id, file } = upload;
@@ -93,20 +92,21 @@ export class Uploads {
       const replaced = toCome.filter((index) => current?.digests[index] !== file.digests[index]);
       if (replaced.length > 0) return replaced;
       for (const index of toCome) await staging.copy(index, file, target);
-      await staging.finish(file.sizeBytes, safeMode(mode), async (finished) => {
-        await moveInto(finished, target, file.path, overwrite);
+      await staging.finish(file.sizeBytes, safeMode(options.mode), async (finished) => {
+        if (options.durable) await syncFile(finished);
+        await moveInto(finished, target, file.path, options.overwrite);
       });
       await this.#remember(directory, file, (await stat(target)).mtimeMs);
       return [];
     });
   }
 
-  /** What the volume has under this path, as long as nobody but us has written it. */
+  /** The manifest of the file at a path; undefined when there is none, or anybody but us has written the file since. */
   async #current(directory: VolumeDirectory, path: string): Promise<Manifest | undefined> {
     try {
-      const manifest = JSON.parse(await readFile(manifestFile(directory, path), "utf8")) as Manifest;
+      const manifest = parsedManifest(await readFile(manifestFile(directory, path), "utf8"));
       const { size, mtimeMs } = await stat(directory.file(path));
-      return size === manifest.sizeBytes && mtimeMs === manifest.mtimeMs ? manifest : undefined;
+      return size === manifest?.sizeBytes && mtimeMs === manifest.mtimeMs ? manifest : undefined;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -114,8 +114,17 @@ export class Uploads {
   }
 
   async #remember(directory: VolumeDirectory, file: PlannedFile, mtimeMs: number): Promise<void> {
-    const manifest: Manifest = { sizeBytes: file.sizeBytes, mtimeMs, digests: file.digests };
+    const manifest: Manifest = { sizeBytes: file.sizeBytes, mtimeMs, digests: [...file.digests] };
     await writeFile(manifestFile(directory, file.path), JSON.stringify(manifest));
+  }
+}
+
+/** A manifest; undefined for what a power cut has damaged. */
+function parsedManifest(text: string): Manifest | undefined {
+  try {
+    return manifestSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { notFound } from "../failures.ts";
 import type { Log } from "../log.ts";
 import type { VolumeRecord } from "./records.ts";
@@ -60,6 +60,10 @@ export class Volumes {
     });
   }
 
+  rename(id: string, name: string): void {
+    this.#state.volumes.patch(id, { name });
+  }
+
   heartbeat(id: string): void {
     this.#lastSeen.set(this.get(id).id, this.#now());
   }
@@ -82,6 +86,19 @@ export class Volumes {
   removeOrphans(): void {
     for (const id of readdirSync(this.#state.paths.volumes)) {
       if (!this.#lastSeen.has(id)) void this.#remove(id);
+    }
+  }
+
+  /**
+   * Lets go of what may be damaged after a power cut: ephemeral volumes, whose files are never flushed to the disk, and
+   * half-done uploads. Clients make a lost volume again.
+   */
+  async forgetUnsynced(): Promise<void> {
+    for (const { id, name, state } of this.#state.volumes.all()) {
+      if (state !== "live") continue;
+      const volume = this.get(id);
+      if (name === "") await this.#end(volume, "expired");
+      else await emptyDirectory(this.directory(id).staging);
     }
   }
 
@@ -115,4 +132,9 @@ export class Volumes {
     this.#removals.add(removal);
     await removal;
   }
+}
+
+async function emptyDirectory(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path);
 }
