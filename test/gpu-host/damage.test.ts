@@ -17,7 +17,7 @@ import {
   temporaryDirectory,
   undoAll,
   value,
-} from "./helpers.ts";
+} from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 

@@ -60,7 +60,16 @@ test("a job's whole path: volume, upload, two-phase call, download, delete", asy
       succeeded: 1,
       failed: 0,
       cancelled: 0,
-      list: [{ id: callId, function: "transcribe", volumeId, path: "media/in.mkv", status: "succeeded" }],
+      list: [
+        {
+          id: callId,
+          function: "transcribe",
+          volumeId,
+          path: "media/in.mkv",
+          status: "succeeded",
+          inputs: 1,
+        },
+      ],
     },
     apps: { live: 1, created: 1 },
   });

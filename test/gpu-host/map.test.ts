@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Status } from "nice-grpc";
 import { afterEach, expect, test } from "vitest";
-import { startWithHandler as start } from "./call-helpers.ts";
-import { type ControlPlane, input, undoAll } from "./helpers.ts";
+import { startWithHandler as start } from "../helpers/gpu-host/calls.ts";
+import { type ControlPlane, input, undoAll } from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 
