@@ -83,7 +83,7 @@ function groupOf(name: string): string {
 
 function table(lines: readonly string[]): string {
   return [
-    "| what happens | cases | jobs | ended right | calls started | volumes left | expired unknown | seconds until taken up |",
+    "| what happens | cases | jobs | correct | calls started | volumes left | orphans (expired) | recovery time (s) |",
     "|---|--:|--:|--:|--:|--:|--:|--:|",
     ...lines,
   ].join("\n");

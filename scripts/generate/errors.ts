@@ -17,7 +17,7 @@ export function errorsPage(): string {
   return [
     "# Errors",
     "",
-    "Generated from `src/job/error-table.ts` by `npm run generate`. Do not edit.",
+    "Generated from `src/job/errors.ts` by `npm run generate`. Do not edit.",
     "",
     "A failed job carries one of these codes and a message that says what to do. Codes are stable: they are what",
     "`status --json`, logs and metrics show.",

@@ -37,7 +37,7 @@ export const checkpointSchema = z.object({
 });
 export type Checkpoint = z.output<typeof checkpointSchema>;
 
-/** The checkpoint of a job that nobody has worked on yet. */
+/** Checkpoint of a job that no worker had before. */
 export function firstCheckpoint(now: number, crashesBefore: number): Checkpoint {
   return {
     v: 1,

@@ -1,11 +1,11 @@
 /**
- * What a failure means for the job:
+ * Meaning of a failure for the job:
  * - `input`: the request or the media is wrong; fail at once, another try cannot help.
  * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
  * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
  * - `quota`: we are going too fast; slow the queue down, no attempt spent.
  * - `lost`: a remote resource vanished; go back to the state that can make it again.
- * - `cancelled`: somebody asked for the job to stop.
+ * - `cancelled`: a cancel was requested.
  * - `interrupted`: this worker stops or lost its lease; the job goes on elsewhere.
  * - `defect`: something that cannot happen did; fail at once and tell the operator.
  */

@@ -1,8 +1,16 @@
 import { cutText } from "./cut-text.ts";
 import type { ErrorKind } from "./error-kinds.ts";
-import { ERRORS } from "./error-table.ts";
+import { PLATFORM_ERRORS } from "./platform-errors.ts";
+import { REQUEST_ERRORS } from "./request-errors.ts";
+import { WORKER_ERRORS } from "./worker-errors.ts";
 
-export { type ErrorKind, ERRORS };
+export type { ErrorKind };
+
+/**
+ * Every failure in the system is one of these codes. The code is stored, logged, counted and shown; the kind decides
+ * how the machine answers it (see `machine.ts`). `docs/errors.md` is generated from this closed list.
+ */
+export const ERRORS = { ...REQUEST_ERRORS, ...PLATFORM_ERRORS, ...WORKER_ERRORS } as const;
 
 /** A stable, documented error code. */
 export type ErrorCode = keyof typeof ERRORS;
@@ -36,7 +44,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);
 }
 
-/** Any thrown value as one of ours; what nobody translated becomes `UNEXPECTED`, with the cause kept. */
+/** Any thrown value as one of ours; one that was never translated becomes `UNEXPECTED`, with the cause kept. */
 export function toMirumojiError(thrown: unknown): MirumojiError {
   if (thrown instanceof MirumojiError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);

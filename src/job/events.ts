@@ -3,7 +3,7 @@ import type { ErrorCode } from "./errors.ts";
 import type { FinalState, JobState, WorkingState } from "./machine.ts";
 import type { JobReport } from "./summary.ts";
 
-/** What every event says about its job. */
+/** Identity of the job, part of every event. */
 export interface JobIdentity {
   readonly jobId: string;
   /** `unknown` for garbage that some other program put into the queue. */
@@ -11,8 +11,8 @@ export interface JobIdentity {
 }
 
 /**
- * The catalogue of what happens to jobs. Logs, metrics and traces subscribe to it; nothing else in the
- * core writes a log line or counts.
+ * Catalogue of job events. Logs, metrics and traces subscribe to it; nothing else in the core writes a log line or
+ * counts.
  */
 export interface JobEvents {
   /** A worker took the job. `resumedAt` is the state of its checkpoint when it was worked on before. */
@@ -47,7 +47,7 @@ export interface JobEvents {
   "job.released": JobIdentity & { state: WorkingState; code: ErrorCode };
   /** A checkpoint write was refused: another worker owns the job. */
   "job.fenced": JobIdentity & { state: WorkingState };
-  /** Something that no job can cause stopped the work on it; its lease will run out. */
+  /** The work stopped for a reason that no job can cause (Redis refused a write, a defect); the lease runs out. */
   "job.abandoned": JobIdentity & { message: string; cause: unknown };
   /** The job is over. */
   "job.finished": JobIdentity & {

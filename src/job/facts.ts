@@ -39,10 +39,10 @@ export const fileResultSchema = z.object({
 });
 export type FileResult = z.output<typeof fileResultSchema>;
 
-/** A result that was itself a text: no volume holds it, so it is kept here. */
+/** A result that is itself a text: no volume holds it, so the checkpoint does. */
 const textResultSchema = z.object({ packedText: z.string(), ...work });
 
-/** What the function beside the GPU said about its work; checked when it arrives. */
+/** Result of the GPU function; checked when it arrives. */
 export const remoteResultSchema = z.union([fileResultSchema, textResultSchema]);
 export type RemoteResult = z.output<typeof remoteResultSchema>;
 

@@ -16,7 +16,7 @@ export function isFinalState(state: JobState): state is FinalState {
   return state === "completed" || state === "failed" || state === "cancelled";
 }
 
-/** What reverses a state; it is on record (in the checkpoint's state) before the step runs. */
+/** Action that reverses a state; it is on record (in the checkpoint's state) before the step runs. */
 export type UndoAction = "deleteVolume" | "cancelCall" | "removePartialOutputs";
 
 interface Rule {
@@ -29,9 +29,9 @@ interface Rule {
   readonly longestBackoffMs: number;
   /** How long one attempt may take; null where the step has a clock of its own. */
   readonly attemptDeadlineMs: number | null;
-  /** What must be undone once this state was entered. */
+  /** Action that is due once this state was entered and the job ends badly. */
   readonly undo: UndoAction | null;
-  /** For people: what the step does. */
+  /** Description of the step, for people. */
   readonly about: string;
 }
 
@@ -70,7 +70,7 @@ export const LOST_BUDGET = 3;
 /** How often workers may die on a job before it fails: the input may be what kills them. */
 export const CRASH_BUDGET = 20;
 
-/** What the machine does about an outcome. */
+/** The machine's answer to an outcome. */
 export type Decision =
   /** Go to the next state; attempts start anew. */
   | { readonly kind: "move"; readonly to: WorkingState | FinalState }
@@ -135,7 +135,7 @@ export function fullJitterMs(ceilingMs: number, random: number): number {
   return Math.round(ceilingMs * random);
 }
 
-/** What must be undone for a job that stands in `state`, newest first. */
+/** Actions that undo a job in `state`, newest first. */
 export function undoActions(state: WorkingState): readonly UndoAction[] {
   const reached = PATH.slice(0, PATH.findIndex((candidate) => candidate === state) + 1);
   return reached.flatMap((passed) => MACHINE[passed].undo ?? []).toReversed();

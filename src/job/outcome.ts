@@ -1,6 +1,6 @@
 import type { MirumojiError } from "./errors.ts";
 
-/** What an attempt of a step reported. Expected results are values; only errors are thrown. */
+/** Outcome of one attempt at a step. Expected results are values; only errors are thrown. */
 export type Outcome =
   | { readonly kind: "done" }
   /** The call is still running. */

@@ -4,7 +4,7 @@ import { MirumojiError } from "./errors.ts";
 import { checkMediaPath } from "./paths.ts";
 
 /**
- * Turns whatever somebody put into the queue into a request with all defaults.
+ * Turns the data of a queued job into a request with all defaults.
  *
  * @throws MirumojiError `JOB_TYPE_UNKNOWN`, `CONTRACT_VERSION_UNKNOWN`, `REQUEST_INVALID` or
  * `PATH_OUTSIDE_MEDIA_ROOT`; the message names each field that is wrong.

@@ -1,6 +1,6 @@
 import type { ErrorRow } from "./error-kinds.ts";
 
-/** What goes wrong beside the GPU, at Modal and on the way there. */
+/** Errors of the GPU functions, of Modal and on the way there. */
 export const PLATFORM_ERRORS = {
   LANGUAGE_UNSUPPORTED: {
     kind: "input",

@@ -1,6 +1,6 @@
 import type { ErrorRow } from "./error-kinds.ts";
 
-/** What is wrong with a request, its files or its job ID. */
+/** Errors of a request, its files or its job ID. */
 export const REQUEST_ERRORS = {
   REQUEST_INVALID: {
     kind: "input",

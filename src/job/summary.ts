@@ -11,20 +11,20 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 /** Time spent in a state; the last one is still running while the job is. */
 const stateTimeSchema = z.object({ state: z.string(), ms: count, attempts: count });
 
-/** Where the running state is: bytes of a transfer, or the handler's own fraction. */
+/** Progress of the running state: bytes of a transfer, or the handler's own fraction. */
 export const stepProgressSchema = z.object({
   doneBytes: count.optional(),
   totalBytes: count.optional(),
   bytesPerSecond: count.optional(),
   /** Of the state, 0 to 1. */
   fraction: z.number().min(0).max(1).optional(),
-  /** What the handler is at: download, prepare, transcribe, convert, upload. */
+  /** Stage of the handler: download, prepare, transcribe, convert, upload. */
   stage: z.string().optional(),
   etaSeconds: count.optional(),
 });
 export type StepProgress = z.output<typeof stepProgressSchema>;
 
-/** What a finished job says about its work. */
+/** Report of a finished job on its work. */
 const reportSchema = z.object({
   engine: z.string(),
   mediaSeconds: count,
@@ -39,7 +39,7 @@ const reportSchema = z.object({
 });
 export type JobReport = z.output<typeof reportSchema>;
 
-/** What is shown of a job while it runs and after; kept as BullMQ's job progress, so that Bull Board sees it. */
+/** Public summary of a job, while it runs and after; kept as BullMQ's job progress, where Bull Board shows it. */
 export const summarySchema = z.object({
   v: z.literal(1),
   state: z.string(),

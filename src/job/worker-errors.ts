@@ -1,6 +1,6 @@
 import type { ErrorRow } from "./error-kinds.ts";
 
-/** What happens to jobs and programs on our side. */
+/** Errors of jobs and programs on our side. */
 export const WORKER_ERRORS = {
   STEP_TIMED_OUT: {
     kind: "transient",

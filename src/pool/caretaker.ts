@@ -21,8 +21,8 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
 }
 
 /**
- * What one worker of the pool does for all: keeps alive what live jobs need, removes what nobody owns any
- * more, counts what ended without any worker. When the leader dies, another one takes over within its term.
+ * Upkeep that one worker of the pool does for all: it keeps alive what live jobs need, removes leftovers, and counts
+ * jobs that ended without a worker. When the leader dies, another worker takes over within its term.
  */
 export function startCaretaker(options: CaretakerOptions): { stop: () => Promise<void> } {
   const stopping = new AbortController();

@@ -8,7 +8,7 @@ const POLL_LIMIT_MS = 60_000;
 /** How long an answer of the Modal server counts: probes come often, and each one costs a request. */
 const MODAL_ANSWER_MS = 15_000;
 
-/** What a worker must have to be any use. */
+/** Things without which a worker is of no use. */
 export interface WorkerVitals {
   readonly ping: () => Promise<string>;
   readonly isStopping: () => boolean;

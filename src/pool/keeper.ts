@@ -20,7 +20,7 @@ export async function keepAlive(options: {
     try {
       await beat();
     } catch (error) {
-      // That something vanished is found out by its job; here is nothing to do about it.
+      // A vanished resource is found out by its job; there is nothing to do about it here.
       const isGone = error instanceof MirumojiError && ["VOLUME_LOST", "APP_LOST"].includes(error.code);
       if (!isGone && !signal.aborted) options.onError(error, `heartbeat of ${what}`);
     }

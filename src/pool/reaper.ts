@@ -3,11 +3,11 @@ import type { Ledger, LeftoverReason, LiveVolume } from "../queue/ledger.ts";
 import type { Calls } from "../ports/calls.ts";
 import type { Volumes } from "../ports/volumes.ts";
 
-/** A volume that nobody owns any more. */
+/** A volume that no live job owns. */
 export interface Leftover {
   readonly volume: LiveVolume;
   readonly reason: LeftoverReason;
-  /** What went wrong when it was to be removed, or null; the next round tries again. */
+  /** Reason why it could not be removed, or null; the next round tries again. */
   readonly problem: string | null;
 }
 
@@ -30,7 +30,7 @@ export async function reap(tools: ReaperTools, leftovers: readonly Leftover[]): 
   return reaped;
 }
 
-/** The volumes of the ledger that are nobody's. A job that ended this moment may still clear its own books. */
+/** The volumes of the ledger that no live job owns. A job that ended this moment may still clear its own books. */
 export async function findLeftovers(ledger: Ledger): Promise<Leftover[]> {
   const leftovers: Leftover[] = [];
   for (const volume of await ledger.list()) {

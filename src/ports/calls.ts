@@ -4,7 +4,7 @@ export interface CallInput {
   readonly kwargs: Readonly<Record<string, unknown>>;
 }
 
-/** What the server knows about a call. */
+/** State of a call, as the server knows it. */
 export type CallState =
   | { readonly kind: "empty" }
   | { readonly kind: "running" }

@@ -6,7 +6,7 @@ import type { PlannedOutput } from "../job/paths.ts";
 export interface OutputToWrite {
   readonly output: PlannedOutput;
   readonly fill: (handle: FileHandle) => Promise<void>;
-  /** What the bytes must have; `TRANSFER_CORRUPT` otherwise. */
+  /** Digest that the bytes must have, hexadecimal; `TRANSFER_CORRUPT` otherwise. */
   readonly sha256?: string | undefined;
 }
 

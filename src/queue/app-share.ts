@@ -8,9 +8,9 @@ import { ledgerKey } from "./keys.ts";
 /** The registered functions of an app, as every worker of the pool can use them. */
 export interface SharedApp {
   readonly appId: string;
-  /** What it was registered from; another fingerprint needs another app. */
+  /** Digest of the settings it was registered from; another fingerprint needs another app. */
   readonly fingerprint: string;
-  /** Null while somebody is still registering, or died while doing so. */
+  /** Null while a worker registers them, or when it died while doing so. */
   readonly functions: Record<JobType, SharedFunction> | null;
 }
 
@@ -20,15 +20,15 @@ export interface SharedFunction {
   readonly definitionId: string;
 }
 
-/** What the workers of a pool know together about the one app they share. */
+/** Record, in Redis, of the one app that the workers of a pool share. */
 export interface AppShare {
   read(): Promise<SharedApp | null>;
   write(app: SharedApp): Promise<void>;
-  /** Runs the action while nobody else registers; waits for its turn. */
+  /** Runs the action while no other worker registers; waits for its turn. */
   exclusively<T>(action: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Says that this worker uses the app; to be repeated with every heartbeat. */
   join(appId: string): Promise<void>;
-  /** Says that it does not any more; true when nobody else does and no call needs the app. */
+  /** Says that it no longer does; true when no other worker uses the app and no call needs it. */
   leave(appId: string): Promise<boolean>;
 }
 

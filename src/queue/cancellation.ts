@@ -16,7 +16,7 @@ export function cancelChannel(prefix: string): string {
   return `${prefix}:cancel`;
 }
 
-/** What is said on the channel. */
+/** Message on that channel. */
 function cancelMessage(queue: string, jobId: string): string {
   return JSON.stringify([queue, jobId]);
 }
@@ -64,7 +64,7 @@ async function bringForward(queue: Queue, jobId: string): Promise<void> {
   await job.changePriority({ lifo: true }).catch(() => undefined);
 }
 
-/** Which of these active jobs somebody wants to stop. */
+/** Those of these active jobs whose cancel is requested. */
 export async function cancelRequested(
   redis: Redis,
   options: { prefix: string; queue: string; jobIds: readonly string[] },

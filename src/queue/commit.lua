@@ -1,7 +1,7 @@
 -- Writes what a job has earned and what is shown of it, only while the caller holds the job's lease.
 -- Every value but the token and the job ID may be "": then that part is left as it is.
 -- volumeId with ledgerEntry enters a volume in the ledger, struckVolumeId strikes one from it.
--- Answers written, cancelRequested (written, and somebody wants the job to stop) or refused (another worker owns it).
+-- Answers written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
 
 -- A checkpoint that nobody touches for this long belongs to a job that was removed by hand: 30 days.
 local checkpoint_ttl_ms = 2592000000

@@ -99,7 +99,7 @@ export class Consumer {
     return this.#leases.jobIds();
   }
 
-  /** Tells a job that runs here that somebody wants it to stop; others are not known here. */
+  /** Passes a cancel on to a job that runs here; others are not known here. */
   cancel(jobId: string): void {
     this.#leases.signalsOf(jobId)?.cancel();
   }

@@ -34,5 +34,5 @@ export type DeliveryResult =
   | { readonly kind: "slow"; readonly pauseMs: number }
   /** Handed back, to be taken up by any worker at once. */
   | { readonly kind: "released" }
-  /** Another worker owns the job, or nobody until its lease runs out: nothing is written. */
+  /** Another worker owns the job, or it rests until its lease runs out: nothing is written. */
   | { readonly kind: "fenced" };

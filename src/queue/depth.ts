@@ -8,8 +8,8 @@ import type { Queues } from "./queues.ts";
 const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "failed"] as const;
 
 /**
- * What Redis knows of the whole pool. Fails at once without a connection: commands would wait for it, more
- * of them with every scrape.
+ * Reads the figures of the whole pool. Fails at once without a connection: commands would wait for one, and each
+ * scrape would add more of them.
  *
  * @throws MirumojiError `REDIS_UNAVAILABLE`
  */

@@ -1,6 +1,6 @@
 import { connectRedis, ensureRedis } from "./connection.ts";
 
-/** What an operator should know about a Redis. */
+/** Facts about a Redis that an operator should know. */
 export interface RedisFacts {
   readonly version: string;
   /** `maxmemory-policy`; anything but `noeviction` may throw jobs away. */

@@ -6,18 +6,18 @@ import { viewOf } from "./job-view.ts";
 import { jobKeys } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 
-/** Everything that Redis knows of a job, for people who want to know what it is at. */
+/** All that Redis holds about one job, for people who look into it. */
 export interface JobDetails {
   readonly view: JobView;
-  /** What happened to it, oldest first. */
+  /** Log lines, oldest first. */
   readonly log: readonly string[];
-  /** There while the job is live and was worked on; null also when it cannot be read. */
+  /** Null before a worker had the job, after it ended, and when it cannot be read. */
   readonly checkpoint: Checkpoint | null;
-  /** Epoch milliseconds, or null when nobody asked for it to stop. */
+  /** Epoch milliseconds; null unless a cancel was requested. */
   readonly cancelRequestedAt: number | null;
 }
 
-/** Gives null when there is no such job. */
+/** Returns null when there is no such job. */
 export type JobInspector = (id: string) => Promise<JobDetails | null>;
 
 export function createJobInspector(redis: Redis, queues: Queues, prefix: string): JobInspector {

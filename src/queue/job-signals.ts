@@ -5,7 +5,7 @@ import { MirumojiError } from "../job/errors.ts";
  *
  * - `stopped`: the work must end here, in whatever state. The worker stops (`INTERRUPTED`), or another worker owns the
  *   job (`LEASE_LOST`), as told by the lease clock, a refused renewal or a refused write.
- * - `cancelled`: somebody asked for the job to end (`CANCELLED`), heard on the cancel channel, by polling or with a
+ * - `cancelled`: a cancel was requested (`CANCELLED`): heard on the cancel channel, by polling or with a
  *   write. States that end a job, well or not, do not listen to it.
  * - the time limits of one attempt (`runner/limits.ts`), which joins all three in the signal that a step gets.
  */
@@ -31,7 +31,7 @@ export class JobSignals {
     this.#stop.abort(new MirumojiError("LEASE_LOST", "another worker owns the job now"));
   }
 
-  /** Somebody asked for the job to end. */
+  /** A cancel was requested. */
   cancel(): void {
     this.#cancel.abort(new MirumojiError("CANCELLED", "cancelled on request"));
   }

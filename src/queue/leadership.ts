@@ -10,7 +10,7 @@ const RESIGN = 'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call(
 
 /** One of all workers does what only one should do. */
 export interface Leadership {
-  /** Takes or keeps the office for a term, after which others may have it; false when somebody else has it. */
+  /** Takes or keeps the office for a term, after which others may have it; false when another worker has it. */
   hold(termMs: number): Promise<boolean>;
   /** Gives it up, so that the next one need not wait. */
   resign(): Promise<void>;

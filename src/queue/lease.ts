@@ -4,7 +4,7 @@ import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
 import { runScript, type ScriptAnswers } from "./scripts.ts";
 
-/** What the ledger says about a live volume: enough for any process to keep it alive or remove it. */
+/** Ledger entry of a live volume: enough for any process to keep it alive or remove it. */
 export interface LedgerEntry {
   readonly queue: string;
   readonly jobId: string;
@@ -14,7 +14,7 @@ export interface LedgerEntry {
   readonly appId: string | null;
 }
 
-/** What one write changes; all of it or nothing. */
+/** Changes of one write: all of them are made, or none. */
 export interface Commit {
   readonly checkpoint?: Checkpoint;
   readonly ledger?: { volumeId: string; entry: LedgerEntry };
@@ -25,14 +25,14 @@ export interface Commit {
 }
 
 /**
- * How a write ended: `written`; `cancelRequested`: written, and somebody wants the job to stop; `refused`: not written,
+ * How a write ended: `written`; `cancelRequested`: written, and a cancel is requested; `refused`: not written,
  * because another worker owns the job: leave, touch nothing.
  */
 export type Committed = ScriptAnswers["commit"];
 
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
-  /** The stored checkpoint as text, or null, and whether somebody wants the job to stop. */
+  /** The stored checkpoint as text, or null, and whether a cancel is requested. */
   load(): Promise<{ record: string | null; cancelRequested: boolean }>;
   /** Writes while the lease holds. */
   commit(commit: Commit): Promise<Committed>;

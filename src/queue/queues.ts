@@ -28,7 +28,7 @@ export function openQueues(redis: Redis, prefix: string): Queues {
   return queues;
 }
 
-/** Closes both; the connection stays open, it belongs to whoever opened it. */
+/** Closes both; the connection stays open, its opener closes it. */
 export async function closeQueues(queues: Queues): Promise<void> {
   await Promise.all(JOB_TYPES.map(async (type) => await queues[type].close()));
 }

@@ -40,7 +40,7 @@ async function refuseOtherRequest(
   for (const other of JOB_TYPES) {
     const job = await queues[other].getJob(jobId);
     if (job === undefined) continue;
-    // What Redis gives back went through JSON.
+    // Data read from Redis went through JSON.
     if (other === type && isDeepStrictEqual(job.data, JSON.parse(JSON.stringify(request)))) continue;
     throw new MirumojiError(
       "IDEMPOTENCY_CONFLICT",

@@ -6,12 +6,12 @@ import { jobKeys } from "./keys.ts";
 /** Where a worker writes the trace of a job that came without one; producers write BullMQ's `opts.telemetry`. */
 const FIELD = "mirumojiTrace";
 
-/** What the producer sent along. */
+/** Carrier that the producer sent along. */
 export function carrierOf(job: Job): TraceCarrier | null {
   return job.opts.telemetry?.metadata ?? null;
 }
 
-/** Writes a carrier down unless there is one; gives the one that counts from now on. */
+/** Stores a carrier unless the job has one; returns the one that is stored. */
 export async function adoptCarrier(
   redis: Redis,
   jobKey: string,
@@ -21,7 +21,7 @@ export async function adoptCarrier(
   return kept ?? carrier;
 }
 
-/** The carrier of a job in a queue, whoever wrote it. */
+/** The carrier of a job in a queue, written by its producer or by a worker. */
 export async function findCarrier(
   redis: Redis,
   queue: Queue,

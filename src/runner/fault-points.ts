@@ -128,11 +128,11 @@ function faultAt({ point, jobs, action }: FaultPoint) {
     while (there.size < jobs) await sleep(5);
     if (isOver) return;
     isOver = true;
-    // The log may be lost with the process; whoever watches must know that it was this and nothing else.
+    // The log may be lost with the process; standard error tells the watching test that it was this and nothing else.
     writeSync(2, `fault point ${point} reached: ${action}\n`);
     if (action === "throw") throw new Error(`made to fail at ${point}`);
     process.kill(process.pid, action === "kill" ? "SIGKILL" : "SIGSTOP");
-    // Whoever is frozen waits for something; when it thaws, its clocks are looked at first.
+    // A frozen process waits for something; when it thaws, its timers run before anything else.
     await sleep(1);
   };
 }

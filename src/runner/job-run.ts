@@ -18,7 +18,7 @@ import type { Commit, Committed } from "../queue/lease.ts";
 import type { StepTools } from "../steps/context.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 
-/** What the runner needs beside the steps' tools. */
+/** The steps' tools, and those of the runner itself. */
 export interface RunnerTools extends StepTools {
   /** How long a job may wait before its first activation. */
   readonly queueWaitMs: number;
