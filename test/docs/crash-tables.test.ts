@@ -13,8 +13,8 @@ const row = (name: string, changes: object = {}) => ({
 });
 
 describe("the tables of the crash suite", () => {
-  it("have a row for each case, and one for each group with its sums and its range", () => {
-    const { inGroups, inFull } = crashTables(
+  it("have a row for each case, each group and each kind, with sums and ranges", () => {
+    const { inBrief, inGroups, inFull } = crashTables(
       JSON.stringify([
         row("kill at put:before", { recoverySeconds: 2.5 }),
         row("kill at put:after", { recoverySeconds: 4, volumesExpiring: 2 }),
@@ -30,14 +30,22 @@ describe("the tables of the crash suite", () => {
       "| every RPC: done, answer lost | 2 | 4 | 3 | 4 | 0 | 0 |  |",
       "| two reapers at once | 1 | 2 | 2 | 2 | 0 | 0 | 0 |",
     ]);
+    expect(inBrief.split("\n").slice(2)).toEqual([
+      "| workers killed (SIGKILL) | 3 | 6 | 6 | 6 | 0 | 2 | 2.5 to 4 |",
+      "| requests that fail, hang or lose their answer | 2 | 4 | 3 | 4 | 0 | 0 |  |",
+      "| frozen workers, vanished volumes, calls and apps, full disks | 1 | 2 | 2 | 2 | 0 | 0 | 0 |",
+    ]);
     expect(inFull.split("\n")).toHaveLength(2 + 6);
   });
 
-  it("take the place of the last ones, and of nothing else", () => {
-    const page = "before\n<!-- crash table -->\nold\n<!-- end of crash table -->\nafter\n";
-    const filled = fillIn(page, "new");
-    expect(filled).toBe("before\n<!-- crash table -->\n\nnew\n\n<!-- end of crash table -->\nafter\n");
-    expect(fillIn(filled, "new")).toBe(filled);
-    expect(() => fillIn("no place", "new")).toThrow(/no <!-- crash table -->/u);
+  it("replace the last ones of the same name, and nothing else", () => {
+    const other = "<!-- crash table: inBrief -->\nkept\n<!-- end of crash table -->\n";
+    const page = `${other}<!-- crash table: inFull -->\nold\n<!-- end of crash table -->\nafter\n`;
+    const filled = fillIn(page, "inFull", "new");
+    expect(filled).toBe(
+      `${other}<!-- crash table: inFull -->\n\nnew\n\n<!-- end of crash table -->\nafter\n`,
+    );
+    expect(fillIn(filled, "inFull", "new")).toBe(filled);
+    expect(() => fillIn("no place", "inFull", "new")).toThrow(/no <!-- crash table: inFull -->/u);
   });
 });
