@@ -6,11 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { toMirumojiError } from "../src/job/errors.ts";
-import { modalCalls } from "../src/modal/calls/calls.ts";
+import { inLanes, modalCalls, openModalSession, setupModal } from "../src/modal/index.ts";
 import type { FunctionSpec } from "../src/modal/apps/functions.ts";
-import { inLanes } from "../src/modal/transfers/lanes.ts";
-import { openModalSession } from "../src/modal/rpc/session.ts";
-import { setupModal } from "../src/modal/setup-modal.ts";
 
 /** Cost of awaiting many calls in one process; bytes and seconds are this process's own. */
 export interface AwaitedCalls {

@@ -8,8 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
-import { openModalSession } from "../src/modal/rpc/session.ts";
-import { modalVolumes } from "../src/modal/volumes/volumes.ts";
+import { modalVolumes, openModalSession } from "../src/modal/index.ts";
 import type { pythonWithSdk } from "../support/python-sdk.ts";
 import { busiestBetween, cpuBetween, processCpu, threadsCpu } from "./process-cpu.ts";
 

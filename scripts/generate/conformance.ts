@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { controlPlane } from "../../src/gpu-host/protocol.ts";
-import { openModalSession } from "../../src/modal/rpc/session.ts";
+import { openModalSession } from "../../src/modal/index.ts";
 import { conformanceTable } from "../../test/helpers/gpu-host/conformance/operations.ts";
 
 const file = (path: string): URL => new URL(`../../${path}`, import.meta.url);

@@ -1,8 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { fileURLToPath } from "node:url";
 import { openSession } from "../compose/modal.ts";
-import { runCanary } from "../modal/canary/canary.ts";
-import type { Learnt, StepReport } from "../modal/canary/step.ts";
+import { type Learnt, runCanary, type StepReport } from "../modal/index.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { untilInterrupted } from "./interrupt.ts";
 import { guarded, note, print, printJson } from "./output.ts";

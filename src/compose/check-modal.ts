@@ -1,5 +1,5 @@
 import type { Environment } from "../config/schema.ts";
-import { sayHello } from "../modal/rpc/hello.ts";
+import { sayHello } from "../modal/index.ts";
 import { openSession } from "./modal.ts";
 
 /**

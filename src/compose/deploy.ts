@@ -1,7 +1,5 @@
 import type { Environment } from "../config/schema.ts";
-import { deployModal, type Deployment } from "../modal/apps/deploy.ts";
-import { registrationOptions } from "../modal/apps/open-runtime.ts";
-import type { ModalSession } from "../modal/rpc/session.ts";
+import { type Deployment, deployModal, type ModalSession, registrationOptions } from "../modal/index.ts";
 import { connectRedis, ensureRedis } from "../queue/connection.ts";
 import { createAppShare } from "../queue/app-share.ts";
 import { HANDLER_PATH, openSession } from "./modal.ts";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Environment } from "../config/schema.ts";
 import { MirumojiError } from "../job/errors.ts";
-import { type ModalSession, type ModalSessionOptions, openModalSession } from "../modal/rpc/session.ts";
+import { type ModalSession, type ModalSessionOptions, openModalSession } from "../modal/index.ts";
 
 /** The handler that is mounted into the container; the same file runs on the GPU host. */
 export const HANDLER_PATH = fileURLToPath(new URL("../../container/mirumoji_gpu", import.meta.url));

@@ -1,6 +1,5 @@
 import type { Environment } from "../config/schema.ts";
-import { modalCalls } from "../modal/calls/calls.ts";
-import { modalVolumes } from "../modal/volumes/volumes.ts";
+import { modalCalls, modalVolumes } from "../modal/index.ts";
 import { findLeftovers, type Leftover, reap } from "../pool/reaper.ts";
 import { openProducer } from "../queue/producer.ts";
 import { openSession } from "./modal.ts";

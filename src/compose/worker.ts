@@ -7,15 +7,17 @@ import { toMirumojiError } from "../job/errors.ts";
 import type { Served } from "../http/server.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import { openMediaRoot } from "../media/media-root.ts";
-import { orAborted } from "../modal/rpc/abort.ts";
-import { modalApps } from "../modal/apps/app.ts";
-import { modalCalls } from "../modal/calls/calls.ts";
-import { imageFunctions, openRuntime } from "../modal/apps/open-runtime.ts";
-import { sayHello } from "../modal/rpc/hello.ts";
-import { createTransferLimiter } from "../modal/transfers/transfer-limiter.ts";
-import { modalVolumes } from "../modal/volumes/volumes.ts";
+import {
+  createRuntimeHolder,
+  createTransferLimiter,
+  imageFunctions,
+  modalApps,
+  modalCalls,
+  modalVolumes,
+  openRuntime,
+  sayHello,
+} from "../modal/index.ts";
 import { workerHealth } from "../pool/health.ts";
-import { createRuntimeHolder } from "../modal/apps/runtime-holder.ts";
 import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool } from "../pool/worker-pool.ts";
 import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
@@ -144,7 +146,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
       apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
       calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
       media: createMediaFiles(root),
-      runtime: async (signal) => await orAborted(runtime.get(), signal),
+      runtime: async (signal) => await runtime.get(signal),
       callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
       uploadAudioOnly: environment.MIRUMOJI_UPLOAD_AUDIO_ONLY,
       queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,

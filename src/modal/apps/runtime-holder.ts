@@ -1,6 +1,7 @@
 import type { JobType } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
 import type { FunctionDirectory } from "../../ports/functions.ts";
+import { orAborted } from "../rpc/abort.ts";
 
 /** A registered app that can be closed. */
 export interface ClosableRuntime {
@@ -12,7 +13,8 @@ export interface ClosableRuntime {
 
 /** The process's one registration: made when first asked for, shared by all jobs, tried again after a failure. */
 export interface RuntimeHolder {
-  get(): Promise<FunctionDirectory>;
+  /** Waits for the registration until the signal aborts; the registration itself goes on. */
+  get(signal?: AbortSignal): Promise<FunctionDirectory>;
   /**
    * The app or the function with this ID is gone: the next `get` registers again, unless that happened
    * already.
@@ -45,8 +47,8 @@ export function createRuntimeHolder(
     }
   };
   return {
-    async get() {
-      const runtime = await obtain();
+    async get(signal) {
+      const runtime = await orAborted(obtain(), signal);
       return {
         appId: runtime.appId,
         functionId: (type: JobType) => runtime[type].functionId,
