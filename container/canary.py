@@ -1,4 +1,4 @@
-"""What `mirumoji-worker modal check` runs on a CPU container: it costs cents and shows that calls work."""
+"""Function of `mirumoji-worker modal check` on a CPU container: costs cents and shows that calls work."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What runs beside the GPU: `transcribe` and `convert`.
+"""Functions that run beside the GPU: `transcribe` and `convert`.
 
 A package with the standard library only at import, because it is mounted as it is: into a Modal container, and into the
 embedded GPU host. `modal` and `faster_whisper` are imported where they are used. Failures that the caller can do

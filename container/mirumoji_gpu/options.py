@@ -1,4 +1,4 @@
-"""What a caller may ask for, with the defaults."""
+"""Options of a caller, with their defaults."""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ const GROUPS: Groups = [
     /^(SIGKILL|clean stop) in .*, short leases$/u,
     (event) => `${event} in upload, call, download; lease of 2 s`,
   ],
-  [/^(SIGKILL|clean stop) in .*, default/u, (event) => `${event} in upload, call, download; default settings`],
+  [
+    /^(SIGKILL|clean stop) in .*, default/u,
+    (event) => `${event} in upload, call, download; default settings`,
+  ],
   [/^blocks: /u, () => "blocks cut, short, wrong or refused on the wire"],
   [/^registration /u, () => "every fault of the server while functions are registered"],
   [/^[A-Z]\w+ (refused|done, .*|internal error|throttled|stream cut|slow)$/u, (kind) => `every RPC: ${kind}`],

@@ -48,7 +48,7 @@ export interface GpuHostOptions {
 }
 
 export interface GpuHost {
-  /** What clients have as `MODAL_SERVER_URL`. */
+  /** Address that clients set as `MODAL_SERVER_URL`. */
   readonly serverUrl: string;
   readonly tokenId: string;
   readonly tokenSecret: string;

@@ -1,4 +1,4 @@
-/** What the host needs of a logger; pino's fits. */
+/** Logger interface of the host; pino's fits. */
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

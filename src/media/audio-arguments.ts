@@ -1,6 +1,6 @@
 import { SAFE_INPUT } from "./input-formats.ts";
 
-/** What Whisper hears: it resamples everything else to this. */
+/** Whisper's input format; it resamples everything else to this. */
 const SAMPLE_RATE = 16_000;
 const FRAME_SAMPLES = 1152;
 /** How long every FLAC frame plays but the last, which may be shorter. */

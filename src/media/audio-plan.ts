@@ -1,13 +1,13 @@
 /** 16 kHz mono samples of 16 bits, as they are, and what FLAC puts around them: it never takes more. */
 const MOST_BYTES_PER_SECOND = 32_400;
 const HEADER_BYTES = 16 * 1024;
-/** What films, talk and music take in the middle; for progress. */
+/** Average bytes per second of films, talk and music; for progress. */
 export const USUAL_BYTES_PER_SECOND = 18_000;
 /** A gain for which it is worth to start a program. */
 const LEAST_GAIN_BYTES = 1024 * 1024;
 const LEAST_GAIN_SHARE = 0.1;
 
-/** What an audio track may have at most to be sent in the place of the file. */
+/** Largest audio track, relative to the file, that is sent in the file's place. */
 export function mostWorthSending(sizeBytes: number): number {
   return Math.floor(sizeBytes - Math.max(LEAST_GAIN_BYTES, sizeBytes * LEAST_GAIN_SHARE));
 }

@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { type Probe, probe } from "./probe.ts";
 import { quickLookForVideo } from "./quick-look.ts";
 
-/** What is in the file at this place; null when there is no ffprobe on this machine. */
+/** Reads the content of a file; null when this machine has no ffprobe. */
 export type LookInside = (
   localPath: string,
   about: { readonly info: Stats; readonly needs: "audio" | "video"; readonly signal: AbortSignal },
@@ -21,7 +21,7 @@ export function rememberingLook(): LookInside {
     if (known !== undefined) return known;
     const quick = needs === "video" ? await quickLookForVideo(localPath, size) : null;
     const found = quick ?? (await probe(localPath, signal));
-    // What is no good is looked at again: somebody may be about to put it right.
+    // Failures are not remembered: the file may be repaired meanwhile.
     if (found?.streams.has(needs) !== true) return found;
     seen.set(key, found);
     const [oldest] = seen.keys();

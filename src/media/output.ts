@@ -70,8 +70,8 @@ export async function writeOutputs(
       sha256,
     }));
   } catch (error) {
-    // What cannot be removed now is removed by the undo step or overwritten by the next try. Without the lease there
-    // is neither, only another worker's file, or ours that nobody would ever remove.
+    // Files that cannot be removed now are removed by the undo step or overwritten by the next try. Without
+    // the lease there is neither, only another worker's file, or ours that nobody would ever remove.
     const isOurs = (output: PlannedOutput) =>
       isLeaseLost(error) ? made.has(output) : !isWorthKeeping(error);
     await Promise.all(

@@ -7,7 +7,7 @@ import { hasErrno } from "./errno.ts";
 const run = promisify(execFile);
 const PROBE_TIMEOUT_MS = 60_000;
 
-/** What is in a media file. */
+/** Content of a media file. */
 export interface Probe {
   /** Kinds of streams, such as `audio`; none when it is not media. Cover pictures do not count as video. */
   readonly streams: ReadonlySet<string>;

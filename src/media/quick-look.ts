@@ -17,7 +17,7 @@ export async function quickLookForVideo(localPath: string, sizeBytes: number): P
   try {
     const tracks = await input.getTracks();
     const seconds = await input.getDurationFromMetadata();
-    // What it cannot name or place in time is for ffprobe to judge.
+    // Leaves to ffprobe every stream that it cannot name or place in time.
     const codecs = await Promise.all(
       tracks.filter((track) => track.isVideoTrack()).map(async (track) => await track.getCodec()),
     );

@@ -14,7 +14,7 @@ import type { ModalSession } from "./rpc/session.ts";
 
 export interface SetupOptions extends RegistrationOptions {
   /**
-   * What the pool's workers know together, so that they use one app.
+   * Knowledge that the pool's workers share, so that they use one app.
    *
    * @defaultValue an app of this process's own
    */

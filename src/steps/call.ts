@@ -21,7 +21,7 @@ export const call: Step<"call"> = async (step, tools) => {
     const imageFunction = runtime.imageFunctions[step.request.type];
     const input = callInput(step.request, step.facts, imageFunction);
     const opened = await calls.open({ functionId, input, signal });
-    // What kind of result to expect belongs to the call: another worker may be set up differently.
+    // The kind of result belongs to the call: another worker may be set up differently.
     await step.save({
       callId: opened.callId,
       callOpenedAt: tools.now(),

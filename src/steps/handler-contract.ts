@@ -29,7 +29,7 @@ export function callInput(
   };
 }
 
-/** What the image's own `transcribe` is asked for: every format but `joined` can be made from SRT. */
+/** Format requested from the image's own `transcribe`: every format but `joined` can be made from SRT. */
 export function outputFormatFor({ formats }: Pick<TranscribeRequest, "formats">): "srt" | "joined" {
   return formats.some((format) => format !== "joined") ? "srt" : "joined";
 }
@@ -54,7 +54,7 @@ const handlerResultSchema = z.discriminatedUnion("ok", [
 ]);
 
 /**
- * What the handler returned, checked.
+ * Parses the handler's result.
  *
  * @throws MirumojiError with the handler's own code, or `FUNCTION_RESULT_INVALID`
  */

@@ -14,7 +14,7 @@ import { packText } from "./packed-text.ts";
 const MAX_TEXT_CHARS = 32 * 1024 * 1024;
 
 /**
- * What such a function returned, checked.
+ * Parses the result of such a function.
  *
  * @throws MirumojiError `FUNCTION_RESULT_INVALID`
  */

@@ -62,7 +62,7 @@ async function sendTrack(
   }
 }
 
-/** What the handler says of a whole input; from the track alone it cannot tell. */
+/** Error that the handler reports for a whole input; it cannot tell from the track alone. */
 function shortfall(seconds: number, promised: number): string[] {
   if (seconds >= promised - Math.max(1, promised * 0.02)) return [];
   return [`only ${seconds.toFixed(1)} of ${promised.toFixed(1)} s could be decoded; the file is damaged`];

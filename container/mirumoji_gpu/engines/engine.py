@@ -1,4 +1,4 @@
-"""What every engine has."""
+"""Interface of every engine."""
 
 from __future__ import annotations
 

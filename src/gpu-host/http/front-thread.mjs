@@ -25,7 +25,7 @@ const server = createServer((request, response) => {
   const id = ++lastId;
   exchanges.set(id, { request, response });
   response.on("close", () => exchanges.delete(id));
-  // That the other side goes away is heard by whoever works for it.
+  // The main thread is told when the other side disconnects.
   request.on("error", () => undefined);
   response.on("error", () => undefined);
   const { method, url, headers } = request;

@@ -11,7 +11,7 @@ const KEEP_ALIVE_MS = 75_000;
 /** The other side of an exchange went away: there is nobody to explain anything to. */
 export class GoneError extends Error {}
 
-/** What tests have happen to bytes on their way. */
+/** Faults that tests inject into bytes on their way. */
 export interface Disturbance {
   /** The first byte is changed. */
   readonly flips?: boolean;

@@ -58,7 +58,7 @@ export async function openHttpServer({
   const onExchange = (exchange: Exchange): void => {
     void serve(exchange)
       .catch(async (error: unknown) => await explain(exchange, error))
-      // Whoever should have heard the explanation has gone as well.
+      // The receiver of the explanation has disconnected as well.
       .catch(() => undefined);
   };
   const fronts: Front[] = [];

@@ -39,7 +39,7 @@ export function replay(now: () => number) {
   };
 }
 
-/** What a unary call returns; it yields nothing. */
+/** Return value of a unary call, which yields nothing. */
 async function first<Response>(running: AsyncGenerator<never, Response, undefined>): Promise<Response> {
   return (await running.next()).value;
 }

@@ -94,7 +94,7 @@ class Launcher:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None:
                 return
-            # What the function left running in the background; the group is still its own until it is fetched.
+            # Processes that the function left in the background; the group is still its own until it is fetched.
             kill_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
             signalled = os.WIFSIGNALED(status)
@@ -142,7 +142,7 @@ def main():
     socket_path = sys.argv[1]
     launcher = Launcher(socket_path)
     gc.collect()
-    # What is here at a fork stays shared.
+    # Objects loaded before a fork stay shared.
     gc.freeze()
     try:
         launcher.serve()

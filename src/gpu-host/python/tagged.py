@@ -9,7 +9,7 @@ import math
 
 
 class Undefined:
-    """What a JavaScript caller's `undefined` becomes; like cbor2's, it is not None."""
+    """Stands for a JavaScript caller's `undefined`; like cbor2's, it is not None."""
 
     def __repr__(self):
         return "undefined"

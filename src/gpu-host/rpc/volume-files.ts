@@ -48,7 +48,7 @@ export function volumeFileRpcs({ volumes, uploads, signer, httpUrl }: Services):
       if (status.isDirectory()) throw invalidArgument(`${path} is a directory`);
       if (start > status.size) throw invalidArgument(`${path} has ${status.size} bytes, fewer than ${start}`);
       const length = len === 0 ? status.size - start : Math.min(len, status.size - start);
-      // Whoever reads a file must not get the blocks of another one that took its place meanwhile.
+      // A reader must not get the blocks of another file that took its place meanwhile.
       const version = { inode: status.ino, mtimeMs: status.mtimeMs };
       const getUrls = blocksOfRange(start, length).map((block) => {
         const claims = { kind: "get", volumeId, path: namedPath(path), ...block, ...version, pads };

@@ -23,7 +23,10 @@ export interface ChildJob {
 const failureFields = { exception: z.string(), traceback: z.string() };
 const targetSchema = z.object({ volumeId: z.string().optional(), path: z.string().optional() });
 
-/** What the child says, one JSON document per line. A function can reach the descriptor, so nothing is taken on trust. */
+/**
+ * Reports of the child, one JSON document per line. A function can reach the descriptor, so nothing is
+ * trusted.
+ */
 const reportSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("arguments"), target: targetSchema }),
   z.object({ kind: z.literal("success"), value: z.unknown().optional(), data: z.string().optional() }),

@@ -37,7 +37,7 @@ export class Execution {
       onLine: options.onLine,
       onReport: (report) => {
         if (report.kind === "arguments") options.onArguments(report.target);
-        // What a function still says after it was stopped comes too late.
+        // Output after the function was stopped comes too late.
         else if (this.#stopped === undefined) this.#report = report;
       },
       onEnd: resolve,

@@ -17,7 +17,7 @@ export interface LogEntry {
 /** How many entries of an app are kept; the oldest go first. */
 const KEPT_ENTRIES = 5_000;
 
-/** What functions print, kept in memory per app for whoever follows it. */
+/** Output of functions, kept in memory per app for those who follow it. */
 export class Logs {
   readonly #now: () => number;
   readonly #entries = new Map<string, LogEntry[]>();

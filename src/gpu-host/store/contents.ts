@@ -16,7 +16,7 @@ export class Contents {
   async has(sha256: string): Promise<boolean> {
     const file = this.#file(sha256);
     if ((await stat(file).catch(() => undefined)) === undefined) return false;
-    // Whoever asks relies on the answer for a while, so its time starts again.
+    // The caller relies on the answer for a while, so its time starts again.
     await utimes(file, new Date(), new Date());
     return true;
   }

@@ -3,7 +3,7 @@ import type { FileHandle } from "node:fs/promises";
 
 /** Where bytes that arrive are to go. */
 export interface Landing {
-  /** What is there already is only hashed, and has none. */
+  /** Bytes already in place are only hashed, and have none. */
   readonly file: FileHandle | undefined;
   /** Where in the file. */
   readonly position: number;

@@ -12,7 +12,7 @@ export interface FileEntry {
   readonly size: number;
 }
 
-/** What is at a path: a file itself, or what a directory holds; undefined when there is nothing. */
+/** Lists a path: a file itself, or the content of a directory; undefined when there is nothing. */
 export async function listFiles(
   directory: VolumeDirectory,
   path: string,

@@ -1,4 +1,4 @@
-/** What the host remembers across a restart. Times are milliseconds since the epoch. */
+/** State that survives a restart of the host. Times are milliseconds since the epoch. */
 import { z } from "zod";
 
 export const appSchema = z.object({

@@ -99,7 +99,7 @@ export class Staging {
       throw new BlockRefused("The block's SHA-256 is not the announced one");
     }
     if (isThere) return;
-    // What was there before must not show through as the block's trailing zeros.
+    // Earlier bytes must not show through as the block's trailing zeros.
     if (wasTouched) await fillZeros(data, position + received.bytes, length - received.bytes);
     await writeMark(marks, index, Buffer.from(digest, "hex"));
   }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { invalidArgument } from "../failures.ts";
 
-/** What file systems allow. */
+/** Limits of file systems. */
 const MAX_NAME_BYTES = 255;
 
 /** A path inside a volume: relative, with single slashes; what would leave the volume is refused. */

@@ -6,7 +6,7 @@ import { findOrRegister, knownApp, type RegisteredApp, registerApp } from "./reg
 import { DEFAULT_APP_NAME, fingerprintOf, type RegistrationOptions } from "./registration.ts";
 
 export interface DeployOptions extends RegistrationOptions {
-  /** What the pool knows of its app: by this, one worker deploys and the others find it done. */
+  /** Pool-wide record of the app: one worker deploys, and the others find it done. */
   readonly share: AppShare;
   /** Deploys although nothing changed. */
   readonly force?: boolean;

@@ -20,7 +20,7 @@ export interface FunctionSpec {
   readonly parameters: readonly { readonly name: string; readonly hasDefault: boolean }[];
 }
 
-/** What a function runs on. */
+/** Resources of a function. */
 export interface FunctionResources {
   /** Modal's name of the GPU, upper case, for example `A10G`; empty for none. */
   readonly gpu: string;

@@ -14,7 +14,7 @@ import type { ModalSession } from "../rpc/session.ts";
 import { loadSources } from "./sources.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 
-/** What decides how the two functions are registered. */
+/** Settings that decide how the two functions are registered. */
 export interface RegistrationOptions extends FunctionResources {
   /** Registry reference of the container image. */
   readonly image: string;

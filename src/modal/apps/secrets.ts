@@ -2,7 +2,7 @@ import { MirumojiError } from "../../job/errors.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 
-/** What Modal reads out of a registry secret (`RegistryAuthType` static credentials). */
+/** Variables of a registry secret (`RegistryAuthType` static credentials). */
 const REGISTRY_KEYS = ["REGISTRY_USERNAME", "REGISTRY_PASSWORD"];
 
 const REFUSED = {

@@ -33,10 +33,9 @@ const OUT_OF_MEMORY =
   /out of memory|out-of-memory|\bOOM\b|oom[- ]?kill|MemoryError|CUDA_ERROR_OUT_OF_MEMORY/i;
 
 /**
- * What the function returned.
+ * Return value of the function.
  *
  * @throws MirumojiError with the failure's code (`FUNCTION_*`, `PLATFORM_FAILED`; the traceback is its
- * cause's stack), `FUNCTION_RESULT_INVALID`, `CALL_LOST` when the stored result is gone, `TRANSFER_*`
  */
 export async function valueOf(
   session: ModalSession,

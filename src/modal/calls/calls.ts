@@ -135,12 +135,12 @@ function runSeconds({ inputStartedAt, outputCreatedAt }: CallOutput): number | n
   return inputStartedAt > 0 && seconds >= 0 ? Math.round(seconds * 1000) / 1000 : null;
 }
 
-/** What one look at a call shows; `lost` where the server has neither an output nor an input of it. */
+/** Result of one poll of a call; `lost` where the server has neither an output nor an input of it. */
 type Sight = CallState | { readonly kind: "lost" };
 
 /**
- * That a call is lost or still empty is believed when it is seen twice. Servers may need a moment until
- * an input that was just put is counted, and believing it too early means paying for the call again.
+ * Polls a call. A lost or empty call is only believed when seen twice: servers may need a moment until an
+ * input that was just put is counted, and believing it too early means paying for the call again.
  */
 async function poll(session: ModalSession, options: PollOptions): Promise<CallState> {
   const first = await look(session, options);

@@ -13,7 +13,7 @@ export interface CanaryOptions {
   readonly signal: AbortSignal;
 }
 
-/** What the steps leave for those that follow. */
+/** Results that steps leave for later ones. */
 export interface CanaryRun extends CanaryOptions {
   appId?: string;
   imageId?: string;
@@ -23,7 +23,7 @@ export interface CanaryRun extends CanaryOptions {
   readonly heartbeats: { answered: number; failed: number; stop: () => void };
 }
 
-/** What a step found out, by name. */
+/** Findings of a step, by name. */
 export type Learnt = Record<string, string | number | boolean>;
 
 export interface CanaryStep {
@@ -42,7 +42,7 @@ export interface StepReport {
 
 type Earned = "appId" | "imageId" | "clientMountId" | "functionIds" | "volumeId";
 
-/** What an earlier step left; that it is there is the order of the steps. */
+/** Result of an earlier step; the order of the steps guarantees it. */
 export function need<Name extends Earned>(run: CanaryRun, name: Name): NonNullable<CanaryRun[Name]> {
   const value = run[name];
   if (value === undefined) throw new MirumojiError("UNEXPECTED", `no step left ${name}`);

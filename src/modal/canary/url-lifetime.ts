@@ -13,7 +13,7 @@ export function urlLifetimeSeconds(url: string, now: number): number | null {
   return Number.isFinite(at) ? Math.round((at - now) / 1000) : null;
 }
 
-/** What a URL and the answer on it let see, for people. */
+/** Describes the lifetime of a URL, as far as it and its answer show it. */
 export function visibleLifetime(url: string, now: number): string | number {
   return urlLifetimeSeconds(url, now) ?? `not visible (${new URL(url).host})`;
 }

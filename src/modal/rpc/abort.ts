@@ -1,6 +1,6 @@
 import { MirumojiError } from "../../job/errors.ts";
 
-/** What an aborted signal means, as one of our errors: its reason where that is ours already. */
+/** Converts an aborted signal to one of our errors; its reason is kept if it is one already. */
 export function abortError(signal: AbortSignal): MirumojiError {
   const reason: unknown = signal.reason;
   if (reason instanceof MirumojiError) return reason;

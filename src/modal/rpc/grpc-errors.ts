@@ -6,7 +6,7 @@ import { abortError } from "./abort.ts";
 /** The name of a gRPC status, such as `NOT_FOUND`. */
 export type StatusName = keyof typeof Status;
 
-/** What a status means for one RPC, where that is more than the general table says. */
+/** Meanings of a status for one RPC that differ from the general table. */
 export type StatusCodes = Partial<Record<StatusName, ErrorCode>>;
 
 /** The general meaning of a status; what is not here is a refusal (`modal-wire` 1.9). */

@@ -20,7 +20,7 @@ export interface RpcOptions {
   readonly signal?: AbortSignal | undefined;
   /** Total time in milliseconds, retries included. The SDK itself sets no deadline anywhere. */
   readonly timeoutMs?: number;
-  /** What a status means here, where that differs from the general table. */
+  /** Meanings of a status that differ from the general table. */
   readonly codes?: StatusCodes;
 }
 

@@ -24,7 +24,7 @@ export const FUNCTION_SCHEMA_V1 = 1;
 export const PARAM_TYPE_UNKNOWN = 5;
 
 export const FUNCTION_CALL_UNARY = 1;
-/** What Python's `spawn` uses: the input is durable and the result is kept. */
+/** Invocation type of Python's `spawn`: the input is durable and the result is kept. */
 export const INVOCATION_ASYNC = 3;
 
 /** `GenericResult.status`. */

@@ -8,7 +8,7 @@ import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts"
 const TRIES = 6;
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 10_000;
-/** What a store says of a block that it took is short. */
+/** Longest proof that a store may give for a block. */
 const LONGEST_PROOF_BYTES = 1024 * 1024;
 
 /** Answers by which an object store says that a presigned URL is no good (any more). */
@@ -22,7 +22,7 @@ export class UrlExpiredError extends MirumojiError {
 }
 
 interface BlockOptions {
-  /** What the block is, for messages. */
+  /** Description of the block, for messages. */
   readonly what: string;
   readonly signal: AbortSignal;
 }

@@ -8,7 +8,7 @@ import { directGet, StaleConnectionError } from "./direct-get.mjs";
 
 const ZEROS = Buffer.alloc(64 * 1024);
 
-/** What runs longer than one turn, by the number of the task. */
+/** Tasks that run longer than one turn, by number. */
 const underway = new Map();
 
 parentPort.on("message", ({ id, task, isStopped }) => {

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { announcedDigest, sameBytes } from "./blocks.ts";
 import { StaleConnectionError } from "./http-exchange.ts";
 
-/** What was loaded into a block. */
+/** Content of a loaded block. */
 export interface LoadedBytes {
   /** How many bytes there were; fewer than asked for at the end of the file. */
   readonly readBytes: number;
@@ -14,7 +14,7 @@ export interface LoadedBytes {
 
 /** How one try of fetching a block ended. */
 export interface FetchedBlock {
-  /** What the store answered. */
+  /** Answer of the store. */
   readonly status: number;
   /** How many bytes came. What is missing up to the block's length are zeros. */
   readonly storedBytes: number;
@@ -56,7 +56,7 @@ interface SharedPart {
   readonly length: number;
 }
 
-/** What the thread says of a block that it fetched. */
+/** Report of the thread on a block that it fetched. */
 interface Fetched extends Pick<FetchedBlock, "status" | "storedBytes"> {
   /** The header `Repr-Digest`. */
   readonly announced: string | undefined;

@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 /** A store that gives no byte for so long has forgotten us. */
 const IDLE_TIMEOUT_MS = 120_000;
 
-/** What the kernel has ready in one go; more did not make it faster. */
+/** Size of one read; larger ones were not faster. */
 const BUFFER_BYTES = 64 * 1024;
 
 /** A connection that the store had closed by the time we used it again; another one may do. */

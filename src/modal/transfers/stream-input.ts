@@ -40,7 +40,7 @@ export function streamInput(content: AsyncIterable<Uint8Array>, expectedBytes: (
       turn = filled.catch(() => undefined);
       return await thread.digest({ memory: block.memory, length: await filled });
     },
-    // Whoever makes the content knows whether what it is made from has changed.
+    // The producer of the content knows whether its source has changed.
     assertUnchanged: async () => await Promise.resolve(),
     changed: (why) => new MirumojiError("INPUT_CHANGED", why),
   };

@@ -1,7 +1,7 @@
 import type { LoadedBytes } from "./block-worker.ts";
 import type { Block, TransferSlot } from "./transfer-limiter.ts";
 
-/** What an upload sends, block by block. */
+/** Source of an upload, block by block. */
 export interface UploadSource {
   /** How many bytes it has; null where only its end tells. */
   readonly sizeBytes: number | null;

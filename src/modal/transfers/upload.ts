@@ -156,7 +156,7 @@ async function sendAgain(
   const block = await slot.take(signal);
   try {
     const loaded = await source.load(index, block, slot.thread);
-    // What goes out is what was promised, or the job would work on a mixture of two files.
+    // The bytes sent must be those announced, or the job would work on a mixture of two files.
     if (!sameBytes(loaded.digest, promised.contentsSha256)) {
       throw source.changed(`block ${index} is not the one that was read before`);
     }

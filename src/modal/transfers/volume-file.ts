@@ -26,7 +26,7 @@ export interface NamedBlock {
 
 export type MissingBlock = ResponseOf<"volumePutFiles2">["missingBlocks"][number];
 
-/** What a volume is told of a file's content: all of it, or a part. */
+/** Description of a file's content for a volume: all of it, or a part. */
 export interface NamedContent {
   readonly sizeBytes: number;
   readonly blocks: readonly NamedBlock[];
