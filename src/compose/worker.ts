@@ -26,7 +26,7 @@ import { cancelLatency } from "../queue/cancel-latency.ts";
 import { readPoolState } from "../queue/depth.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { createJobStore } from "../queue/job-store.ts";
-import { createLeadership } from "../queue/leadership.ts";
+import { HeldKey } from "../queue/held-key.ts";
 import { findCarrier } from "../queue/trace-carrier.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
@@ -124,7 +124,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     queues,
     ledger,
     concurrency,
-    leadership: createLeadership(redis, prefix, "caretaker"),
+    leadership: new HeldKey(redis, `${prefix}:leader:caretaker`),
     leaseMs,
     run: faultPoint === undefined ? runJob : withFaultPoint(faultPoint, runJob),
     tracing,

@@ -1,4 +1,4 @@
-import type { Leadership } from "../queue/leadership.ts";
+import type { HeldKey } from "../queue/held-key.ts";
 import type { Apps } from "../ports/apps.ts";
 import { keepAlive } from "./keeper.ts";
 import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.ts";
@@ -9,7 +9,7 @@ const ROUND_MS = 15_000;
 const TERM_ROUNDS = 2;
 
 export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
-  readonly leadership: Leadership;
+  readonly leadership: HeldKey;
   readonly apps: Apps;
   /** How often volumes are kept alive. */
   readonly heartbeatMs: number;
@@ -61,7 +61,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
       clearInterval(timer);
       stopping.abort();
       await current;
-      await options.leadership.resign();
+      await options.leadership.release();
     },
   };
 }

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { HeldKey } from "./held-key.ts";
 import { ledgerKey } from "./keys.ts";
 
 /** The registered functions of an app, as every worker of the pool can use them. */
@@ -43,12 +44,7 @@ const appSchema = z.object({
   functions: z.object({ transcribe: functionSchema, convert: functionSchema }).nullable(),
 });
 
-/** Removes or extends a lock only while it is still ours. */
-const RELEASE =
-  'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0';
-const EXTEND =
-  'if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) end return 0';
-/** Leaves; says 1 when no other member is there and no volume is in use. */
+/** Leaves; answers 1 when no other member is there and no volume is in use. */
 const LEAVE = `
 redis.call("ZREM", KEYS[1], ARGV[1])
 redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", ARGV[2])
@@ -70,7 +66,6 @@ export function createAppShare(
 ): AppShare {
   const me = randomUUID();
   const record = `${prefix}:app`;
-  const lock = `${prefix}:app:lock`;
   const members = (appId: string) => `${prefix}:app:${appId}:members`;
   return {
     async read() {
@@ -83,18 +78,18 @@ export function createAppShare(
       await redis.set(record, JSON.stringify(app));
     },
     async exclusively(action, signal) {
-      const token = randomUUID();
-      while ((await redis.set(lock, token, "PX", leaseMs, "NX")) === null) {
+      const lock = new HeldKey(redis, `${prefix}:app:lock`);
+      while (!(await lock.hold(leaseMs))) {
         await sleep(LOCK_RETRY_MS, undefined, signal === undefined ? {} : { signal });
       }
       const renewal = setInterval(() => {
-        redis.eval(EXTEND, 1, lock, token, leaseMs).catch(() => undefined);
+        lock.hold(leaseMs).catch(() => undefined);
       }, leaseMs / 3);
       try {
         return await action();
       } finally {
         clearInterval(renewal);
-        await redis.eval(RELEASE, 1, lock, token);
+        await lock.release();
       }
     },
     async join(appId) {

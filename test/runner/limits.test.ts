@@ -22,7 +22,7 @@ function stuckUpload(world: FakeWorld, changes: Partial<RunnerTools> = {}): Runn
   return { ...tools, ...changes, volumes: { ...tools.volumes, putFile } };
 }
 
-describe("the clocks of a job", () => {
+describe("the limits of a job", () => {
   it("fail one that waited too long for its first worker, and touch nothing", async () => {
     const world = new FakeWorld();
     const { queueWaitMs } = world.tools();
