@@ -24,6 +24,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: NEEDS_PROCESSES,
+          // Half of the time of small test files is loading modules, which isolated files repeat.
+          isolate: false,
           setupFiles: ["test/helpers/unit-guard.ts"],
         },
       },
