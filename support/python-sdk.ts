@@ -6,15 +6,18 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { GpuHost } from "../src/gpu-host/host.ts";
 
-const VERSION = "1.5.4";
+/** Versions that docs/conformance.md is about: the pinned one of src/modal/apps/versions.ts, and the newest of each series. */
+export const PYTHON_SDKS = ["1.5.4", "1.5.5", "1.6.4"] as const;
+export type PythonSdkVersion = (typeof PYTHON_SDKS)[number];
+
 const run = promisify(execFile);
 
 /** Python with the official SDK, or the reason why there is none. */
 export type PythonWithSdk = { readonly python: string } | { readonly missing: string };
 
 /** Installs it on first use on a machine; where PyPI cannot be reached, tests skip with the reason. */
-export async function pythonWithSdk(): Promise<PythonWithSdk> {
-  const environment = join(tmpdir(), `gpu-host-python-sdk-${VERSION}`);
+export async function pythonWithSdk(version: PythonSdkVersion = PYTHON_SDKS[0]): Promise<PythonWithSdk> {
+  const environment = join(tmpdir(), `gpu-host-python-sdk-${version}`);
   const python = join(environment, "bin", "python");
   if (existsSync(python) && (await isReady(python))) return { python };
   // Built under another name, because a second test file may be installing it as well.
@@ -22,13 +25,13 @@ export async function pythonWithSdk(): Promise<PythonWithSdk> {
   try {
     await run("python3", ["-m", "venv", "--clear", own]);
     const quiet = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"];
-    const install = ["-m", "pip", "install", ...quiet, `modal==${VERSION}`];
+    const install = ["-m", "pip", "install", ...quiet, `modal==${version}`];
     await run(join(own, "bin", "python"), install, { timeout: 180_000 });
     if (!(await isReady(python))) await rm(environment, { recursive: true, force: true });
     await rename(own, environment).catch(() => undefined);
     return (await isReady(python)) ? { python } : { missing: `${environment} cannot be used` };
   } catch (error) {
-    return { missing: `modal==${VERSION} cannot be installed from PyPI: ${String(error).slice(0, 200)}` };
+    return { missing: `modal==${version} cannot be installed from PyPI: ${String(error).slice(0, 200)}` };
   } finally {
     await rm(own, { recursive: true, force: true });
   }
@@ -53,4 +56,11 @@ export async function runPythonSdk(sdk: PythonWithSdk, host: GpuHost, args: stri
     },
   });
   return stdout;
+}
+
+/** The newest version that PyPI has; undefined where that cannot be told. */
+export async function newestSdk({ python }: { readonly python: string }): Promise<string | undefined> {
+  const ask = ["-m", "pip", "index", "versions", "modal", "--disable-pip-version-check", "--timeout", "15"];
+  const { stdout } = await run(python, ask).catch(() => ({ stdout: "" }));
+  return /^modal \((\S+)\)/.exec(stdout)?.[1];
 }

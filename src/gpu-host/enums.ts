@@ -24,6 +24,8 @@ export const FunctionType = { FUNCTION: 2 } as const;
 
 export const FunctionCallType = { UNARY: 1, MAP: 2 } as const;
 
+export const Namespace = { GLOBAL: 3 } as const;
+
 export const ResultStatus = {
   SUCCESS: 1,
   FAILURE: 2,

@@ -16,6 +16,7 @@ import sys
 import traceback
 
 import tagged
+from modal.declaration import Function
 from modal.exception import InputCancellation
 
 REPORT_FD = 3
@@ -111,7 +112,8 @@ def wait_for(awaitable):
 
 def find(job):
     sys.path.insert(0, job["importRoot"])
-    return getattr(importlib.import_module(job["module"]), job["attribute"])
+    function = getattr(importlib.import_module(job["module"]), job["attribute"])
+    return function.local if isinstance(function, Function) else function
 
 
 def read_arguments(args):

@@ -124,15 +124,22 @@ function resources({ resources: wanted }: WantedFunction) {
 
 type WantedFunction = NonNullable<Request<"functionCreate">["function"]>;
 
+/** Settings that would change what a function does, and have no effect here. */
 function refuseWhatIsNotDone(wanted: WantedFunction): void {
   if (wanted.definitionType !== DefinitionType.FILE) throw notServed("serialized functions");
   if (wanted.functionType !== FunctionType.FUNCTION) throw notServed("generators");
   if (wanted.timeoutSecs > MAX_TIMEOUT_SECS) throw invalidArgument("timeout_secs is more than a day");
   if (wanted.isClass) throw notServed("classes");
-  if (wanted.webhookConfig) throw notServed("web endpoints");
+  if (wanted.webhookConfig || wanted.httpConfig) throw notServed("web endpoints");
   if (wanted.secretIds.length > 0) throw notServed("secrets");
   if (wanted.volumeMounts.length > 0) throw notServed("mounted volumes; open them by ID");
+  const otherMounts = wanted.cloudBucketMounts.length + wanted.sharedVolumeMounts.length;
+  if (otherMounts > 0) throw notServed("mounted buckets and network file systems");
   if ((wanted.retryPolicy?.retries ?? 0) > 0) throw notServed("retries of its own");
+  if (wanted.schedule) throw notServed("schedules");
+  if (wanted.batchMaxSize > 0) throw notServed("batched functions");
+  if ((wanted.proxyId ?? "") !== "") throw notServed("proxies");
+  if (wanted.ptyInfo?.enabled === true) throw notServed("interactive containers");
 }
 
 function formats(wanted: { supportedInputFormats: number[]; supportedOutputFormats: number[] }) {
@@ -152,6 +159,7 @@ async function mountFiles(
   const root = join(services.state.paths.functions, definitionId);
   for (const mountId of mountIds.filter((id) => !isClientMount(id))) {
     for (const { path, sha256, mode } of requireMount(services.state, mountId).files) {
+      if (!path.startsWith("root/")) throw notServed(`files outside /root, such as /${path}`);
       await services.contents.copyTo(sha256, join(root, path));
       await chmod(join(root, path), safeMode(mode));
     }

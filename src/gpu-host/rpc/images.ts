@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { FileDescriptor, ResultStatus } from "../enums.ts";
+import { FileDescriptor, Namespace, ResultStatus } from "../enums.ts";
 import { notFound, notServed } from "../failures.ts";
 import type { Services } from "../services.ts";
 import type { ImageRecord } from "../store/records.ts";
@@ -11,9 +11,10 @@ import { IMAGE_BUILDER_VERSION } from "./session.ts";
 export function imageRpcs(services: Services): Handlers<"imageGetOrCreate" | "imageJoinStreaming"> {
   const { state, apps, faults, now } = services;
   return {
-    async imageGetOrCreate({ image, appId, forceBuild, builderVersion }) {
+    async imageGetOrCreate({ image, appId, forceBuild, builderVersion, namespace }) {
       apps.running(appId);
-      const from = registryImage(image?.dockerfileCommands ?? [], image?.baseImages.length ?? 0);
+      const isModals = namespace === Namespace.GLOBAL;
+      const from = baseImage(image?.dockerfileCommands ?? [], image?.baseImages.length ?? 0, isModals);
       const secretId = image?.imageRegistryConfig?.secretId ?? "";
       if (secretId !== "") requireSecret(services, secretId);
       const version = builderVersion === "" ? IMAGE_BUILDER_VERSION : builderVersion;
@@ -51,12 +52,14 @@ export function imageRpcs(services: Services): Handlers<"imageGetOrCreate" | "im
   };
 }
 
-/** The registry image that a recipe names, if that is all it does. */
-function registryImage(commands: readonly string[], baseImages: number): string {
+/** The image that a recipe is made of, if that is all it does. Modal's own base images are plain Python. */
+function baseImage(commands: readonly string[], baseImages: number, isModals: boolean): string {
   const [first = "", ...rest] = commands;
   const from = /^FROM\s+(\S+)$/i.exec(first.trim())?.[1];
-  if (from === undefined || rest.length > 0 || baseImages > 0) {
-    throw notServed("image builds; an image of one FROM line is accepted");
+  if (from === undefined || baseImages > 0 || (rest.length > 0 && !isModals)) {
+    throw notServed(
+      "image builds. Install what a function needs on this machine, and use Image.debian_slim() or a registry image as it is",
+    );
   }
   return from;
 }

@@ -34,6 +34,11 @@ class Volume:
     def from_id(cls, volume_id):
         return cls(volume_id)
 
+    @classmethod
+    def from_name(cls, name, **_options):
+        """A volume that a script declares. It can be used by its ID only, so that each use fails with a clear error."""
+        return cls(f"{name} (named volumes are opened by their ID on a GPU host)")
+
     def read_file(self, path):
         """The file's bytes in chunks."""
         with open(self._existing(path), "rb") as file:

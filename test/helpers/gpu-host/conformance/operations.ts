@@ -1,3 +1,5 @@
+import { PYTHON_SDKS } from "../../../../support/python-sdk.ts";
+
 /** Operations that the job path needs of a client, in the order of the table in `docs/conformance.md`. */
 export const OPERATIONS = [
   "volume: make an ephemeral one of version 2",
@@ -24,13 +26,38 @@ export const OPERATIONS = [
 
 export type Operation = (typeof OPERATIONS)[number];
 
-/**
- * How each operation went with one client: `yes`, `-` where the client offers no such thing, or what
- * happened instead.
- */
-export type Outcomes = Record<Operation, string>;
+/** Scripts and commands of the Python SDK, which no other client has. */
+const SCRIPTS = [
+  "script: modal run, with add_local_python_source",
+  "script: modal run, a function of a module in a package",
+  "script: Function.map, starmap, for_each",
+  "script: modal deploy",
+  "command: modal app list",
+  "command: modal app logs",
+  "command: modal app stop",
+  "command: modal volume create, list, rename, delete",
+  "command: modal volume put, ls, get, rm",
+  "script: an image with packages of its own",
+  "script: a mounted volume",
+  "script: a secret",
+  "script: a schedule",
+  "script: retries",
+  "script: a list of GPUs",
+  "script: a class",
+  "script: a generator",
+] as const;
 
-export const CLIENTS = ["JS SDK 0.11.1", "Python SDK 1.5.4", "mirumoji-worker"] as const;
+/**
+ * How each operation went with one client: `yes`, `refused` with one clear line, `-` where the client offers no such
+ * thing, or what happened instead.
+ */
+export type Outcomes = Record<Operation, string> & Partial<Record<(typeof SCRIPTS)[number], string>>;
+
+const CLIENTS = [
+  "JS SDK 0.11.1",
+  ...PYTHON_SDKS.map((version) => `Python SDK ${version}` as const),
+  "mirumoji-worker",
+] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
 /** Implementation of an operation by one client; null where it offers none. */
@@ -59,8 +86,13 @@ export function conformanceTable(results: Partial<Record<ClientName, Outcomes>>)
   return [
     row(["operation", ...CLIENTS]),
     row(["---", ...CLIENTS.map(() => "---")]),
-    ...OPERATIONS.map((operation) =>
-      row([operation, ...CLIENTS.map((name) => results[name]?.[operation] ?? "?")]),
+    ...[...OPERATIONS, ...SCRIPTS].map((operation) =>
+      row([operation, ...CLIENTS.map((name) => results[name]?.[operation] ?? ifNotTried(name, operation))]),
     ),
   ].join("\n");
+}
+
+function ifNotTried(client: ClientName, operation: string): string {
+  const isPythons = SCRIPTS.some((script) => script === operation);
+  return isPythons && !client.startsWith("Python") ? "-" : "?";
 }
