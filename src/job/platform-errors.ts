@@ -123,6 +123,11 @@ export const PLATFORM_ERRORS = {
     advice:
       "Check the name, `MODAL_ENVIRONMENT` and the token's workspace; ephemeral volumes only have an ID.",
   },
+  VOLUME_VERSION_UNSUPPORTED: {
+    kind: "input",
+    meaning: "The volume has version 1, to which `volume put` sends nothing.",
+    advice: "Use a version 2 volume, or the `modal` command of the Python SDK.",
+  },
   VOLUME_PATH_NOT_FOUND: {
     kind: "input",
     meaning: "The volume has nothing at this path.",

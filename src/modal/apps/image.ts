@@ -1,5 +1,6 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { backoffMs, sleep } from "../rpc/abort.ts";
+import { sleep } from "../rpc/abort.ts";
+import { retry } from "../rpc/retry.ts";
 import { type ItemOf, serverStream, unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import {
@@ -80,9 +81,8 @@ async function joinBuild(
   lines: string[],
 ): Promise<BuildResult> {
   let lastEntryId = "";
-  let errors = 0;
   /** Reads one stream to its end, because the last log lines may follow the result. */
-  const join = async (): Promise<BuildResult | undefined> => {
+  const join = async (progressed: () => void): Promise<BuildResult | undefined> => {
     const updates = serverStream(
       session,
       "imageJoinStreaming",
@@ -91,7 +91,7 @@ async function joinBuild(
     );
     let result: BuildResult | undefined;
     for await (const update of updates) {
-      errors = 0;
+      progressed();
       if (update.entryId !== "") lastEntryId = update.entryId;
       for (const line of linesOf(update)) {
         lines.push(line);
@@ -102,17 +102,18 @@ async function joinBuild(
     }
     return result;
   };
-  for (;;) {
-    try {
-      const result = await join();
+  const untilResult = async (progressed: () => void): Promise<BuildResult> => {
+    for (;;) {
+      const result = await join(progressed);
       if (result !== undefined) return result;
       await sleep(STREAM_PAUSE_MS, signal);
-    } catch (thrown) {
-      const error = toMirumojiError(thrown);
-      if (error.code !== "MODAL_UNAVAILABLE" || ++errors >= MAX_STREAM_ERRORS) throw error;
-      await sleep(backoffMs(errors, 500, 5_000), signal);
     }
-  }
+  };
+  return await retry(untilResult, {
+    signal,
+    tries: MAX_STREAM_ERRORS,
+    isTransient: (error) => toMirumojiError(error).code === "MODAL_UNAVAILABLE",
+  });
 }
 
 function linesOf({ taskLogs }: BuildUpdate): string[] {

@@ -1,6 +1,6 @@
 import { MirumojiError } from "../../job/errors.ts";
-import { backoffMs, sleep } from "../rpc/abort.ts";
 import { statusOf } from "../rpc/grpc-errors.ts";
+import { retry } from "../rpc/retry.ts";
 import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { NAMESPACE, OBJECT_CREATION } from "../rpc/wire.ts";
@@ -83,10 +83,14 @@ async function putSource(
   { sha256Hex, data, remotePath }: LoadedSource,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  for (let attempt = 1; attempt <= PUT_TRIES; attempt++) {
+  const refused = new MirumojiError(
+    "MODAL_UNAVAILABLE",
+    `Modal MountPutFile: the server does not take ${remotePath}`,
+  );
+  const put = async () => {
     const { exists } = await unary(session, "mountPutFile", { sha256Hex, data }, { signal });
-    if (exists) return;
-    await sleep(backoffMs(attempt, 500, 5_000), signal);
-  }
-  throw new MirumojiError("MODAL_UNAVAILABLE", `Modal MountPutFile: the server does not take ${remotePath}`);
+    if (!exists) throw refused;
+  };
+  // An RPC that failed was tried again already.
+  await retry(put, { signal, tries: PUT_TRIES, isTransient: (error) => error === refused });
 }

@@ -1,5 +1,6 @@
 import type { LogLine } from "../../ports/calls.ts";
-import { backoffMs, sleep } from "../rpc/abort.ts";
+import { sleep } from "../rpc/abort.ts";
+import { retry } from "../rpc/retry.ts";
 import { type ItemOf, serverStream } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS } from "../rpc/wire.ts";
@@ -34,8 +35,8 @@ export async function followLogs(
   const lines = lineSplitter(onLine);
   // Starts empty, unlike `FunctionGetOutputs` (`modal-wire` trap 22).
   let lastEntryId = "";
-  for (let errors = 0; !signal.aborted && errors < MAX_ERRORS;) {
-    try {
+  const untilDone = async (progressed: () => void): Promise<void> => {
+    for (;;) {
       const batches = serverStream(
         session,
         "appGetLogs",
@@ -43,20 +44,15 @@ export async function followLogs(
         { signal, timeoutMs: LONG_POLL_SECONDS * 1000 + LONG_POLL_GRACE_MS },
       );
       for await (const batch of batches) {
-        errors = 0;
+        progressed();
         if (batch.entryId !== "") lastEntryId = batch.entryId;
         for (const item of batch.items) lines.add(item);
-        if (batch.appDone) {
-          lines.flush();
-          return;
-        }
+        if (batch.appDone) return;
       }
       await sleep(STREAM_PAUSE_MS, signal);
-    } catch {
-      errors++;
-      await sleep(backoffMs(errors, 500, 5_000), signal).catch(() => {});
     }
-  }
+  };
+  await retry(untilDone, { signal, tries: MAX_ERRORS }).catch(() => undefined);
   lines.flush();
 }
 

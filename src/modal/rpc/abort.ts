@@ -46,11 +46,3 @@ export async function sleep(ms: number, signal: AbortSignal | undefined): Promis
     clearTimeout(timer);
   }
 }
-
-/**
- * How long to wait before try number `attempt + 1`: anything between zero and a limit that doubles
- * ("full jitter"), so that many workers do not come back in step.
- */
-export function backoffMs(attempt: number, baseMs: number, maxMs: number): number {
-  return Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
-}

@@ -1,5 +1,5 @@
 import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { abortError, backoffMs, sleep } from "../rpc/abort.ts";
+import { retry } from "../rpc/retry.ts";
 import { CorruptError, type FetchedBlock } from "./block-worker.ts";
 import { announcedDigest, sameBytes, sha256 } from "./blocks.ts";
 import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts";
@@ -125,19 +125,34 @@ export class FinalError extends Error {
 }
 
 async function withTries<T>({ what, signal }: BlockOptions, attempt: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ;) {
-    if (signal.aborted) throw abortError(signal);
+  const once = async (): Promise<T> => {
+    try {
+      return await overFreshConnection(attempt, signal);
+    } catch (thrown) {
+      if (thrown instanceof FinalError || thrown instanceof MirumojiError) throw thrown;
+      throw networkError(what, thrown);
+    }
+  };
+  try {
+    return await retry(once, {
+      signal,
+      tries: TRIES,
+      firstMs: FIRST_BACKOFF_MS,
+      longestMs: LONGEST_BACKOFF_MS,
+      isTransient: (error) => !(error instanceof FinalError || error instanceof UrlExpiredError),
+    });
+  } catch (thrown) {
+    throw thrown instanceof FinalError ? thrown.reason : thrown;
+  }
+}
+
+/** Does not count stale connections as tries: the next kept one may be as stale, but each is met once. */
+async function overFreshConnection<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
     try {
       return await attempt();
     } catch (thrown) {
-      if (signal.aborted) throw abortError(signal);
-      if (thrown instanceof FinalError) throw thrown.reason;
-      // The next kept connection may be as stale; there are not many, and each is met once.
-      if (thrown instanceof StaleConnectionError) continue;
-      const error = thrown instanceof MirumojiError ? thrown : networkError(what, thrown);
-      if (error instanceof UrlExpiredError || tries >= TRIES) throw error;
-      await sleep(backoffMs(tries, FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS), signal);
-      tries++;
+      if (!(thrown instanceof StaleConnectionError) || signal.aborted) throw thrown;
     }
   }
 }

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { type ErrorCode, MirumojiError } from "../../job/errors.ts";
 import { BLOCK_BYTES, blockLength } from "./blocks.ts";
 import type { UploadSource } from "./upload-source.ts";
@@ -6,8 +6,6 @@ import type { UploadSource } from "./upload-source.ts";
 /** An input file that must stay as it is while it is being sent. */
 export interface LocalInput extends UploadSource {
   readonly sizeBytes: number;
-  /** Reads one block into the front of the buffer. Throws `INPUT_CHANGED` when the file became shorter. */
-  readBlock(index: number, buffer: Buffer): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -36,13 +34,6 @@ export async function openLocalInput(localPath: string): Promise<LocalInput> {
           if (loaded.readBytes < length) throw changed(`it ends before byte ${sizeBytes}`);
           return loaded;
         }),
-      readBlock: async (index, buffer) =>
-        await translated(localPath, async () => {
-          const block = buffer.subarray(0, blockLength(sizeBytes, index));
-          const read = await readFully(handle, block, index * BLOCK_BYTES);
-          if (read < block.length) throw changed(`it ends before byte ${sizeBytes}`);
-          return block;
-        }),
       assertUnchanged: async () => {
         const now = await translated(localPath, async () => await handle.stat({ bigint: true }));
         if (now.size !== atOpening.size) throw changed(`it had ${atOpening.size} bytes and has ${now.size}`);
@@ -54,16 +45,6 @@ export async function openLocalInput(localPath: string): Promise<LocalInput> {
     await handle.close();
     throw thrown;
   }
-}
-
-async function readFully(handle: FileHandle, into: Buffer, position: number): Promise<number> {
-  let done = 0;
-  while (done < into.length) {
-    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
 }
 
 async function translated<T>(localPath: string, work: () => Promise<T>): Promise<T> {

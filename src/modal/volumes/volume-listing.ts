@@ -1,5 +1,6 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import { backoffMs, orAborted, sleep } from "../rpc/abort.ts";
+import { orAborted, sleep } from "../rpc/abort.ts";
+import { retry } from "../rpc/retry.ts";
 import { serverStream } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { FILE_ENTRY } from "../rpc/wire.ts";
@@ -39,14 +40,11 @@ interface ListOptions {
  */
 export async function listVolume(session: ModalSession, options: ListOptions): Promise<VolumeEntry[]> {
   const { signal } = options;
-  for (let tries = 1; ; tries++) {
-    try {
-      return await orAborted(listOnce(session, options), signal);
-    } catch (thrown) {
-      if (toMirumojiError(thrown).code !== "MODAL_UNAVAILABLE" || tries >= LIST_TRIES) throw thrown;
-      await sleep(backoffMs(tries, 500, 5_000), signal);
-    }
-  }
+  return await retry(async () => await orAborted(listOnce(session, options), signal), {
+    signal,
+    tries: LIST_TRIES,
+    isTransient: (error) => toMirumojiError(error).code === "MODAL_UNAVAILABLE",
+  });
 }
 
 async function listOnce(

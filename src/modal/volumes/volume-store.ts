@@ -7,17 +7,19 @@ import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { createTransferLimiter } from "../transfers/transfer-limiter.ts";
 import { uploadFile } from "../transfers/upload.ts";
-import { uploadFileV1 } from "../transfers/upload-v1.ts";
 import { assertListed, listVolume, type VolumeEntry } from "./volume-listing.ts";
 import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
 
-/** A volume of anybody's, of either version, for people's tools. Every method throws `MirumojiError`s only. */
+/** Any volume of the workspace, for the command line. Every method throws `MirumojiError`s only. */
 export interface VolumeStore {
   readonly volumeId: string;
   readonly version: number;
   /** The entries of a folder; of a file, itself. Throws `VOLUME_PATH_NOT_FOUND`. */
   list(options: { path: string; recursive: boolean; signal: AbortSignal }): Promise<VolumeEntry[]>;
-  /** Sends a file, then lists it and checks its size. Throws `FILE_EXISTS` where it may not overwrite. */
+  /**
+   * Sends a file, then lists it and checks its size. Throws `FILE_EXISTS` where it may not overwrite, and
+   * `VOLUME_VERSION_UNSUPPORTED` for a version 1 volume.
+   */
   put(options: {
     localPath: string;
     remotePath: string;
@@ -73,8 +75,14 @@ export async function openVolume(
         async (thrown: unknown) => await pathOrVolumeGone(thrown, path),
       ),
     put: async (options) => {
-      const file = { volumeId, ...options };
-      const { sizeBytes } = await (isV2 ? uploadFile(session, limiter, file) : uploadFileV1(session, file));
+      if (!isV2) {
+        throw new MirumojiError(
+          "VOLUME_VERSION_UNSUPPORTED",
+          `volume ${nameOrId} has version ${version}, to which nothing is sent here; use a version 2 volume, or the ` +
+            "`modal` command of the Python SDK",
+        );
+      }
+      const { sizeBytes } = await uploadFile(session, limiter, { volumeId, ...options });
       await assertListed(async (path) => await list(path, false, options.signal), {
         ...options,
         volumeId,

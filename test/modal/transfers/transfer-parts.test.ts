@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
-import { backoffMs, orAborted, sleep } from "../../../src/modal/rpc/abort.ts";
+import { orAborted, sleep } from "../../../src/modal/rpc/abort.ts";
+import { backoffMs } from "../../../src/modal/rpc/retry.ts";
 import { inLanes } from "../../../src/modal/transfers/lanes.ts";
 import { transferMeter } from "../../../src/modal/transfers/transfer-meter.ts";
 import type { TransferProgress } from "../../../src/ports/volumes.ts";
