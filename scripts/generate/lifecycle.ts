@@ -2,6 +2,7 @@ import {
   backoffCeilingMs,
   CRASH_BUDGET,
   LOST_BUDGET,
+  LOST_BUDGETS,
   LOST_GOES_TO,
   MACHINE,
   PATH,
@@ -41,13 +42,19 @@ export function lifecyclePage(): string {
     "- A call that is still running and a worker that stops cost no try.",
     `- A volume or call that vanished sends the job back to make it again, at most ${LOST_BUDGET} times in its life:`,
     ...Object.entries(LOST_GOES_TO).map(
-      ([code, state]) => `  - \`${code}\` from any state goes back to \`${state}\`;`,
+      ([code, state]) => `  - \`${code}\` from any state goes back to \`${state}\`${budget(code)};`,
     ),
     `- Workers may die ${CRASH_BUDGET} times on one job; then it fails with \`CRASH_BUDGET_SPENT\`.`,
     "- A quota pauses the whole queue and costs no try.",
     "- A volume that cannot be deleted does not fail a job whose outputs are written: it stays in the ledger.",
     "",
   ].join("\n");
+}
+
+/** The smaller budget of a code, where it has one. */
+function budget(code: string): string {
+  const own = Object.entries(LOST_BUDGETS).find(([name]) => name === code)?.[1];
+  return own === undefined ? "" : `, at most ${own === 1 ? "once" : `${own} times`}`;
 }
 
 function row(state: WorkingState): string {

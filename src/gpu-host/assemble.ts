@@ -29,7 +29,8 @@ export function assembleServices(options: {
   const calls = new Calls(state, now);
   const logs = new Logs(now);
   const blobs = new Blobs(state.paths.blobs);
-  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, log });
+  const faults = new Faults();
+  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, faults, log });
   return {
     state,
     apps: new Apps({
@@ -49,7 +50,7 @@ export function assembleServices(options: {
     runner,
     logs,
     signer: new Signer(state.key, now),
-    faults: new Faults(),
+    faults,
     log,
     now,
     secrets: options.secrets,

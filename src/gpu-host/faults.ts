@@ -28,6 +28,11 @@ const imageFault = z.strictObject({
   message: z.string().default("The image cannot be pulled"),
   times,
 });
+const resultFault = z.strictObject({
+  /** Number of the status that the next input to end has. */
+  result: z.int(),
+  times,
+});
 const vanishFault = z.union([
   z.strictObject({ volume: z.literal("vanish"), id: z.string() }),
   z.strictObject({ app: z.literal("vanish"), id: z.string() }),
@@ -42,6 +47,7 @@ const standingFault = z.union([
   latencyFault,
   emptyMapFault,
   imageFault,
+  resultFault,
 ]);
 
 /** Things that can be made to go wrong, for tests. */
@@ -84,6 +90,11 @@ export class Faults {
   /** Why the next image cannot be built. */
   image(): string | undefined {
     return this.#take((item) => "image" in item && item)?.message;
+  }
+
+  /** Status that the input which ends now is to have. */
+  result(): number | undefined {
+    return this.#take((item) => "result" in item && item)?.result;
   }
 
   /** Holds until the faults are cleared. */

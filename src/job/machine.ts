@@ -63,10 +63,13 @@ export const LOST_GOES_TO: Partial<Record<ErrorCode, WorkingState>> = {
   VOLUME_LOST: "createVolume",
   CALL_LOST: "call",
   PLATFORM_FAILED: "call",
+  CALL_STATUS_UNKNOWN: "call",
 };
 
 /** How often a job may lose a remote resource before it fails. */
 export const LOST_BUDGET = 3;
+/** Smaller budgets, for what is paid each time and may well end the same way again. */
+export const LOST_BUDGETS: Partial<Record<ErrorCode, number>> = { CALL_STATUS_UNKNOWN: 1 };
 /** How often workers may die on a job before it fails: the input may be what kills them. */
 export const CRASH_BUDGET = 20;
 
@@ -118,7 +121,7 @@ export function decide(position: Position, outcome: Outcome): Decision {
   // The outputs are written: that the volume cannot be deleted, or a late cancel, must not fail the job.
   if (state === "deleteVolume") return { kind: "move", to: rule.next };
   if (outcome.kind === "cancelled") return { kind: "unwind", ending: "cancelled" };
-  if (outcome.kind === "lost" && position.lost < LOST_BUDGET) {
+  if (outcome.kind === "lost" && position.lost < (LOST_BUDGETS[outcome.error.code] ?? LOST_BUDGET)) {
     const to = PATH.find((passed) => passed === LOST_GOES_TO[outcome.error.code] || passed === state);
     return { kind: "rewind", to: to ?? "createVolume" };
   }

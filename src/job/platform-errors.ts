@@ -35,7 +35,7 @@ export const PLATFORM_ERRORS = {
   FUNCTION_OUT_OF_MEMORY: {
     kind: "remote",
     meaning: "The container ran out of memory.",
-    advice: "Choose a GPU or container with more memory.",
+    advice: "It is not called again. Choose a GPU or container with more memory, or a smaller model.",
   },
   FUNCTION_START_FAILED: {
     kind: "remote",
@@ -61,6 +61,12 @@ export const PLATFORM_ERRORS = {
     kind: "lost",
     meaning: "Modal lost the container (preemption, eviction or an internal failure).",
     advice: "Nothing; the job calls again, within its budget.",
+  },
+  CALL_STATUS_UNKNOWN: {
+    kind: "lost",
+    meaning: "The call ended with a status that this version does not know; the message has its number.",
+    advice:
+      "The job calls once more, and no oftener, since each call is paid. Update the worker; tell us the number when the newest does not know it.",
   },
   MODAL_UNAVAILABLE: {
     kind: "transient",

@@ -116,6 +116,22 @@ describe("a function that goes wrong", () => {
     await expectNothingLeft();
   }, 60_000);
 
+  it.each([
+    [9, "FUNCTION_OUT_OF_MEMORY", 1],
+    [10, "FUNCTION_OUT_OF_MEMORY", 1],
+    // Paid once more, since it may be the platform's doing, and never a third time.
+    [77, "CALL_STATUS_UNKNOWN", 2],
+  ])("that ends with Modal's status %i is %s after %i calls", async (status, code, calls) => {
+    const fault = { result: status, times: calls };
+    expect((await fetch(stack.host.adminUrl, { method: "POST", body: JSON.stringify(fault) })).ok).toBe(true);
+    const before = stack.host.stats().calls.started;
+    const job = await run("nothing");
+    expect(job).toMatchObject({ status: "failed", error: { code } });
+    if (status === 77) expect(job.error?.message).toContain("status 77");
+    expect(stack.host.stats().calls.started - before).toBe(calls);
+    await expectNothingLeft();
+  });
+
   it("does the worker no harm", () => {
     expect(worker.child.exitCode).toBeNull();
     expect(worker.log()).not.toMatch(/unhandled|uncaught/iu);

@@ -80,6 +80,12 @@ describe("decide", () => {
     });
   });
 
+  it("calls once more, and no oftener, when a call ended with an unknown status", () => {
+    const unknown = failing("CALL_STATUS_UNKNOWN");
+    expect(decide(at("call"), unknown)).toEqual({ kind: "rewind", to: "call" });
+    expect(decide(at("call", { lost: 1 }), unknown)).toEqual({ kind: "unwind", ending: "failed" });
+  });
+
   it("keeps a job whose outputs are written, whatever happens to its volume", () => {
     for (const code of ["MODAL_REFUSED", "CANCELLED", "MODAL_UNAVAILABLE"] as const) {
       expect(decide(at("deleteVolume", { attempt: 99 }), failing(code))).toEqual({

@@ -44,15 +44,15 @@ interface Running {
  */
 export class Launcher {
   readonly #python: string;
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #environment: () => NodeJS.ProcessEnv;
   readonly #log: Log;
   readonly #children = new Map<string, { readonly child: Child; pid?: number }>();
   #running: Promise<Running> | null = null;
 
-  /** Starts nothing before the first call. Python sees `env` and nothing else of our environment. */
-  constructor(options: { python: string; env: NodeJS.ProcessEnv; log: Log }) {
+  /** Starts nothing before the first call. Python sees `environment` and nothing else of ours. */
+  constructor(options: { python: string; environment: () => NodeJS.ProcessEnv; log: Log }) {
     this.#python = options.python;
-    this.#env = options.env;
+    this.#environment = options.environment;
     this.#log = options.log;
   }
 
@@ -99,7 +99,7 @@ export class Launcher {
       const child = spawn(this.#python, ["-u", "-B", LAUNCHER_FILE, socket], {
         // In a group of its own: Ctrl-C is for us, and we end it in good order.
         detached: true,
-        env: this.#env,
+        env: this.#environment(),
         stdio: ["pipe", "ignore", "inherit", "pipe"],
       });
       const [orders, , , reports] = child.stdio as unknown as [Writable, null, null, Readable];

@@ -2,6 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DataFormat, TaskState } from "../enums.ts";
 import { handlerEnvironment } from "../../config/child-environment.ts";
+import type { Faults } from "../faults.ts";
 import type { Log } from "../log.ts";
 import type { Blobs } from "../store/blobs.ts";
 import type { CallRecord, FunctionDefinition, FunctionRecord, InputRecord } from "../store/records.ts";
@@ -20,6 +21,7 @@ interface Services {
   readonly logs: Logs;
   readonly python: string;
   readonly maxConcurrentCalls: number;
+  readonly faults: Faults;
   readonly log: Log;
 }
 
@@ -33,7 +35,7 @@ interface Work {
 export class Runner {
   readonly #services: Services;
   readonly #launcher: Launcher;
-  readonly #env: NodeJS.ProcessEnv;
+  readonly #environment: () => NodeJS.ProcessEnv;
   readonly #queue: Work[] = [];
   /** Inputs that take one of the places, until everything of theirs is cleaned up. */
   readonly #active = new Map<string, Promise<void>>();
@@ -43,8 +45,8 @@ export class Runner {
   constructor(services: Services) {
     this.#services = services;
     const { python, log, state } = services;
-    this.#env = handlerEnvironment({ MIRUMOJI_GPU_HOST_VOLUMES: state.paths.volumes });
-    this.#launcher = new Launcher({ python, log, env: this.#env });
+    this.#environment = () => handlerEnvironment({ MIRUMOJI_GPU_HOST_VOLUMES: state.paths.volumes });
+    this.#launcher = new Launcher({ python, log, environment: this.#environment });
   }
 
   /** Takes an input that is queued. */
@@ -93,7 +95,7 @@ export class Runner {
     try {
       await mkdir(workDir, { recursive: true });
       const ending = await this.#execute(work, workDir);
-      if (ending !== undefined && !this.#isClosed) calls.end(id, ending);
+      if (ending !== undefined && !this.#isClosed) calls.end(id, this.#disturbed(ending));
     } catch (error) {
       log.error({ callId, error }, "call failed inside the host");
       calls.end(id, { state: "failed", result: hostFailure(error) });
@@ -120,7 +122,7 @@ export class Runner {
       start: {
         id: input.id,
         workDir,
-        env: { ...this.#env, TMPDIR: workDir },
+        env: { ...this.#environment(), TMPDIR: workDir },
         job: {
           importRoot: join(state.paths.functions, definition.id, "root"),
           module: definition.moduleName,
@@ -139,6 +141,13 @@ export class Runner {
     const ending = await execution.ended.finally(() => this.#executions.delete(input.id));
     this.#tell(work, TaskState.COMPLETED, ending.state);
     return ending;
+  }
+
+  /** An ending, or the failure that a test ordered in its place. */
+  #disturbed(ending: Ending): Ending {
+    const status = this.#services.faults.result();
+    if (status === undefined) return ending;
+    return { state: "failed", result: { status, dataFormat: ending.result.dataFormat } };
   }
 
   #print({ call, input }: Work, stream: "stdout" | "stderr", text: string): void {

@@ -22,6 +22,11 @@ const FAILURES: Readonly<Record<number, { readonly code: ErrorCode; readonly mea
   [RESULT.internalFailure]: { code: "PLATFORM_FAILED", meaning: "Modal lost the container" },
   [RESULT.idleTimeout]: { code: "FUNCTION_TIMED_OUT", meaning: "the container was idle for too long" },
   [RESULT.memoryManagerEviction]: { code: "PLATFORM_FAILED", meaning: "Modal evicted the container" },
+  [RESULT.memoryThrashingEviction]: {
+    code: "FUNCTION_OUT_OF_MEMORY",
+    meaning: "the container ran out of memory",
+  },
+  [RESULT.kernelOomKill]: { code: "FUNCTION_OUT_OF_MEMORY", meaning: "the kernel killed it for its memory" },
 };
 
 /** Kept of what the function raised; tracebacks name the deepest frame last, so both ends stay. */
@@ -62,8 +67,8 @@ export function failureOf(callId: string, result: CallResult): MirumojiError {
   const { status, traceback, exitcode } = result;
   const exception = cutText(result.exception, EXCEPTION_CHARS);
   const failure = FAILURES[status] ?? {
-    code: "PLATFORM_FAILED" as const,
-    meaning: `it ended with status ${status}, which is not known`,
+    code: "CALL_STATUS_UNKNOWN" as const,
+    meaning: `it ended with status ${status}, which this version does not know`,
   };
   const byFunction =
     status === RESULT.failure || status === RESULT.initFailure || status === RESULT.internalFailure;

@@ -38,6 +38,9 @@ export const RESULT = {
   internalFailure: 6,
   idleTimeout: 7,
   memoryManagerEviction: 8,
+  // Both since the Python SDK 1.6.3.
+  memoryThrashingEviction: 9,
+  kernelOomKill: 10,
 } as const;
 
 /** `TaskLogs.file_descriptor`. */

@@ -55,7 +55,9 @@ describe("how a call ended", () => {
     [6, "PLATFORM_FAILED"],
     [7, "FUNCTION_TIMED_OUT"],
     [8, "PLATFORM_FAILED"],
-    [99, "PLATFORM_FAILED"],
+    [9, "FUNCTION_OUT_OF_MEMORY"],
+    [10, "FUNCTION_OUT_OF_MEMORY"],
+    [99, "CALL_STATUS_UNKNOWN"],
   ])("status %i is %s", async (status, code) => {
     expect(await codeOf(output({ status, exception: "words" }))).toBe(code);
     expect(failureOf("fc-1", result({ status, exception: "words" })).message).toMatch(/fc-1.*words/);
@@ -75,6 +77,11 @@ describe("how a call ended", () => {
     expect(failureOf("fc-1", result({ status: 8, exception: "out of memory on the host" })).code).toBe(
       "PLATFORM_FAILED",
     );
+  });
+
+  test("an unknown status is named by its number", () => {
+    const status: number = 77;
+    expect(failureOf("fc-1", result({ status })).message).toContain("status 77");
   });
 
   test("the Python traceback is the cause's stack", () => {
