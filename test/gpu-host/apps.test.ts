@@ -175,6 +175,27 @@ describe("registration", () => {
     await expect(unknown).rejects.toMatchObject({ code: Status.NOT_FOUND });
   });
 
+  test("publishes a function that has no files of its own, as one in an image", async () => {
+    const cp = connect(await startHost());
+    const { appId } = await cp.appCreate({ description: "test", appState: 1 });
+    const { imageId } = await cp.imageGetOrCreate({
+      appId,
+      image: { dockerfileCommands: ["FROM example/image:1"] },
+      builderVersion: "2025.06",
+    });
+    const named = { functionName: "echo", functionType: 2 as const };
+    const { functionId } = await cp.functionPrecreate({ appId, ...named });
+    await cp.functionCreate({
+      appId,
+      existingFunctionId: functionId,
+      function: { ...named, moduleName: "theirs", definitionType: 2, imageId, timeoutSecs: 60 },
+    });
+
+    await cp.appPublish({ appId, appState: 3, functionIds: { echo: functionId } });
+
+    expect(await appState(cp, appId)).toBe(AppState.DEPLOYED);
+  });
+
   test("builds an image with a log, once", async () => {
     const cp = connect(await startHost());
     const { appId } = await cp.appCreate({ description: "test", appState: 1 });

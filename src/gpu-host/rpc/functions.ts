@@ -1,4 +1,4 @@
-import { chmod } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DataFormat, DefinitionType, FunctionType } from "../enums.ts";
 import { invalidArgument, notFound, notServed } from "../failures.ts";
@@ -157,6 +157,8 @@ async function mountFiles(
   mountIds: readonly string[],
 ): Promise<void> {
   const root = join(services.state.paths.functions, definitionId);
+  // Some functions mount nothing of their own: their code is in the image.
+  await mkdir(root, { recursive: true });
   for (const mountId of mountIds.filter((id) => !isClientMount(id))) {
     for (const { path, sha256, mode } of requireMount(services.state, mountId).files) {
       if (!path.startsWith("root/")) throw notServed(`files outside /root, such as /${path}`);
