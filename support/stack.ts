@@ -74,7 +74,7 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     }
   };
   const start = async (command: "worker" | "api", env: Record<string, string>) => {
-    const process = await startWorkerProcess(folder.path, { ...settings, ...env }, command);
+    const process = await startWorkerProcess(folder.path, { ...settings, ...env }, [LAUNCHER, command]);
     started.push(process);
     return process;
   };
@@ -103,9 +103,9 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
 export async function startWorkerProcess(
   cwd: string,
   env: Record<string, string>,
-  command: "worker" | "api" = "worker",
+  command: readonly string[] = [LAUNCHER, "worker"],
 ): Promise<WorkerProcess> {
-  const child = spawn(process.execPath, [LAUNCHER, command, "--json"], {
+  const child = spawn(process.execPath, [...command, "--json"], {
     cwd,
     env: cleanEnvironment(env),
     stdio: ["ignore", "pipe", "pipe"],
@@ -122,7 +122,7 @@ export async function startWorkerProcess(
   const line = await Promise.race([
     once(createInterface({ input: child.stdout }), "line").then(([text]) => String(text)),
     exited.then(() => {
-      throw new Error(`${command} ended before it was ready:\n${log}`);
+      throw new Error(`${command.join(" ")} ended before it was ready:\n${log}`);
     }),
   ]);
   return {

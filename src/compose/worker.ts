@@ -30,8 +30,7 @@ import { HeldKey } from "../queue/held-key.ts";
 import { findCarrier } from "../queue/trace-carrier.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
-import { withFaultPoint } from "../runner/fault-points.ts";
-import { runJob } from "../runner/run-job.ts";
+import { type RunJob, runJob } from "../runner/run-job.ts";
 import { watchedVolumes } from "../telemetry/watched-volumes.ts";
 import { createEventBus } from "../telemetry/event-bus.ts";
 import { logSubscriber } from "../telemetry/log-subscriber.ts";
@@ -52,8 +51,11 @@ export interface RunningWorker extends Served {
  *
  * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
  */
-export async function openWorker(environment: Environment, logger: Logger): Promise<RunningWorker> {
-  const faultPoint = environment.MIRUMOJI_FAULT_POINT;
+export async function openWorker(
+  environment: Environment,
+  logger: Logger,
+  run: RunJob = runJob,
+): Promise<RunningWorker> {
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const gpu = pricedGpu(environment);
   const metrics = createMetrics({ version: VERSION, gpu, now: Date.now });
@@ -126,7 +128,7 @@ export async function openWorker(environment: Environment, logger: Logger): Prom
     concurrency,
     leadership: new HeldKey(redis, `${prefix}:leader:caretaker`),
     leaseMs,
-    run: faultPoint === undefined ? runJob : withFaultPoint(faultPoint, runJob),
+    run,
     tracing,
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
     onReaped: ({ volume, reason, problem }) => {

@@ -170,11 +170,6 @@ export const environmentSchema = z
     MIRUMOJI_HTTP_PORT: count(0, 65_535)
       .default(9464)
       .describe("Port of Bull Board, health and metrics; 0 takes a free one."),
-    MIRUMOJI_FAULT_POINT: text
-      .optional()
-      .describe(
-        "For crash tests only: the moment at which this worker kills itself, such as `put:after`, or `put:after=stop`.",
-      ),
     BOARD_USERS: z
       .string()
       .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")

@@ -5,7 +5,7 @@ import { Consumer } from "../queue/consumer.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Queues } from "../queue/queues.ts";
-import type { runJob } from "../runner/run-job.ts";
+import type { RunJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
@@ -24,7 +24,7 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
   readonly concurrency: Record<JobType, number>;
   /** How long a worker that is not heard of keeps its jobs. */
   readonly leaseMs: number;
-  readonly run: typeof runJob;
+  readonly run: RunJob;
   readonly tracing: Tracing;
   readonly onError: (error: unknown, context: string) => void;
 }

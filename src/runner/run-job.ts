@@ -11,6 +11,9 @@ import { followCall } from "./call-follower.ts";
 import { Fenced, JobRun, type RunnerTools } from "./job-run.ts";
 import { runStep } from "./run-step.ts";
 
+/** Runs one delivery of a job. */
+export type RunJob = (delivery: Delivery, tools: RunnerTools) => Promise<DeliveryResult>;
+
 /**
  * Runs one delivery from its taking up to its end here: read the request and the checkpoint, then step after step,
  * each one decided on and committed, until the job ends, waits or is handed back. Never throws for anything a job

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
-import { FAULT_POINTS } from "../../src/runner/fault-points.ts";
+import { FAULT_POINTS } from "../helpers/crash/fault-points.ts";
 import type { WorkerProcess } from "../../support/stack.ts";
 import { death, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
 import type { Case, Scene } from "../helpers/crash/scene.ts";
@@ -61,7 +61,7 @@ describe(
 
 async function startVictims(scene: Scene, points: readonly string[]): Promise<WorkerProcess[]> {
   return await Promise.all(
-    points.map(async (point) => await scene.worker({ ...ONE_OF_EACH, MIRUMOJI_FAULT_POINT: `${point}*2` })),
+    points.map(async (point) => await scene.worker({ ...ONE_OF_EACH, FAULT_POINT: `${point}*2` })),
   );
 }
 

@@ -35,7 +35,7 @@ describe("a worker that is frozen for longer than its lease", { timeout: 200_000
       MOMENTS.map(
         async (point) =>
           await scene.worker({
-            MIRUMOJI_FAULT_POINT: `${point}*2=stop`,
+            FAULT_POINT: `${point}*2=stop`,
             MIRUMOJI_TRANSCRIBE_CONCURRENCY: "1",
             MIRUMOJI_CONVERT_CONCURRENCY: "1",
           }),
@@ -63,7 +63,7 @@ describe("a worker that is frozen for longer than its lease", { timeout: 200_000
 describe("two reapers and the caretaker", { timeout: 120_000 }, () => {
   it("remove what dead workers left, all at once, and disturb neither each other nor a live job", async () => {
     await using scene = await rig.scene("two reapers at once");
-    const victim = await scene.worker({ MIRUMOJI_FAULT_POINT: "settle:before*2" });
+    const victim = await scene.worker({ FAULT_POINT: "settle:before*2" });
     for (const type of JOB_TYPES) await scene.submit(type);
     await death(victim);
     await scene.worker();

@@ -1,8 +1,9 @@
+import { createRequire } from "node:module";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect } from "vitest";
 import { type Client, createClient } from "../../../src/index.ts";
 import { JOB_TYPES, type JobType } from "../../../src/job/contract.ts";
@@ -17,6 +18,11 @@ import type { GpuHostService, RedisService } from "./services.ts";
 import { eventsOf } from "./worker-log.ts";
 
 const HANDLER = fileURLToPath(new URL("../../../support/handler.py", import.meta.url));
+const FAULTY_WORKER = [
+  "--import",
+  pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href,
+  fileURLToPath(new URL("./faulty-worker.ts", import.meta.url)),
+];
 /** Short, so that a test need not wait long for a dead worker's lease. */
 const SETTINGS = {
   MIRUMOJI_LEASE: "2",
@@ -96,9 +102,13 @@ export class Scene implements AsyncDisposable {
     return scene;
   }
 
-  /** Starts a worker and waits until it takes jobs. */
+  /** Starts a worker and waits until it takes jobs; `FAULT_POINT` says where it is to break. */
   async worker(env: Record<string, string> = {}): Promise<WorkerProcess> {
-    const worker = await startWorkerProcess(this.mediaRoot, { ...this.#environment(), ...env });
+    const worker = await startWorkerProcess(
+      this.mediaRoot,
+      { ...this.#environment(), TSX_DISABLE_CACHE: "1", ...env },
+      ...(env["FAULT_POINT"] === undefined ? [] : [FAULTY_WORKER]),
+    );
     this.workers.push(worker);
     return worker;
   }

@@ -1,9 +1,7 @@
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MirumojiError } from "../job/errors.ts";
-import type { Delivery, DeliveryResult } from "../queue/delivery.ts";
-import type { Lease } from "../queue/lease.ts";
-import type { RunnerTools } from "./job-run.ts";
+import type { Lease } from "../../../src/queue/lease.ts";
+import type { RunJob } from "../../../src/runner/run-job.ts";
 
 /**
  * Every moment at which a worker can be made to die, in the order in which a job meets them: before a side
@@ -34,13 +32,9 @@ interface FaultPoint {
   readonly action: (typeof ACTIONS)[number];
 }
 
-type RunJob = (delivery: Delivery, tools: RunnerTools) => Promise<DeliveryResult>;
-
 /**
  * Wraps the running of jobs so that this process dies (`kill`), freezes (`stop`) or fails (`throw`) once, at
- * one named moment. Only the crash tests ask for it; a worker without a fault point is not wrapped at all.
- *
- * @throws MirumojiError `CONFIG_INVALID`
+ * one named moment.
  */
 export function withFaultPoint(text: string, run: RunJob): RunJob {
   const reach = faultAt(parse(text));
@@ -109,9 +103,8 @@ function parse(text: string): FaultPoint {
   const [, point = "", jobs = "1", action = "kill"] = /^([^*=]+)(?:\*(\d+))?(?:=(.+))?$/u.exec(text) ?? [];
   const known = ACTIONS.find((candidate) => candidate === action);
   if (!(FAULT_POINTS as readonly string[]).includes(point) || known === undefined) {
-    throw new MirumojiError(
-      "CONFIG_INVALID",
-      `MIRUMOJI_FAULT_POINT got ${JSON.stringify(text)}: must be one of ${FAULT_POINTS.join(", ")}, with =kill, =stop or =throw`,
+    throw new Error(
+      `FAULT_POINT got ${JSON.stringify(text)}: must be one of ${FAULT_POINTS.join(", ")}, with =kill, =stop or =throw`,
     );
   }
   return { point, jobs: Number(jobs), action: known };
