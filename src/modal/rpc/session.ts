@@ -30,6 +30,8 @@ export interface ModalSession {
   readonly cpClient: ControlPlane;
   /** Empty for the token's default environment. */
   readonly environment: string;
+  /** Tells whoever opened the session of something that works, but not as it should. */
+  warn(message: string): void;
   /** Forgets the token. The SDK cannot close its channel; an idle one does not keep the process alive. */
   close(): void;
 }
@@ -63,6 +65,7 @@ export function openModalSession(options: ModalSessionOptions): ModalSession {
     return {
       cpClient: client.cpClient,
       environment: environment ?? "",
+      warn: (message) => onWarning?.(message),
       close: () => client.close(),
     };
   } finally {

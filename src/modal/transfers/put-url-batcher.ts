@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { orAborted } from "../rpc/abort.ts";
 import type { ModalSession } from "../rpc/session.ts";
+import { type StatusName, statusOf } from "../rpc/grpc-errors.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
 import {
   type MissingBlock,
@@ -9,6 +10,7 @@ import {
   nameBlocks,
   type RemoteFile,
 } from "./volume-file.ts";
+import { PartsRefusedError } from "./whole-file.ts";
 
 /** Gives lanes the URLs for the blocks that they hold; one request at a time answers all that wait. */
 export interface PutUrlBatcher {
@@ -36,6 +38,9 @@ interface Waiting {
   readonly resolve: (url: string | null) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** Answers of a server that does not take files as we name them. */
+const REFUSALS: ReadonlySet<StatusName | undefined> = new Set(["INVALID_ARGUMENT", "FAILED_PRECONDITION"]);
 
 /** Some blocks of a file, as a file that lacks one more. */
 function partOf(file: GrowingFile, start: number, end: number): NamedContent {
@@ -98,7 +103,12 @@ export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: n
     const [start] = file.blocks;
     if (start !== undefined && (from > 0 || known < file.blockCount)) {
       const part = { at: from, fileStart: start.contentsSha256 };
-      return urlsFrom(from, await nameBlocks(session, file, partOf(file, from, known), { signal, part }));
+      const missing = await nameBlocks(session, file, partOf(file, from, known), { signal, part }).catch(
+        (error: unknown) => {
+          throw REFUSALS.has(statusOf(error)) ? new PartsRefusedError(String(error)) : error;
+        },
+      );
+      return urlsFrom(from, missing);
     }
     const missing = await nameBlocks(session, file, file, { signal });
     hasWholeFile = missing.length === 0;

@@ -10,6 +10,7 @@ import type { TransferSlot, TransferLimiter } from "./transfer-limiter.ts";
 import type { UploadSource } from "./upload-source.ts";
 import { putUrlBatcher } from "./put-url-batcher.ts";
 import { type MissingBlock, type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
+import { nameWholeFiles, namesWholeFiles, PartsRefusedError, spool } from "./whole-file.ts";
 
 /** Rounds in a row that may pass without the number of missing blocks going down. */
 const MAX_STALLED_ROUNDS = 3;
@@ -47,26 +48,41 @@ export async function uploadSource(
   limiter: TransferLimiter,
   options: UploadOptions & { readonly source: UploadSource },
 ): Promise<{ sizeBytes: number; sentBytes: number }> {
-  const { source, signal, onProgress } = options;
+  const { source, signal } = options;
   return await limiter.run(signal, async (slot) => {
-    const upload: Upload = {
-      ...options,
-      session,
-      slot,
-      blocks: [],
-      blockCount: source.sizeBytes === null ? Number.POSITIVE_INFINITY : blockCount(source.sizeBytes),
-      sizeBytes: source.sizeBytes ?? 0,
-      sentBytes: 0,
-      done: new Set(),
-      meter: transferMeter(() => source.expectedBytes, onProgress),
-    };
-    const hasWholeFile = await sendOnce(upload);
-    await source.assertUnchanged();
-    if (!hasWholeFile) await sendWhatIsMissing(upload);
-    await source.assertUnchanged();
-    upload.meter.finish(upload.sizeBytes);
-    return { sizeBytes: upload.sizeBytes, sentBytes: upload.sentBytes };
+    if (source.isRepeatable || !namesWholeFiles(session)) return await sendFile(session, slot, options);
+    const copy = await spool(source, slot, signal);
+    try {
+      return await sendFile(session, slot, { ...options, source: copy });
+    } finally {
+      await copy.close();
+    }
   });
+}
+
+async function sendFile(
+  session: ModalSession,
+  slot: TransferSlot,
+  options: UploadOptions & { readonly source: UploadSource },
+): Promise<{ sizeBytes: number; sentBytes: number }> {
+  const { source, onProgress } = options;
+  const upload: Upload = {
+    ...options,
+    session,
+    slot,
+    blocks: [],
+    blockCount: source.sizeBytes === null ? Number.POSITIVE_INFINITY : blockCount(source.sizeBytes),
+    sizeBytes: source.sizeBytes ?? 0,
+    sentBytes: 0,
+    done: new Set(),
+    meter: transferMeter(() => source.expectedBytes, onProgress),
+  };
+  const hasWholeFile = namesWholeFiles(session) ? await nameOnly(upload) : await sendOnceOrName(upload);
+  await source.assertUnchanged();
+  if (!hasWholeFile) await sendWhatIsMissing(upload);
+  await source.assertUnchanged();
+  upload.meter.finish(upload.sizeBytes);
+  return { sizeBytes: upload.sizeBytes, sentBytes: upload.sentBytes };
 }
 
 /** An upload under way. */
@@ -107,6 +123,42 @@ async function sendOnce(upload: Upload): Promise<boolean> {
     }
   });
   return urls.hasWholeFile();
+}
+
+/** Sends the source as it is read, or only names it where the server wants whole files. */
+async function sendOnceOrName(upload: Upload): Promise<boolean> {
+  const { session, source, remotePath } = upload;
+  try {
+    return await sendOnce(upload);
+  } catch (error) {
+    if (!(error instanceof PartsRefusedError)) throw error;
+    nameWholeFiles(session, error);
+    if (source.isRepeatable) return await nameOnly(upload);
+    throw new MirumojiError(
+      "TRANSFER_FAILED",
+      `${remotePath}: the server wants whole files; it is tried again`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Reads the source to know its digests. @returns false: the volume has not been asked yet */
+async function nameOnly(upload: Upload): Promise<false> {
+  const { source, slot, signal, blocks } = upload;
+  const lanes = Math.min(slot.maxBlocks, upload.blockCount);
+  await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
+    if (blocks[index] !== undefined) return;
+    const block = await slot.take(stop);
+    try {
+      const { digest } = await source.load(index, block, slot.thread);
+      blocks[index] = { contentsSha256: digest };
+    } finally {
+      block.giveBack();
+    }
+  });
+  return false;
 }
 
 function* indexesOf(upload: Upload): Generator<number, void> {

@@ -8,8 +8,11 @@ type Answers = Partial<
  * A session whose answers are written in the test, for servers that behave as no well-behaved server
  * does. An RPC that is not scripted fails the test.
  */
-export function scriptedSession(answers: Answers): ModalSession & { readonly asked: [string, unknown][] } {
+export function scriptedSession(
+  answers: Answers,
+): ModalSession & { readonly asked: [string, unknown][]; readonly warnings: string[] } {
   const asked: [string, unknown][] = [];
+  const warnings: string[] = [];
   const cpClient = new Proxy(answers, {
     get: (target, rpc) => {
       const answer = Reflect.get(target, rpc) as ((request: unknown, options: object) => unknown) | undefined;
@@ -20,5 +23,12 @@ export function scriptedSession(answers: Answers): ModalSession & { readonly ask
       };
     },
   });
-  return { cpClient: cpClient as unknown as ControlPlane, environment: "", close: () => {}, asked };
+  return {
+    cpClient: cpClient as unknown as ControlPlane,
+    environment: "",
+    close: () => {},
+    warn: (message) => void warnings.push(message),
+    asked,
+    warnings,
+  };
 }

@@ -6,7 +6,8 @@ import { ClientError, Status } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { createTransferLimiter } from "../../../src/modal/transfers/transfer-limiter.ts";
-import { uploadFile } from "../../../src/modal/transfers/upload.ts";
+import { streamInput } from "../../../src/modal/transfers/stream-input.ts";
+import { uploadFile, uploadSource } from "../../../src/modal/transfers/upload.ts";
 import { startHttpStore } from "../../helpers/modal/http-store.ts";
 import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
@@ -142,6 +143,42 @@ describe("uploading in rounds", () => {
     expect(whole).toMatchObject({ size: 30 * BLOCK_BYTES - 1 });
     expect(whole?.blocks.filter(({ putResponse }) => putResponse !== undefined)).toHaveLength(30);
   });
+
+  test.each(["INVALID_ARGUMENT", "FAILED_PRECONDITION"] as const)(
+    "names whole files to a server that answers parts with %s, and says so once",
+    async (status) => {
+      await using store = await startHttpStore(({ path }, response) => response.end(`proof of ${path}`));
+      const localPath = join(folder, "long");
+      await writeFile(localPath, "");
+      await truncate(localPath, 30 * BLOCK_BYTES - 1);
+      let parts = 0;
+      const session = scriptedSession({
+        volumePutFiles2: async (request: PutFiles2) => {
+          if (request.files[0]?.size === 30 * BLOCK_BYTES - 1) return missingOf(request, store.url, 1);
+          parts++;
+          throw new ClientError("/VolumePutFiles2", Status[status], "the blocks are not those of a file");
+        },
+      });
+      await upload(session, localPath);
+      const afterFirst = parts;
+      expect(store.requests).toHaveLength(30);
+      await upload(session, localPath);
+      expect(afterFirst).toBeGreaterThan(0);
+      expect(parts).toBe(afterFirst);
+      expect(session.warnings).toEqual([expect.stringContaining("named in parts")]);
+
+      // Content that cannot be read twice goes through a file.
+      const content = (async function* () {
+        for (let piece = 0; piece < 30; piece++)
+          yield Buffer.alloc(piece === 29 ? BLOCK_BYTES - 1 : BLOCK_BYTES);
+      })();
+      const source = streamInput(content, () => 0);
+      const { signal } = new AbortController();
+      const options = { volumeId: "vo-1", remotePath: "stream", source, signal };
+      const sent = await uploadSource(session, createTransferLimiter(), options);
+      expect(sent.sizeBytes).toBe(30 * BLOCK_BYTES - 1);
+    },
+  );
 
   test("sends nothing more in a round once a URL has expired", async () => {
     let wholeRounds = 0;
