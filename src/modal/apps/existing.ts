@@ -1,12 +1,13 @@
 import { MirumojiError } from "../../job/errors.ts";
 import type { FunctionHandle } from "./functions.ts";
 import type { RegisteredFunctions } from "./registration.ts";
-import { unary } from "../rpc/rpc.ts";
+import { type ResponseOf, unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { DATA_FORMAT } from "../rpc/wire.ts";
 
 /**
- * Looks up functions that somebody else deployed. Nothing is registered and nothing is kept alive.
+ * Looks up functions that somebody else deployed. Nothing is registered and nothing is kept alive. Warns of functions
+ * that Modal retries by itself.
  *
  * @throws MirumojiError `CONFIG_INVALID` when one of them is not there or cannot be called, `MODAL_*`
  */
@@ -31,7 +32,11 @@ async function findFunction(
   { appName, tag, signal }: { readonly appName: string; readonly tag: string; readonly signal?: AbortSignal },
 ): Promise<{ appId: string; handle: FunctionHandle }> {
   try {
-    const { functionId, handleMetadata } = await unary(
+    const {
+      functionId,
+      handleMetadata,
+      function: settings,
+    } = await unary(
       session,
       "functionGet",
       { appName, objectTag: tag, environmentName: session.environment },
@@ -44,6 +49,7 @@ async function findFunction(
         "it does not take CBOR; deploy it with Modal's SDK 1.2 or newer",
       );
     }
+    warnOfRetries(session, `${appName}/${tag}`, settings);
     return {
       appId: handleMetadata?.appId ?? "",
       handle: { tag, functionId, definitionId: handleMetadata?.definitionId ?? "" },
@@ -59,4 +65,19 @@ async function findFunction(
       { cause },
     );
   }
+}
+
+/** Warns of a function that the server itself calls again: each of its tries is paid, on top of the worker's own. */
+function warnOfRetries(
+  session: ModalSession,
+  name: string,
+  settings: ResponseOf<"functionGet">["function"],
+): void {
+  const variants = settings?.rankedFunctions ?? [];
+  const retries = Math.max(0, ...variants.map((variant) => variant.function?.retryPolicy?.retries ?? 0));
+  if (retries === 0) return;
+  session.warn(
+    `The function ${name} is deployed with retries=${retries}: Modal may run, and bill, each call ${retries + 1} times. ` +
+      "Deploy it without retries; the worker calls again where that can help.",
+  );
 }

@@ -4,6 +4,7 @@ import { handlerInImage } from "../../../src/modal/apps/handler.ts";
 import { deployModal } from "../../../src/modal/apps/deploy.ts";
 import type { AppShare, SharedApp } from "../../../src/queue/app-share.ts";
 import { type HostForTests, startHostForTests } from "../../helpers/modal/gpu-host.ts";
+import { scriptedSession } from "../../helpers/modal/scripted-session.ts";
 
 let host: HostForTests;
 beforeAll(async () => {
@@ -67,6 +68,24 @@ describe("functions that somebody else deployed", () => {
     const finding = findModal(host.session, { ...names, ...wrong });
     await expect(finding).rejects.toMatchObject({ code: "CONFIG_INVALID" });
     await expect(finding).rejects.toThrow(message);
+  });
+
+  test("that the server calls again by itself are warned of, each with its name and what it may cost", async () => {
+    const functionGet = async ({ objectTag }: { objectTag: string }) => ({
+      functionId: "fu-1",
+      handleMetadata: { appId: "ap-1", supportedInputFormats: [4] },
+      function: {
+        rankedFunctions: [
+          { rank: 1, function: { retryPolicy: { retries: objectTag === "convert" ? 2 : 0 } } },
+          { rank: 2, function: {} },
+        ],
+      },
+    });
+    const session = scriptedSession({ functionGet });
+    await findModal(session, names);
+    expect(session.warnings).toEqual([
+      expect.stringMatching(/theirs\/convert .*retries=2.* 3 times.*without retries/u),
+    ]);
   });
 
   test("that take no CBOR are refused before anything is paid for", async () => {

@@ -111,6 +111,30 @@ describe("starting a call", () => {
     expect(decode(store.requests[0]?.body ?? Buffer.alloc(0))).toEqual([large.args, {}]);
     expect(store.requests[0]?.headers["content-md5"]).toMatch(/==$/);
   });
+
+  test("tries every store that the server lists for a blob, in order, and fails with the last", async () => {
+    await using store = await startHttpStore(({ path }, response) => {
+      response.writeHead(path === "/third" ? 200 : 403).end();
+    });
+    const large = { args: ["x".repeat(9000)], kwargs: {} };
+    const start = async (...places: string[]): Promise<unknown> => {
+      const session = scriptedSession({
+        blobCreate: async () => ({
+          blobId: "",
+          blobIds: places.map((place) => `bl-${place}`),
+          uploadUrls: { items: places.map((place) => `${store.url}/${place}`) },
+        }),
+        functionPutInputs: async () => ({ inputs: [{ idx: 0 }] }),
+      });
+      await modalCalls(session).start({ ...called, input: large, callId: "fc-1" });
+      return session.asked[1]?.[1];
+    };
+    expect(await start("first", "second", "third")).toMatchObject({
+      inputs: [{ input: { argsBlobId: "bl-third" } }],
+    });
+    expect(store.requests.map(({ path }) => path)).toEqual(["/first", "/second", "/third"]);
+    await expect(start("first", "second")).rejects.toMatchObject({ code: "TRANSFER_FAILED" });
+  });
 });
 
 describe("asking for a call", () => {
