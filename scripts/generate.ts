@@ -6,13 +6,15 @@ import { configurationPage } from "./generate/configuration.ts";
 import { conformancePage } from "./generate/conformance.ts";
 import { errorsPage } from "./generate/errors.ts";
 import { lifecyclePage } from "./generate/lifecycle.ts";
+import { openApiFile } from "./generate/openapi.ts";
 import { schemaFile } from "./generate/schema.ts";
 import { DASHBOARDS, dashboardFile } from "./grafana/dashboards.ts";
 
 /** Generated files, with the function that makes each. */
-const GENERATED: Record<string, () => string> = {
+const GENERATED: Record<string, () => string | Promise<string>> = {
   "schema/transcribe.json": () => schemaFile("transcribe"),
   "schema/convert.json": () => schemaFile("convert"),
+  "schema/openapi.json": openApiFile,
   "docs/lifecycle.md": lifecyclePage,
   "docs/errors.md": errorsPage,
   "docs/configuration.md": configurationPage,
@@ -31,7 +33,7 @@ const wanted = Object.entries(GENERATED).filter(([path]) => path.startsWith(valu
 const stale: string[] = [];
 for (const [path, make] of wanted) {
   const file = fileURLToPath(new URL(path, root));
-  const text = make();
+  const text = await make();
   if (values.check === true) {
     if ((await readFile(file, "utf8").catch(() => null)) !== text) stale.push(path);
   } else {

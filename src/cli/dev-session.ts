@@ -17,6 +17,8 @@ export const devSessionSchema = z.object({
   tokenSecret: z.string(),
   statsUrl: z.string().nullable(),
   apiUrl: z.string(),
+  /** A key of the HTTP API that may do everything; made anew at each start. */
+  apiKey: z.string(),
   boardUrl: z.string(),
   metricsUrl: z.string(),
   mediaRoot: z.string(),

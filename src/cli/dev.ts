@@ -6,6 +6,7 @@ import { isSet, processEnvironment } from "../config/load.ts";
 import { secretValues } from "../config/secrets.ts";
 import { httpSettings } from "../http/server.ts";
 import { stopOnSignal } from "./shutdown.ts";
+import { SCOPES } from "../queue/api-keys.ts";
 import { startEmbeddedRedis } from "./embedded-redis.ts";
 import { type DevSession, publishDevSession, withdrawDevSession } from "./dev-session.ts";
 import { startGpuHostChild } from "./gpu-host-child.ts";
@@ -72,10 +73,21 @@ async function runDev(
     };
   }
   await mkdir(environment.HOST_MEDIA_PATH, { recursive: true });
-  const worker = await openWorker(environment, logger);
+  const worker = await openWorker(environment, logger, { withApi: true });
   started.push(async () => await worker.stop());
   const http = await serveHttp(httpSettings(environment), worker, logger);
   started.push(async () => await http.close());
+
+  const keys = worker.api?.keys;
+  const made = await keys?.create({
+    name: "dev",
+    scopes: [...SCOPES],
+    tenant: null,
+    requestsPerMinute: null,
+  });
+  started.push(async () => {
+    if (made !== undefined) await keys?.revoke(made.key.id);
+  });
 
   const { apiUrl, boardUrl, metricsUrl } = http;
   const session: DevSession = {
@@ -85,6 +97,7 @@ async function runDev(
     tokenSecret: environment.MODAL_TOKEN_SECRET ?? "",
     statsUrl,
     apiUrl,
+    apiKey: made?.secret ?? "",
     boardUrl,
     metricsUrl,
     mediaRoot: resolve(environment.HOST_MEDIA_PATH),
@@ -111,7 +124,7 @@ function welcome(session: DevSession): string {
     "mirumoji-worker is ready.",
     `  media root  ${session.mediaRoot}`,
     `  Bull Board  ${session.boardUrl}`,
-    `  API         ${session.apiUrl}/api/jobs`,
+    `  API         ${session.apiUrl}/v1  (key ${session.apiKey})`,
     `  metrics     ${session.metricsUrl}`,
     `  GPU host    ${session.serverUrl}${session.statsUrl === null ? "" : `  (${session.statsUrl})`}`,
     `  Redis       ${session.redisUrl}`,

@@ -32,7 +32,7 @@ export async function serveWorker({
   const environment = processEnvironment();
   const settings = httpSettings(environment);
   const logger = serviceLogger(environment, settings.secrets);
-  const worker = await openWorker(environment, logger, run);
+  const worker = await openWorker(environment, logger, run === undefined ? {} : { run });
   const http = await serveHttp(settings, worker, logger).catch(async (error: unknown) => {
     await worker.stop();
     throw error;

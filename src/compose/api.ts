@@ -3,19 +3,21 @@ import type { Environment } from "../config/schema.ts";
 import { tracingSettings } from "../config/tracing.ts";
 import { VERSION } from "../config/version.ts";
 import type { Served } from "../http/server.ts";
+import type { ApiServices } from "../http/v1/services.ts";
 import { type MediaRoot, openMediaRoot } from "../media/media-root.ts";
 import { redisHealth } from "../pool/health.ts";
 import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
 import { readPoolState } from "../queue/depth.ts";
 import { createJobInspector } from "../queue/job-details.ts";
-import { createJobStore } from "../queue/job-store.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { openTracing } from "../telemetry/tracing.ts";
+import { openFront } from "./front.ts";
 
 export interface RunningApi extends Served {
+  readonly api: ApiServices;
   stop(): Promise<void>;
 }
 
@@ -35,9 +37,12 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const ledger = openLedger(redis, queues, prefix);
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
   metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
+  const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
+  const api = openFront({ redis, queues, prefix, mediaRoot, tracing, onError });
   return {
     queues,
-    store: createJobStore(redis, queues, prefix, tracing),
+    api,
+    store: api.store,
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot,
     metrics,

@@ -37,6 +37,7 @@ import { logSubscriber } from "../telemetry/log-subscriber.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { openTracing } from "../telemetry/tracing.ts";
+import { openFront } from "./front.ts";
 import { HANDLER_PATH, openSession } from "./modal.ts";
 
 /** Everything that runs jobs in this process. */
@@ -47,14 +48,14 @@ export interface RunningWorker extends Served {
 }
 
 /**
- * Starts a worker pool.
+ * Starts a worker pool. `withApi`: this process serves the HTTP API too, as `dev` does.
  *
  * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
  */
 export async function openWorker(
   environment: Environment,
   logger: Logger,
-  run: RunJob = runJob,
+  { run = runJob, withApi = false }: { readonly run?: RunJob; readonly withApi?: boolean } = {},
 ): Promise<RunningWorker> {
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const gpu = pricedGpu(environment);
@@ -165,9 +166,13 @@ export async function openWorker(
     pool.activeCount(type),
   );
   metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
+  const warn = (error: unknown, what: string) => logger.warn({ err: error }, what);
   return {
     queues,
     store: createJobStore(redis, queues, prefix, tracing),
+    ...(withApi
+      ? { api: openFront({ redis, queues, prefix, mediaRoot: root, tracing, onError: warn }) }
+      : {}),
     metrics,
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot: root,

@@ -170,6 +170,19 @@ export const environmentSchema = z
     MIRUMOJI_HTTP_PORT: count(0, 65_535)
       .default(9464)
       .describe("Port of Bull Board, health and metrics; 0 takes a free one."),
+    MIRUMOJI_HTTP_PREFIX: z
+      .string()
+      .regex(/^(\/[\w.~-]+)+$/u, "must look like /mirumoji")
+      .default("")
+      .describe("Path that a proxy puts in front of everything that is served, such as `/mirumoji`."),
+    MIRUMOJI_TRUSTED_PROXIES: z
+      .string()
+      .regex(/^[\da-fA-F.:/]+(\s*,\s*[\da-fA-F.:/]+)*$/u, "must be addresses or networks, with commas")
+      .transform((list) => list.split(",").map((address) => address.trim()))
+      .default([])
+      .describe(
+        "Proxies whose word on the caller's address counts, such as `10.0.0.0/8`; for the audit log.",
+      ),
     BOARD_USERS: z
       .string()
       .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")

@@ -17,6 +17,8 @@ import { addJobPages } from "./job-pages.ts";
 import { addJobs } from "./jobs.ts";
 import { addOutputs } from "./outputs.ts";
 import { answerNoRequest, hardenReplies, redactReplies } from "./replies.ts";
+import { addApi } from "./v1/api.ts";
+import type { ApiServices } from "./v1/services.ts";
 
 /** Of an error that an answer tells of. */
 const ERROR_CHARS = 1000;
@@ -30,6 +32,8 @@ export interface Served {
   readonly mediaRoot: MediaRoot | null;
   readonly metrics: Metrics;
   readonly health: HealthChecks;
+  /** What the API is made of, in the process that serves it. */
+  readonly api?: ApiServices;
 }
 
 export interface HttpSettings {
@@ -42,6 +46,10 @@ export interface HttpSettings {
   readonly isWritable: boolean;
   /** Secrets that are hidden on every page. */
   readonly secrets: readonly string[];
+  /** What a proxy puts in front of every path, such as `/mirumoji`; empty for nothing. */
+  readonly prefix: string;
+  /** Addresses of proxies that are believed what they say of the caller. */
+  readonly trustedProxies: readonly string[];
 }
 
 export interface HttpServer {
@@ -58,6 +66,8 @@ export function httpSettings(environment: Environment): HttpSettings {
     users: environment.BOARD_USERS,
     isWritable: environment.BOARD_WRITE === "1",
     secrets: secretValues(environment),
+    prefix: environment.MIRUMOJI_HTTP_PREFIX,
+    trustedProxies: environment.MIRUMOJI_TRUSTED_PROXIES,
   };
 }
 
@@ -75,7 +85,16 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
     );
   }
   const redact = createRedactor(settings.secrets);
-  const server = fastify({ forceCloseConnections: true, frameworkErrors: answerNoRequest });
+  const { prefix } = settings;
+  const server = fastify({
+    forceCloseConnections: true,
+    frameworkErrors: answerNoRequest,
+    // Proxies cut the prefix off or leave it; both lead to the same place.
+    rewriteUrl: ({ url = "/" }) => withoutPrefix(url, prefix),
+    trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
+    // Longer ones are refused by what the route says of them.
+    routerOptions: { maxParamLength: 16_384 },
+  });
   hardenReplies(server);
   server.setErrorHandler<FastifyError>(async (error, _request, reply) => {
     const { statusCode = 500, message } = error;
@@ -90,7 +109,8 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
     const { registry } = served.metrics;
     return await reply.type(registry.contentType).send(await registry.metrics());
   });
-  server.get("/", async (_request, reply) => await reply.redirect(BOARD_PATH));
+  server.get("/", async (_request, reply) => await reply.redirect(`${prefix}${BOARD_PATH}`));
+  if (served.api !== undefined) await addApi(server, served.api, { prefix, redact });
   await server.register(async (guarded: FastifyInstance) => {
     if (users === undefined) requireLocalName(guarded);
     else await requireLogin(guarded, users, served.metrics.observeLoginFailure);
@@ -105,9 +125,9 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
       await addBoard(shown, { ...served, isWritable, redact });
     });
   });
-  let apiUrl: string;
+  let origin: string;
   try {
-    apiUrl = await server.listen({ host, port: settings.port });
+    origin = await server.listen({ host, port: settings.port });
   } catch (cause) {
     await server.close();
     throw new MirumojiError(
@@ -116,6 +136,7 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
       { cause },
     );
   }
+  const apiUrl = `${origin}${prefix}`;
   return {
     apiUrl,
     boardUrl: `${apiUrl}${BOARD_PATH}`,
@@ -124,4 +145,10 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
       await server.close();
     },
   };
+}
+
+function withoutPrefix(url: string, prefix: string): string {
+  if (prefix === "" || !url.startsWith(prefix)) return url;
+  const rest = url.slice(prefix.length);
+  return rest === "" || rest.startsWith("?") ? `/${rest}` : rest.startsWith("/") ? rest : url;
 }

@@ -18,12 +18,30 @@ export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
 
 const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
 
+/** What `checkMediaPath` refuses, for those who read the schema; the check itself has an error of its own. */
+const PATH_PATTERN = String.raw`^(?![/\\])(?![A-Za-z]:[/\\])(?!([^\0]*[/\\])?\.\.([/\\]|$))[^\0]+$`;
+
 const mediaPath = (what: string) =>
   z
     .string()
     .min(1)
     .max(4096)
+    .meta({ pattern: PATH_PATTERN })
     .describe(`${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it.`);
+
+/** Labels by which jobs are found and told apart; the work is the same without them. */
+const labels = {
+  tenant: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, "must be 1 to 64 letters, digits, dots, dashes and underscores")
+    .optional()
+    .describe("The customer for whom the job is done."),
+  tags: z
+    .array(z.string().regex(/^[\w.:-]{1,64}$/, "must be 1 to 64 letters, digits and any of . : _ -"))
+    .max(16)
+    .optional()
+    .describe("Words to find the job by, such as a project or an episode."),
+};
 
 /**
  * Whisper options that Mirumoji curated for long Japanese media, with its defaults. Engines other than
@@ -69,11 +87,13 @@ export const transcribeRequestSchema = z
     output: mediaPath(
       "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
     ).optional(),
+    ...labels,
     formats: z
       .array(z.enum(SUBTITLE_FORMATS))
       .min(1)
       .max(SUBTITLE_FORMATS.length)
       .refine((formats) => new Set(formats).size === formats.length, "has the same format twice")
+      .meta({ uniqueItems: true })
       .default(["srt"])
       .describe("Files to write; `joined` is the segment texts joined by the Japanese full stop."),
     language: z
@@ -89,13 +109,16 @@ export const transcribeRequestSchema = z
   })
   .meta({ title: "Transcribe request", description: "A transcribe job, version 1." });
 
+/** 16 to 16384. */
+const SIDE = "(1[6-9]|[2-9]\\d|[1-9]\\d{2,3}|1[0-5]\\d{3}|16[0-2]\\d{2}|163[0-7]\\d|1638[0-4])";
 const evenSize = z
   .string()
   .regex(/^[1-9]\d{1,4}x[1-9]\d{1,4}$/, "must look like 1280x720")
   .refine(
     (size) => size.split("x").every((side) => Number(side) >= 16 && Number(side) <= 16_384),
     "must have sides of 16 to 16384 pixels",
-  );
+  )
+  .meta({ pattern: `^${SIDE}x${SIDE}$` });
 
 /** A convert job as producers write it. */
 export const convertRequestSchema = z
@@ -103,6 +126,7 @@ export const convertRequestSchema = z
     v: version,
     input: mediaPath("The media file to convert."),
     output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
+    ...labels,
     resolution: evenSize
       .default("1280x720")
       .describe("Largest frame; the aspect is kept and the source never enlarged."),

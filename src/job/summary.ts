@@ -53,23 +53,27 @@ export const summarySchema = z.object({
 });
 export type JobSummary = z.output<typeof summarySchema>;
 
-/** A job as `status --json` and the SDK show it. */
-export interface JobView {
-  readonly id: string;
-  readonly type: string;
-  readonly state: string;
-  readonly status: JobStatus;
-  readonly input: string | null;
-  readonly outputs: JobSummary["outputs"];
-  readonly error: JobSummary["error"];
-  readonly states: JobSummary["states"];
-  readonly step: StepProgress | null;
-  readonly report: JobReport | null;
-  /** Epoch milliseconds. */
-  readonly submittedAt: number;
-  readonly startedAt: number | null;
-  readonly finishedAt: number | null;
-}
+const time = z.int().nonnegative().describe("Epoch milliseconds.");
+
+/** A job as `status --json`, the SDK and the HTTP API show it. */
+export const jobViewSchema = z.object({
+  id: z.string(),
+  type: z.string().describe("The job type; another word when some other program queued it."),
+  state: z.string().describe("Where it stands in the state machine."),
+  status: summarySchema.shape.status,
+  input: z.string().nullable(),
+  tenant: z.string().nullable(),
+  tags: z.array(z.string()),
+  outputs: summarySchema.shape.outputs,
+  error: summarySchema.shape.error,
+  states: summarySchema.shape.states,
+  step: stepProgressSchema.nullable().describe("Progress within the state."),
+  report: reportSchema.nullable(),
+  submittedAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+export type JobView = Readonly<z.output<typeof jobViewSchema>>;
 
 /** The summary of a job that no worker has touched. */
 export const QUEUED_SUMMARY: JobSummary = {

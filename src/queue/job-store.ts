@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType, type RequestOptions } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
@@ -8,8 +7,10 @@ import { isFinal, type JobView } from "../job/summary.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
+import { type JobSource, type WaitOptions, waitForJob, watchJob, type WatchOptions } from "./follow-jobs.ts";
+import { type JobFilter, type JobPage, type JobQuery, listJobs } from "./job-list.ts";
+import { type JobParts, openJobParts } from "./job-parts.ts";
 import { jobKeys } from "./keys.ts";
-import { viewOf } from "./job-view.ts";
 import type { Queues } from "./queues.ts";
 import { runScript } from "./scripts.ts";
 import { addJob } from "./submit.ts";
@@ -28,20 +29,29 @@ export interface JobStore {
     type: T,
     options: RequestOptions[T],
     extra?: { idempotencyKey?: string },
-  ): Promise<{ id: string; type: T }>;
+  ): Promise<Submitted<T>>;
   /** @throws MirumojiError `JOB_NOT_FOUND` */
   get(id: string): Promise<JobView>;
-  /** The newest jobs of both types, newest first. */
-  list(options: { limit: number }): Promise<JobView[]>;
+  /** The newest jobs that match, newest first. */
+  list(options: JobFilter & { readonly limit: number }): Promise<JobView[]>;
   /**
-   * Waits for the end of a job, looking every `pollMs`.
+   * A page of them; go on with `nextCursor` until it is null.
+   *
+   * @throws MirumojiError `REQUEST_INVALID` when the cursor is none
+   */
+  listPage(query: JobQuery): Promise<JobPage>;
+  /**
+   * Waits for the end of a job. Any number of waits shares one connection.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`; the reason of `signal` when it aborts
+   */
+  wait(id: string, options?: WaitOptions): Promise<JobView>;
+  /**
+   * The job as it is, then as it is after each change, until its end: `for await (const job of client.watch(id))`.
    *
    * @throws MirumojiError `JOB_NOT_FOUND`; the reason of `signal` when it aborts
    */
-  wait(
-    id: string,
-    options?: { pollMs?: number; signal?: AbortSignal; onChange?: (job: JobView) => void },
-  ): Promise<JobView>;
+  watch(id: string, options?: WatchOptions): AsyncIterable<JobView>;
   /**
    * Asks for a job to stop, from any process. It ends as `cancelled`: at once when nobody worked on it yet,
    * else as soon as its call is stopped and its volume deleted. Cancelling twice, or a finished job, is
@@ -56,17 +66,30 @@ export interface JobStore {
    * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_RETRYABLE`
    */
   retry(id: string): Promise<void>;
+  /**
+   * Forgets a job that is over. Its outputs stay where they are.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`
+   */
+  delete(id: string): Promise<void>;
 }
 
-const DEFAULT_POLL_MS = 500;
-const EVERY_STATE = ["active", "wait", "delayed", "prioritized", "completed", "failed"] as const;
+/** A job that is in its queue. */
+export interface Submitted<T extends JobType = JobType> {
+  readonly id: string;
+  readonly type: T;
+  /** False when the job of this idempotency key was there already. */
+  readonly created: boolean;
+}
 
 export function createJobStore(
   redis: Redis,
   queues: Queues,
   prefix: string,
   tracing: Tracing = NO_TRACING,
+  parts: JobParts = openJobParts(redis, queues, { prefix, onError: () => undefined }),
 ): JobStore {
+  const { reader, index, feed } = parts;
   const ask = async <T>(
     what: "cancel" | "retry",
     type: JobType,
@@ -76,55 +99,31 @@ export function createJobStore(
     const find = async () => await findCarrier(redis, queues[type], { prefix, jobId: id });
     return await tracing.traceCommand(what, { queue: type, jobId: id }, find, act);
   };
-  const find = async (id: string): Promise<JobView | null> => {
-    const found = await Promise.all(
-      JOB_TYPES.map(async (type) => {
-        // The state first: what is read of the job after it is at least as new.
-        const state = await queues[type].getJobState(id);
-        const job = await queues[type].getJob(id);
-        return job === undefined ? null : viewOf(job, state);
-      }),
-    );
-    return found.find((view) => view !== null) ?? null;
-  };
   const get = async (id: string): Promise<JobView> => {
-    const view = await find(id);
+    const view = await reader.read(id);
     if (view === null) throw notFound(id);
     return view;
   };
+  const source: JobSource = { get, listen: async (listener) => await feed.listen(listener) };
   return {
     get,
     async submit(type, options, { idempotencyKey } = {}) {
       const request = parseRequest(type, { v: 1, ...options });
       planOutputs(request);
-      return { id: await addJob(queues, request, { idempotencyKey, tracing }), type };
+      return { ...(await addJob({ redis, prefix, queues, index, tracing }, request, idempotencyKey)), type };
     },
-    async list({ limit }) {
-      const views = await Promise.all(
-        JOB_TYPES.flatMap((type) =>
-          EVERY_STATE.map(async (state) => {
-            const jobs = await queues[type].getJobs([state], 0, limit - 1);
-            // A job may vanish between the two reads.
-            return jobs
-              .filter((job) => job !== undefined)
-              .map((job) => viewOf(job, state === "wait" ? "waiting" : state));
-          }),
-        ),
-      );
-      return views
-        .flat()
-        .toSorted((a, b) => b.submittedAt - a.submittedAt)
-        .slice(0, limit);
-    },
-    async wait(id, { pollMs = DEFAULT_POLL_MS, signal, onChange } = {}) {
-      for (;;) {
-        signal?.throwIfAborted();
-        const view = await get(id);
-        onChange?.(view);
-        if (isFinal(view.status)) return view;
-        await sleep(pollMs, undefined, signal === undefined ? {} : { signal });
+    async list({ limit, ...filter }) {
+      const jobs: JobView[] = [];
+      for (let cursor: string | null | undefined = undefined; cursor !== null && jobs.length < limit;) {
+        const page: JobPage = await listJobs(parts, { ...filter, limit: limit - jobs.length, cursor });
+        jobs.push(...page.jobs);
+        cursor = page.nextCursor;
       }
+      return jobs;
     },
+    listPage: async (query) => await listJobs(parts, query),
+    wait: async (id, options = {}) => await waitForJob(source, id, options),
+    watch: (id, options = {}) => watchJob(source, id, options),
     async cancel(id) {
       for (const type of JOB_TYPES) {
         const answer = await ask("cancel", type, id, async (answered) => {
@@ -154,6 +153,19 @@ export function createJobStore(
           const job = await queues[type].getJob(id);
           await job?.retry("failed");
         });
+        return;
+      }
+      throw notFound(id);
+    },
+    async delete(id) {
+      for (const type of JOB_TYPES) {
+        const view = await reader.readOf(type, id);
+        if (view === null) continue;
+        if (!isFinal(view.status)) {
+          throw new MirumojiError("JOB_NOT_FINISHED", `job ${id} is ${view.status}; cancel it first`);
+        }
+        await queues[type].remove(id);
+        await index.forget({ type, id }, view);
         return;
       }
       throw notFound(id);

@@ -1,4 +1,5 @@
-import type { Job, JobState as QueueState } from "bullmq";
+import type { JobState as QueueState } from "bullmq";
+import { z } from "zod";
 import {
   type JobStatus,
   type JobSummary,
@@ -8,15 +9,28 @@ import {
   summarySchema,
 } from "../job/summary.ts";
 
+/** What BullMQ keeps of a job, as far as it is shown; BullMQ's own `Job` is one. */
+export interface JobRecord {
+  readonly id?: string | undefined;
+  readonly name: string;
+  readonly data: unknown;
+  readonly progress: unknown;
+  readonly returnvalue: unknown;
+  readonly failedReason?: string | undefined;
+  readonly timestamp: number;
+  readonly processedOn?: number | undefined;
+  readonly finishedOn?: number | undefined;
+}
+
 /** A job as people and programs see it, from what BullMQ keeps. Never throws on another program's garbage. */
-export function viewOf(job: Job, queueState: QueueState | "unknown"): JobView {
+export function viewOf(job: JobRecord, queueState: QueueState | "unknown"): JobView {
   const summary = summaryOf(job, queueState);
   return {
     id: job.id ?? "",
     type: job.name,
     state: summary.state,
     status: summary.status,
-    input: inputOf(job.data),
+    ...labelsOf(job.data),
     outputs: summary.outputs,
     error: summary.error,
     states: summary.states,
@@ -28,7 +42,7 @@ export function viewOf(job: Job, queueState: QueueState | "unknown"): JobView {
   };
 }
 
-function summaryOf(job: Job, queueState: QueueState | "unknown"): JobSummary {
+function summaryOf(job: JobRecord, queueState: QueueState | "unknown"): JobSummary {
   const progress = read(job.progress);
   if (queueState === "completed") {
     const returned = read(job.returnvalue);
@@ -68,8 +82,22 @@ function read(value: unknown): JobSummary | null {
   return parsed.success ? parsed.data : null;
 }
 
-function inputOf(data: unknown): string | null {
-  if (typeof data !== "object" || data === null) return null;
-  const input: unknown = Reflect.get(data, "input");
-  return typeof input === "string" ? input : null;
+const labelsSchema = z.object({
+  input: z.string().nullable().catch(null),
+  tenant: z.string().nullable().catch(null),
+  tags: z.array(z.string()).catch([]),
+});
+
+/** The parts of a request that are shown. What is not readable counts as not there. */
+export function labelsOf(data: unknown): z.output<typeof labelsSchema> {
+  return labelsSchema.catch({ input: null, tenant: null, tags: [] }).parse(data);
+}
+
+/** Null for what is not there or not JSON: what other programs wrote may be anything. */
+export function parseJson(text: string | null | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "null") as unknown;
+  } catch {
+    return null;
+  }
 }

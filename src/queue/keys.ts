@@ -24,3 +24,29 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
 export function ledgerKey(prefix: string): string {
   return `${prefix}:ledger`;
 }
+
+/** The sorted sets of all jobs by the time of their submit, and of those with a label. */
+export function indexKeys(prefix: string) {
+  const all = `${prefix}:jobs`;
+  return {
+    all,
+    /** Set of the keys of all labels. */
+    labels: `${all}:labels`,
+    tenant: (tenant: string) => `${all}:tenant:${tenant}`,
+    tag: (tag: string) => `${all}:tag:${tag}`,
+  };
+}
+
+/** The API's own keys. */
+export function apiKeys(prefix: string) {
+  return {
+    /** Hash of API keys, by their ID. */
+    keys: `${prefix}:api:keys`,
+    /** Hash of when each one was last used, by its ID. */
+    used: `${prefix}:api:used`,
+    /** Stream of who did what. */
+    audit: `${prefix}:api:audit`,
+    /** Start of the counters of requests. */
+    limits: `${prefix}:api:limit:`,
+  };
+}

@@ -20,6 +20,7 @@ const SCRIPTS = {
     args: ["jobId", "now", "token", "leaseMs"],
   },
   retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
+  "read-job": { keys: ["job", "lock", "completed", "failed"], args: ["jobId"] },
 } as const;
 
 type Scripts = typeof SCRIPTS;
@@ -31,6 +32,7 @@ export interface ScriptAnswers {
   settle: "cleared" | "taken";
   cancel: "missing" | "finished" | "taken" | "held" | "active";
   retry: "missing" | "wrong" | "ready";
+  "read-job": readonly [state: string, ...fields: (string | null)[]] | null;
 }
 
 /** Text of a script as Redis gets it: the file, below the names of its keys and values. */

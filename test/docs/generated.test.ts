@@ -4,13 +4,15 @@ import { configurationPage } from "../../scripts/generate/configuration.ts";
 import { conformancePage } from "../../scripts/generate/conformance.ts";
 import { errorsPage } from "../../scripts/generate/errors.ts";
 import { lifecyclePage } from "../../scripts/generate/lifecycle.ts";
+import { openApiFile } from "../../scripts/generate/openapi.ts";
 import { schemaFile } from "../../scripts/generate/schema.ts";
 import { DASHBOARDS, dashboardFile } from "../../scripts/grafana/dashboards.ts";
 
 describe("generated files", () => {
-  it.each<[path: string, make: () => string]>([
+  it.each<[path: string, make: () => string | Promise<string>]>([
     ["schema/transcribe.json", () => schemaFile("transcribe")],
     ["schema/convert.json", () => schemaFile("convert")],
+    ["schema/openapi.json", openApiFile],
     ["docs/lifecycle.md", lifecyclePage],
     ["docs/errors.md", errorsPage],
     ["docs/configuration.md", configurationPage],
@@ -20,6 +22,6 @@ describe("generated files", () => {
       () => dashboardFile(dashboard),
     ]),
   ])("%s is what the code says", async (path, make) => {
-    expect(await readFile(new URL(`../../${path}`, import.meta.url), "utf8")).toBe(make());
+    expect(await readFile(new URL(`../../${path}`, import.meta.url), "utf8")).toBe(await make());
   });
 });

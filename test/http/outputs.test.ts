@@ -1,7 +1,7 @@
 import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseRange } from "../../src/http/outputs.ts";
+import { parseRange } from "../../src/http/send-output.ts";
 import { testFolder } from "../../support/folder.ts";
 import { completed, startTestServer } from "../helpers/http/server.ts";
 

@@ -2,6 +2,10 @@ import { Worker } from "bullmq";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type HttpServer, type HttpSettings, startHttp } from "../../../src/http/server.ts";
+import type { ApiServices } from "../../../src/http/v1/services.ts";
+import { openFront } from "../../../src/compose/front.ts";
+import { type ApiKey, SCOPES } from "../../../src/queue/api-keys.ts";
+import { NO_TRACING } from "../../../src/telemetry/tracing.ts";
 import type { HealthChecks } from "../../../src/http/health.ts";
 import type { JobType } from "../../../src/job/contract.ts";
 import type { JobSummary } from "../../../src/job/summary.ts";
@@ -23,12 +27,30 @@ export interface TestServer extends AsyncDisposable {
   readonly store: JobStore;
   readonly queues: Queues;
   readonly redis: RedisConnection;
+  readonly prefix: string;
   readonly mediaRoot: string;
+  readonly api: ApiServices;
+  /** A key of the API; by default one that may do everything. */
+  key(key?: Partial<Pick<ApiKey, "scopes" | "tenant" | "requestsPerMinute">>): Promise<string>;
+  /** Asks the API, with a key and a body as JSON. */
+  ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   request(path: string, options?: RequestInit): Promise<Response>;
   keys(type: JobType, id: string): ReturnType<typeof jobKeys>;
   /** Lets BullMQ finish the next job: with a summary, or with an error. */
   finish(type: JobType, end: JobSummary | Error): Promise<void>;
   put(path: string, data: string): Promise<void>;
+}
+
+export interface AskOptions {
+  readonly key?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly json: unknown;
 }
 
 export async function startTestServer(
@@ -41,10 +63,28 @@ export async function startTestServer(
   const prefix = randomPrefix();
   const queues = openQueues(redis, prefix);
   const store = createJobStore(redis, queues, prefix);
+  const api = openFront({
+    redis,
+    queues,
+    prefix,
+    mediaRoot: await openMediaRoot(folder.path),
+    tracing: NO_TRACING,
+    onError: () => undefined,
+  });
   const http = await startHttp(
-    { host: "127.0.0.1", port: 0, users: undefined, isWritable: false, secrets: [SECRET], ...settings },
+    {
+      host: "127.0.0.1",
+      port: 0,
+      users: undefined,
+      isWritable: false,
+      secrets: [SECRET],
+      prefix: "",
+      trustedProxies: [],
+      ...settings,
+    },
     {
       queues,
+      api,
       store,
       inspect: createJobInspector(redis, queues, prefix),
       mediaRoot: await openMediaRoot(folder.path),
@@ -52,14 +92,34 @@ export async function startTestServer(
       health,
     },
   );
+  const request = async (path: string, options: RequestInit = {}) =>
+    await fetch(`${http.apiUrl}${path}`, { redirect: "manual", ...options });
   return {
     http,
+    prefix,
+    api,
+    async key(wanted = {}) {
+      const all = { name: "test", scopes: [...SCOPES], tenant: null, requestsPerMinute: null };
+      return (await api.keys.create({ ...all, ...wanted })).secret;
+    },
+    async ask(method, path, { key, body, headers = {} } = {}) {
+      const answer = await request(path, {
+        method,
+        headers: {
+          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await answer.text();
+      return { status: answer.status, headers: answer.headers, json: text === "" ? null : JSON.parse(text) };
+    },
     store,
     queues,
     redis,
     mediaRoot: folder.path,
-    request: async (path, options) =>
-      await fetch(new URL(path, http.apiUrl), { redirect: "manual", ...options }),
+    request,
     keys: (type, id) => jobKeys(prefix, type, id),
     async finish(type, end) {
       const worker = new Worker(type, undefined, { connection: redis, prefix, autorun: false });

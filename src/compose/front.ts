@@ -1,0 +1,47 @@
+import type { ApiServices } from "../http/v1/services.ts";
+import type { MediaRoot } from "../media/media-root.ts";
+import { openApiKeys } from "../queue/api-keys.ts";
+import { openAuditLog } from "../queue/audit-log.ts";
+import type { RedisConnection } from "../queue/connection.ts";
+import { openJobParts } from "../queue/job-parts.ts";
+import { createJobStore } from "../queue/job-store.ts";
+import { apiKeys } from "../queue/keys.ts";
+import type { Queues } from "../queue/queues.ts";
+import type { Tracing } from "../telemetry/trace-contract.ts";
+
+/** So many of each list are looked through when the API starts, for jobs that other programs queued. */
+const TAKEN_UP_AT_START = 1_000_000;
+
+export interface FrontParts {
+  readonly redis: RedisConnection;
+  readonly queues: Queues;
+  readonly prefix: string;
+  readonly mediaRoot: MediaRoot | null;
+  readonly tracing: Tracing;
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+/** What the HTTP API is made of; it closes with the connection to Redis. */
+export function openFront({ redis, queues, prefix, mediaRoot, tracing, onError }: FrontParts): ApiServices {
+  const parts = openJobParts(redis, queues, {
+    prefix,
+    onError: (error) => onError(error, "the feed of changes"),
+  });
+  // Whoever asks later is served all the same; what is said here is only why lists may be short until then.
+  const takeUp = async () => {
+    await parts.feed.start();
+    await parts.index.takeUpNewest(TAKEN_UP_AT_START);
+  };
+  takeUp().catch((error: unknown) => {
+    if (redis.status === "ready") onError(error, "jobs of other programs are not taken up yet");
+  });
+  return {
+    store: createJobStore(redis, queues, prefix, tracing, parts),
+    feed: parts.feed,
+    keys: openApiKeys(redis, prefix, Date.now),
+    audit: openAuditLog(redis, prefix),
+    mediaRoot,
+    limits: { redis, namespace: apiKeys(prefix).limits },
+    onError,
+  };
+}

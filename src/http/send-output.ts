@@ -1,0 +1,89 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { OutputFile } from "../job/facts.ts";
+import { MirumojiError } from "../job/errors.ts";
+import { isMissing } from "../media/errno.ts";
+import type { MediaRoot } from "../media/media-root.ts";
+
+/** By format, never by the name of the file: no output is ever a page that could run a script. */
+export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
+  srt: "application/x-subrip; charset=utf-8",
+  vtt: "text/vtt; charset=utf-8",
+  json: "application/json; charset=utf-8",
+  txt: "text/plain; charset=utf-8",
+  joined: "text/plain; charset=utf-8",
+  mp4: "video/mp4",
+};
+
+export interface FoundOutput {
+  readonly output: OutputFile;
+  /** Where the file lies on this machine. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/**
+ * Finds the file of a job's output.
+ *
+ * @throws MirumojiError `OUTPUT_NOT_FOUND`
+ */
+export async function findOutput(
+  mediaRoot: MediaRoot | null,
+  output: OutputFile | undefined,
+): Promise<FoundOutput> {
+  if (output === undefined) throw notFound("there is no such output");
+  if (mediaRoot === null) throw notFound("this process has no media root (HOST_MEDIA_PATH)");
+  try {
+    const path = await mediaRoot.resolveExisting(output.path, "output");
+    const found = await stat(path);
+    if (!found.isFile()) throw notFound("the output is not a file any more");
+    return { output, path, bytes: found.size };
+  } catch (error) {
+    if (isMissing(error)) throw notFound("the output is not there any more");
+    throw error instanceof MirumojiError ? notFound(error.message) : error;
+  }
+}
+
+/** Answers with a file, or with the part of it that was asked for. */
+export async function sendOutput(
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  { output, path, bytes }: FoundOutput,
+): Promise<FastifyReply> {
+  const range = parseRange(headers.range, bytes);
+  if (range === "unsatisfiable") {
+    reply.header("content-range", `bytes */${bytes}`);
+    throw new MirumojiError("RANGE_UNSATISFIABLE", `the file has ${bytes} bytes, the range lies behind them`);
+  }
+  reply
+    .type(CONTENT_TYPES[output.format])
+    .header("accept-ranges", "bytes")
+    .header("content-disposition", `inline; filename*=UTF-8''${encodeURIComponent(basename(output.path))}`);
+  if (range === null) return await reply.header("content-length", bytes).send(createReadStream(path));
+  const { start, end } = range;
+  return await reply
+    .code(206)
+    .header("content-range", `bytes ${start}-${end}/${bytes}`)
+    .header("content-length", end - start + 1)
+    .send(createReadStream(path, { start, end }));
+}
+
+/**
+ * Parses the first range of a `Range` header; null for the whole file, and for headers that cannot be parsed.
+ */
+export function parseRange(
+  header: string | undefined,
+  bytes: number,
+): { start: number; end: number } | "unsatisfiable" | null {
+  const [, from = "", to = ""] = /^bytes=(\d*)-(\d*)$/u.exec(header ?? "") ?? [];
+  if (from === "" && to === "") return null;
+  const start = from === "" ? Math.max(0, bytes - Number(to)) : Number(from);
+  const end = from === "" || to === "" ? bytes - 1 : Math.min(Number(to), bytes - 1);
+  return start > end ? "unsatisfiable" : { start, end };
+}
+
+function notFound(message: string): MirumojiError {
+  return new MirumojiError("OUTPUT_NOT_FOUND", message);
+}

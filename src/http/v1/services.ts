@@ -1,0 +1,19 @@
+import type { MediaRoot } from "../../media/media-root.ts";
+import type { ApiKeys } from "../../queue/api-keys.ts";
+import type { AuditLog } from "../../queue/audit-log.ts";
+import type { RedisConnection } from "../../queue/connection.ts";
+import type { JobFeed } from "../../queue/job-feed.ts";
+import type { JobStore } from "../../queue/job-store.ts";
+
+/** What the API is made of. */
+export interface ApiServices {
+  readonly store: JobStore;
+  readonly feed: JobFeed;
+  readonly keys: ApiKeys;
+  readonly audit: AuditLog;
+  /** Where outputs are read from and uploads go; null where this process has no media root. */
+  readonly mediaRoot: MediaRoot | null;
+  /** Counts the requests of each key for all processes that serve the API. */
+  readonly limits: { readonly redis: RedisConnection; readonly namespace: string };
+  readonly onError: (error: unknown, what: string) => void;
+}
