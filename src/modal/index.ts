@@ -1,4 +1,4 @@
-/** The Modal adapter as the rest of the house uses it; the folders behind it are its own business. */
+/** Public surface of the Modal adapter. The folders behind it are internal. */
 export { modalApps } from "./apps/app.ts";
 export { deployModal, type Deployment } from "./apps/deploy.ts";
 export { imageFunctions, openRuntime, registrationOptions } from "./apps/open-runtime.ts";

@@ -14,13 +14,13 @@ import type { ModalSession } from "./rpc/session.ts";
 
 export interface SetupOptions extends RegistrationOptions {
   /**
-   * Knowledge that the pool's workers share, so that they use one app.
+   * Record that the pool's workers share, so that they use one app.
    *
-   * @defaultValue an app of this process's own
+   * @defaultValue a separate app for this process
    */
   readonly share?: AppShare;
   readonly signal?: AbortSignal;
-  /** Heartbeats that failed; after `APP_LOST` the runtime is of no use any more. */
+  /** Called for each failed heartbeat; after `APP_LOST` the runtime cannot be used any more. */
   readonly onHeartbeatError?: (error: MirumojiError, appId: string) => void;
 }
 
@@ -31,10 +31,9 @@ export interface ModalRuntime extends RegisteredApp {
 }
 
 /**
- * Gives an ephemeral app with the two functions and keeps it alive: what the Python SDK does for
- * `modal.App(..., image=Image.from_registry(...))` and `app.run()`, request by request. The pool shares
- * one app: its first worker registers it, and no other one does. When something fails in the middle, the
- * app is ended again; when the process dies in the middle, the next one goes on with it.
+ * Opens an ephemeral app with the two functions and keeps it alive: the same requests that the Python SDK sends for
+ * `modal.App(..., image=Image.from_registry(...))` and `app.run()`. The pool shares one app, which its first worker
+ * registers. If registration fails, the app is ended again; if the process dies, the next worker continues it.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
@@ -72,7 +71,7 @@ async function enterApp(
   const heartbeat = keepAppAlive(session, {
     appId,
     onError: (error) => options.onHeartbeatError?.(error, appId),
-    // Presence rides on the heartbeat; that a note in Redis is late does no harm.
+    // Presence is renewed with the heartbeat; a late write to Redis does no harm.
     onBeat: () => void share.join(appId).catch(() => {}),
   });
   return {
@@ -83,7 +82,7 @@ async function enterApp(
   };
 }
 
-/** A share that nobody else sees. */
+/** In-memory share for a process on its own. */
 function unshared(): AppShare {
   let known: SharedApp | null = null;
   return {

@@ -9,8 +9,8 @@ import type { CallState } from "../ports/calls.ts";
 const POLL_MS = 25_000;
 
 /**
- * Starts the GPU call in two phases, so that no paid call is ever unknown to us: open it without input,
- * write its ID down, only then put the input. On resume the call is asked what it has.
+ * Starts the GPU call in two phases, so that every paid call is on record: opens it without input, stores its ID, and
+ * only then puts the input. On resume it polls the recorded call.
  */
 export const call: Step<"call"> = async (step, tools) => {
   const { calls } = tools;
@@ -64,8 +64,8 @@ async function resultOf(
 }
 
 /**
- * Asks what the call has. A call that was ended together with its app is lost, not cancelled, and one whose
- * volume vanished under it did not fail by itself: nobody meant the job, and both can be made again.
+ * Polls the call. A call that ended together with its app is lost, not cancelled, and a call whose volume vanished did
+ * not fail by itself: neither is the job's fault, and both can be made again.
  */
 async function pollCall(
   callId: string,

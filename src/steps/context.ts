@@ -32,15 +32,15 @@ export interface StepJob<S extends WorkingState> {
   readonly enteredAt: number;
   /** Aborts when the job is cancelled, the lease is lost, the worker stops or the attempt's time is up. */
   readonly signal: AbortSignal;
-  /** Reports where the step is; may be called often. */
+  /** Reports the step's progress; may be called often. */
   readonly report: (progress: StepProgress) => void;
-  /** Tells the log that the step goes another way than it was meant to. */
+  /** Logs that the step takes a fallback. */
   readonly warn: (message: string) => void;
-  /** Writes facts down durably before the step goes on. */
+  /** Stores facts durably before the step continues. */
   readonly save: (facts: StoredFacts) => Promise<void>;
 }
 
-/** `pending`: not finished, nothing wrong, look again. */
+/** `pending` means that the step is neither finished nor failed and is to be run again. */
 export type StepResult<S extends WorkingState> = Gained<S> | "pending";
 
 /** A step returns what it earned and throws `MirumojiError`s. Running it again must be safe. */

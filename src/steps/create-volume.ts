@@ -6,8 +6,8 @@ export const createVolume: Step<"createVolume"> = async ({ request, signal }, { 
   await media.openInput({ path: request.request.input, needs: streamNeededBy(request.type), signal });
   await media.checkOutputs(planOutputs(request));
   signal.throwIfAborted();
-  // Once it is sent it is waited for, with the RPC's own deadline: a volume whose ID nobody hears could not be
-  // deleted, only expire.
+  // Not aborted once sent, only by the RPC's own deadline: a volume whose ID is never received cannot be deleted
+  // and only expires.
   return await volumes.create({ signal: new AbortController().signal });
 };
 

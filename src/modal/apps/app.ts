@@ -7,15 +7,15 @@ import { APP_DISCONNECT_REASON, APP_STATE } from "../rpc/wire.ts";
 /** Modal's own interval (`modal-wire` 2.1); an ephemeral app that misses too many is stopped. */
 export const HEARTBEAT_MS = 15_000;
 
-/** A stopped or unknown app; functions and calls in it are gone too. */
+/** Statuses of a stopped or unknown app; its functions and calls are gone too. */
 const APP_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
 
 /** `initializing` becomes a deployed app when it is published. */
 export type NewAppState = "ephemeral" | "initializing";
 
 /**
- * Creates an app. An ephemeral one lives as long as somebody heartbeats it, whichever process that is; an
- * initializing one needs that until it is published.
+ * Creates an app. An ephemeral app lives as long as any process heartbeats it; an initializing one needs heartbeats
+ * until it is published.
  *
  * @throws MirumojiError `MODAL_*`
  */
@@ -40,14 +40,14 @@ export async function createApp(
   return { appId };
 }
 
-/** One function of an app as `AppPublish` wants to know it. */
+/** One function of an app, as `AppPublish` takes it. */
 export interface PublishedFunction {
   readonly tag: string;
   readonly functionId: string;
   readonly definitionId: string;
 }
 
-/** Makes the registered functions callable; with a deployment name, for good. Repeating it is harmless. */
+/** Makes the registered functions callable; permanently with a deployment name. Safe to repeat. */
 export async function publishApp(
   session: ModalSession,
   {
@@ -58,7 +58,7 @@ export async function publishApp(
   }: {
     readonly appId: string;
     readonly functions: readonly PublishedFunction[];
-    /** The name to be found by; without it the app stays ephemeral. */
+    /** Deployment name; without it the app stays ephemeral. */
     readonly deployAs?: string;
     readonly signal?: AbortSignal | undefined;
   },
@@ -81,7 +81,7 @@ export async function publishApp(
 }
 
 /**
- * Says once that the app is still wanted.
+ * Sends one heartbeat for the app.
  *
  * @throws MirumojiError `APP_LOST` when it is stopped or unknown: register a new one
  */
@@ -92,7 +92,7 @@ export async function heartbeatApp(
   await unary(session, "appHeartbeat", { appId }, { signal, timeoutMs: HEARTBEAT_MS, codes: APP_GONE });
 }
 
-/** Whether the app still takes heartbeats; this is one. */
+/** Tells whether the app is alive by sending it a heartbeat. */
 export async function isAlive(
   session: ModalSession,
   appId: string,
@@ -108,8 +108,8 @@ export async function isAlive(
 }
 
 /**
- * Ends an ephemeral app and every call in it, or one that was never published; a deployed app is not
- * touched by it. That it is gone already is success.
+ * Ends an ephemeral or unpublished app and every call in it. A deployed app is left alone, and an app that is
+ * gone already counts as success.
  */
 export async function disconnectApp(
   session: ModalSession,
@@ -138,7 +138,7 @@ export async function disconnectApp(
   }
 }
 
-/** An app that was published under a name, and its functions. */
+/** A deployed app and its functions. */
 export interface DeployedApp {
   readonly appId: string;
   /** By tag. */
@@ -166,7 +166,7 @@ export async function findDeployedApp(
       session,
       "appGetLayout",
       { appId },
-      // It may be stopped between the two questions.
+      // It may be stopped between the two requests.
       { signal, codes: APP_GONE },
     );
     return { appId, functionIds: appLayout?.functionIds ?? {} };
@@ -177,8 +177,7 @@ export async function findDeployedApp(
 }
 
 /**
- * Apps by ID over Modal's control plane. A deployed app lives without heartbeats: it is only asked whether
- * it still does.
+ * Apps by ID over Modal's control plane. A deployed app needs no heartbeats; it is only checked for being alive.
  */
 export function modalApps(
   session: ModalSession,

@@ -6,9 +6,9 @@ import { findOrRegister, knownApp, type RegisteredApp, registerApp } from "./reg
 import { DEFAULT_APP_NAME, fingerprintOf, type RegistrationOptions } from "./registration.ts";
 
 export interface DeployOptions extends RegistrationOptions {
-  /** Pool-wide record of the app: one worker deploys, and the others find it done. */
+  /** Pool-wide record of the app: one worker deploys, the others reuse it. */
   readonly share: AppShare;
-  /** Deploys although nothing changed. */
+  /** Deploys even if nothing changed. */
   readonly force?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -22,7 +22,7 @@ export interface Deployment extends RegisteredApp {
 }
 
 /**
- * Deploys the app as the options say, doing nothing when it is so already. A deployed app needs no heartbeat and is
+ * Deploys the app with the given options; does nothing when it is up to date. A deployed app needs no heartbeat and is
  * never disconnected: calls in it survive when every worker is down. Deploying again keeps the app's and the
  * functions' IDs, so calls that are running go on.
  *
@@ -43,7 +43,7 @@ export async function deployModal(session: ModalSession, options: DeployOptions)
         ...options,
         fingerprint,
         isDeployed: true,
-        // Until it is published, an app lives by heartbeats.
+        // An app needs heartbeats until it is published.
         enter: async (appId) => await Promise.resolve(beating(session, appId)),
       });
       await presence.leave();

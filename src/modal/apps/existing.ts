@@ -6,7 +6,7 @@ import type { ModalSession } from "../rpc/session.ts";
 import { DATA_FORMAT } from "../rpc/wire.ts";
 
 /**
- * Looks up functions that somebody else deployed. Nothing is registered and nothing is kept alive. Warns of functions
+ * Looks up functions of an app that others deployed. Registers nothing and keeps nothing alive. Warns of functions
  * that Modal retries by itself.
  *
  * @throws MirumojiError `CONFIG_INVALID` when one of them is not there or cannot be called, `MODAL_*`

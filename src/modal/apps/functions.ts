@@ -49,12 +49,12 @@ export interface FunctionHandle {
   readonly definitionId: string;
 }
 
-/** Both are declared, as the Python SDK does; we only ever send CBOR and get CBOR back for it. */
+/** Declares both formats, as the Python SDK does; we send CBOR only and get CBOR back. */
 const DATA_FORMATS = [DATA_FORMAT.pickle, DATA_FORMAT.cbor];
 
 /**
- * Reserves a function's ID in the app, or takes up the one that it has there already. `FunctionCreate` in
- * file mode is only accepted for a reserved one.
+ * Reserves a function's ID in the app, or reuses the one it has there. `FunctionCreate` in file mode is only
+ * accepted for a reserved ID.
  */
 export async function precreateFunction(
   session: ModalSession,
@@ -88,9 +88,9 @@ export async function precreateFunction(
 }
 
 /**
- * Defines a reserved function, with the fields that the Python SDK sends. `retry_policy` stays unset, or
- * the server would run a failed call again on its own, and `routing_region` empty, or calls would go to
- * the input plane, whose calls have no ID to come back to (`modal-wire` 2.3).
+ * Defines a reserved function, with the fields that the Python SDK sends. `retry_policy` stays unset, because
+ * otherwise the server would run a failed call again on its own, and `routing_region` empty, because otherwise calls go
+ * to the input plane, whose calls have no ID to re-attach to (`modal-wire` 2.3).
  */
 export async function createFunction(
   session: ModalSession,
@@ -134,7 +134,7 @@ export async function createFunction(
         mountIds: [...mountIds],
         objectDependencies: [{ objectId: imageId }],
         mountClientDependencies: true,
-        // Never left out, even when there is nothing to say (`modal-wire` 2.3).
+        // Always present, even when empty (`modal-wire` 2.3).
         resources: resources.gpu === "" ? {} : { gpuConfig: { count: 1, gpuType: resources.gpu } },
         timeoutSecs: resources.timeoutSeconds,
         startupTimeoutSecs: resources.startupTimeoutSeconds ?? resources.timeoutSeconds,

@@ -11,7 +11,7 @@ export interface Handler {
   readonly sources: readonly Source[];
 }
 
-/** Mirumoji's signatures, which every handler has. */
+/** Mirumoji's function signatures; every handler has them. */
 const PARAMETERS = {
   transcribe: [
     { name: "vol_fp", hasDefault: false },
@@ -36,7 +36,7 @@ export function mountedHandler(handlerPath: string): Handler {
   };
 }
 
-/** The handler as a module that the image brings along. */
+/** Describes a handler that is a module of the image. */
 export function handlerInImage(module: string): Handler {
   return {
     transcribe: specOf("transcribe", module, "transcribe"),

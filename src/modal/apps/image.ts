@@ -12,9 +12,9 @@ import {
   STREAM_PAUSE_MS,
 } from "../rpc/wire.ts";
 
-/** How many broken streams in a row are survived; one that brought something starts the count again. */
+/** Broken streams in a row before the build counts as failed; a stream with progress resets the count. */
 const MAX_STREAM_ERRORS = 4;
-/** How much of the build log goes into the error. */
+/** Lines of the build log that go into the error. */
 const LAST_LINES = 20;
 
 const REFUSED = {
@@ -39,8 +39,8 @@ type BuildUpdate = ItemOf<"imageJoinStreaming">;
 type BuildResult = NonNullable<BuildUpdate["result"]>;
 
 /**
- * Gets the image that is `FROM` a registry reference, building it when Modal has none. Modal caches
- * images by their recipe, so for a known one this is a single RPC.
+ * Resolves the image of a registry reference and builds it when Modal does not have it yet. Modal caches images by
+ * their recipe, so a known image takes a single RPC.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED` with the build's last lines, `MODAL_*`
  */
@@ -73,7 +73,7 @@ export async function ensureImage(
   return { imageId };
 }
 
-/** Follows the build to its result. Long streams are reset now and then: it goes on at the last entry. */
+/** Follows the build to its result. Long streams are sometimes reset; it resumes at the last entry. */
 async function joinBuild(
   session: ModalSession,
   imageId: string,

@@ -3,8 +3,8 @@ import type { ModalSession } from "../rpc/session.ts";
 import { HEARTBEAT_MS, heartbeatApp } from "./app.ts";
 
 /**
- * Heartbeats an app at once and every 15 seconds, by a timer that no job can hold up. A failed one is
- * reported and the next one goes out all the same; after `APP_LOST` there is no next one.
+ * Heartbeats an app at once and every 15 seconds, on a timer that no job can delay. A failed heartbeat is reported
+ * and the next one is sent anyway; after `APP_LOST` heartbeats stop.
  */
 export function keepAppAlive(
   session: ModalSession,

@@ -6,7 +6,7 @@ import type { ModalSession } from "../rpc/session.ts";
 import { NAMESPACE, OBJECT_CREATION } from "../rpc/wire.ts";
 import type { LoadedSource } from "./sources.ts";
 
-/** How often a file's bytes are offered before the server must have them. */
+/** Number of times a file's bytes are sent before the upload counts as failed. */
 const PUT_TRIES = 8;
 
 /**

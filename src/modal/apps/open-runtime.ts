@@ -11,18 +11,18 @@ import { type ModalRuntime, setupModal } from "../setup-modal.ts";
 
 export interface OpenRuntimeOptions {
   readonly share: AppShare;
-  /** The handler that comes with this package. */
+  /** Path of the handler in this package. */
   readonly handlerPath: string;
   /** Lines of the image build. */
   readonly onLog: (line: string) => void;
-  /** Heartbeats of an ephemeral app that failed. */
+  /** Called for each failed heartbeat of an ephemeral app. */
   readonly onHeartbeatError: (error: MirumojiError, appId: string) => void;
-  /** Aborts when nobody waits for the functions any more. */
+  /** Aborts when the functions are no longer needed. */
   readonly signal: AbortSignal;
 }
 
 /**
- * The functions, in the way that `MODAL_APP_MODE` says.
+ * Opens the functions as `MODAL_APP_MODE` says.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
@@ -44,7 +44,7 @@ export async function openRuntime(
   return { ...found, close: async () => await Promise.resolve() };
 }
 
-/** Everything that decides how the functions are registered. */
+/** Collects the settings that the functions are registered with. */
 export function registrationOptions(
   environment: Environment,
   { handlerPath, onLog }: Pick<OpenRuntimeOptions, "handlerPath" | "onLog">,
@@ -85,7 +85,7 @@ export function imageFunctions(environment: Environment): Partial<Record<JobType
   };
 }
 
-/** Names of functions that somebody else deployed; an image's own function is there under its own name. */
+/** Names of the functions in mode `existing`; a function of the image has its own name there. */
 function functionNames(environment: Environment): { appName: string; transcribe: string; convert: string } {
   const { transcribe, convert } = imageFunctions(environment);
   return {

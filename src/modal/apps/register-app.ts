@@ -13,7 +13,7 @@ export interface RegisteredApp extends RegisteredFunctions {
   readonly appId: string;
 }
 
-/** This worker's use of an app, which keeps it alive. */
+/** This worker's hold on an app, which keeps it alive. */
 export interface AppPresence {
   /** True when nobody else uses the app and no call needs it. */
   leave(): Promise<boolean>;
@@ -23,14 +23,14 @@ export interface AppRegistration extends RegistrationOptions {
   readonly share: AppShare;
   /** Everything that the app is registered from. */
   readonly fingerprint: string;
-  /** Deployed under its name, for good; otherwise it is ephemeral. */
+  /** True for a deployed app with a name; false for an ephemeral one. */
   readonly isDeployed: boolean;
-  /** Begins to keep the app alive, which it needs until it is published and an ephemeral one for ever. */
+  /** Starts to keep the app alive. Every app needs that until it is published; an ephemeral one always. */
   readonly enter: (appId: string) => Promise<AppPresence>;
   readonly signal?: AbortSignal;
 }
 
-/** Uses what is there; otherwise registers, one worker of the pool at a time. */
+/** Uses the pool's app if there is one; otherwise registers it, one worker at a time. */
 export async function findOrRegister<T>(options: {
   readonly share: AppShare;
   readonly find: () => Promise<T | null>;
@@ -43,7 +43,7 @@ export async function findOrRegister<T>(options: {
   );
 }
 
-/** The app that the pool registered from the same things, if somebody has finished that. */
+/** Finds the app that the pool has registered with the same fingerprint. */
 export async function knownApp(share: AppShare, fingerprint: string): Promise<RegisteredApp | null> {
   const known = await share.read();
   if (known === null || known.functions === null || known.fingerprint !== fingerprint) return null;
@@ -51,8 +51,8 @@ export async function knownApp(share: AppShare, fingerprint: string): Promise<Re
 }
 
 /**
- * Registers both functions in an app and publishes it: in the deployed one, in the one of a worker that died over
- * this, or in a new one. When something fails, the app is ended; a deployed one is not touched by that.
+ * Registers both functions in an app and publishes it: the deployed app, the app of a worker that died during
+ * registration, or a new one. On failure the app is ended, unless it is a deployed one.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
@@ -65,11 +65,11 @@ export async function registerApp(
   const appId =
     deployed?.appId ??
     (await unfinishedApp(session, options)) ??
-    // Not with the signal: an app whose ID nobody hears could not be ended, only expire.
+    // Without the signal: an app whose ID is never received cannot be ended and only expires.
     (await createApp(session, { appName, state: isDeployed ? "initializing" : "ephemeral" })).appId;
   const record = async (functions: SharedApp["functions"]) =>
     await share.write({ appId, fingerprint, functions });
-  // Written down before anything is registered in it, so that a crash here leaves no second app.
+  // Stored before anything is registered in it, so that a crash here leaves no second app.
   await record(null);
   const presence = await options.enter(appId);
   try {
@@ -88,13 +88,13 @@ export async function registerApp(
     return { appId, ...functions, presence };
   } catch (failure) {
     await presence.leave();
-    // Not with the caller's signal: it may be the reason that we are here.
+    // Without the caller's signal: it may be what failed the registration.
     await disconnectApp(session, { appId, failure }).catch(() => {});
     throw failure;
   }
 }
 
-/** The app of a worker that died while it registered, if it can still be gone on with. */
+/** Finds the app of a worker that died during registration, if it can be continued. */
 async function unfinishedApp(
   session: ModalSession,
   { share, fingerprint, signal }: Pick<AppRegistration, "share" | "fingerprint" | "signal">,

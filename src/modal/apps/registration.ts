@@ -37,12 +37,12 @@ export interface RegisteredFunctions {
   readonly convert: FunctionHandle;
 }
 
-/** The name that Mirumoji gave its app. */
+/** Name of Mirumoji's app. */
 export const DEFAULT_APP_NAME = "mirumoji-gpu";
 
 /**
- * Registers the two functions in an app that exists, over the ones of the same names that it may have.
- * Publishing them is the caller's next step.
+ * Registers the two functions in an existing app, replacing functions of the same names. The caller publishes
+ * them afterwards.
  *
  * @throws MirumojiError `IMAGE_BUILD_FAILED`, `CONFIG_INVALID`, `MODAL_*`
  */
@@ -100,8 +100,8 @@ export async function registerFunctions(
 }
 
 /**
- * Equal for equal settings, handler bytes and places: whether an app that somebody else made can be shared,
- * and whether one that is deployed is out of date.
+ * Fingerprint of settings, handler bytes and mount paths. Tells whether an app of another worker can be shared, and
+ * whether a deployed one is out of date.
  */
 export async function fingerprintOf(
   options: RegistrationOptions,

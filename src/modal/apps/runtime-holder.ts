@@ -11,16 +11,16 @@ export interface ClosableRuntime {
   close(): Promise<void>;
 }
 
-/** The process's one registration: made when first asked for, shared by all jobs, tried again after a failure. */
+/** The process's one registration: made on first use, shared by all jobs, repeated after a failure. */
 export interface RuntimeHolder {
   /** Waits for the registration until the signal aborts; the registration itself goes on. */
   get(signal?: AbortSignal): Promise<FunctionDirectory>;
   /**
-   * The app or the function with this ID is gone: the next `get` registers again, unless that happened
-   * already.
+   * Reports that the app or function with this ID is gone: the next `get` registers again, unless that has
+   * happened already.
    */
   forget(id: string): void;
-  /** Gives up a registration that is not finished: an image may be built for minutes. */
+  /** Closes the runtime, or gives up a registration under way: an image build may take minutes. */
   close(): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export function createRuntimeHolder(
 ): RuntimeHolder {
   const closing = new AbortController();
   let current: Promise<ClosableRuntime> | null = null;
-  /** Of the last runtime that was obtained. */
+  /** App ID of the latest runtime. */
   let ids: ReadonlySet<string> = new Set();
   const obtain = async (): Promise<ClosableRuntime> => {
     current ??= register(closing.signal);

@@ -12,7 +12,7 @@ const REFUSED = {
 } as const;
 
 /**
- * Finds a secret with the credentials of a registry by its name. Its contents never come here.
+ * Finds a secret with a registry's credentials by its name. Its contents never reach this process.
  *
  * @throws MirumojiError `CONFIG_INVALID` when there is none, or when it lacks a key; `MODAL_*`
  */

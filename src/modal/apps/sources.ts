@@ -10,7 +10,7 @@ export interface Source {
   readonly remotePath: string;
 }
 
-/** A source file that was read. */
+/** A source file and its content. */
 export interface LoadedSource {
   readonly remotePath: string;
   readonly sha256Hex: string;

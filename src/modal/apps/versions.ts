@@ -1,5 +1,5 @@
 /**
- * The two versions that have to fit each other. The image builder decides what Modal mounts beside the
+ * Two versions that have to match. The image builder decides what Modal mounts beside the
  * image (from `2025.06` on the client's own dependencies, `cbor2` among them), the client mount is the
  * Python SDK that boots the handler. They are pinned together, instead of following what the
  * environment happens to be set to: on `2024.10` and older a container has no `cbor2`, and `2026.10`

@@ -5,18 +5,17 @@ import { type ItemOf, serverStream } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
 import { FILE_DESCRIPTOR, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS, STREAM_PAUSE_MS } from "../rpc/wire.ts";
 
-/** Enough errors in a row to know that there are no logs to be had from this server. */
+/** Errors in a row after which log following stops: the server offers no logs. */
 const MAX_ERRORS = 6;
 
-/** Of a line that is kept: a progress line has 60 characters, and one that never ends must not fill the memory. */
+/** Longest line kept, in characters: progress lines have 60, and an endless line must not fill the memory. */
 const LINE_CHARS = 8 * 1024;
 
 type LogItem = ItemOf<"appGetLogs">["items"][number];
 
 /**
- * Gives a call's output line by line until `signal` aborts or the app is done. Streams end every minute
- * and break now and then: each next one goes on after the last entry that was seen. Best effort: lines
- * may come late, and it never throws.
+ * Passes on a call's output line by line until `signal` aborts or the app is done. Streams end every minute and
+ * sometimes break: the next one resumes after the last entry seen. Best effort: lines may be late, and it never throws.
  */
 export async function followLogs(
   session: ModalSession,
@@ -56,7 +55,7 @@ export async function followLogs(
   lines.flush();
 }
 
-/** Puts lines together that came in pieces, one stream at a time; of very long ones the beginning. */
+/** Joins the pieces of lines, per stream; keeps the beginning of very long ones. */
 function lineSplitter(onLine: (line: LogLine) => void): { add(item: LogItem): void; flush(): void } {
   const partial = new Map<LogLine["stream"], string>();
   const emit = (stream: LogLine["stream"], text: string): void => {

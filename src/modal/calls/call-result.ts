@@ -11,7 +11,7 @@ export type CallOutput = ResponseOf<"functionGetOutputs">["outputs"][number];
 type CallResult = NonNullable<CallOutput["result"]>;
 
 /**
- * Every way in which a call can end but well. The SDK makes one `RemoteError` of most of them and drops
+ * Failure statuses of a call. The SDK turns most of them into one `RemoteError` and drops
  * the traceback (`modal-wire` 1.9).
  */
 const FAILURES: Readonly<Record<number, { readonly code: ErrorCode; readonly meaning: string }>> = {

@@ -18,18 +18,18 @@ import {
 
 /** Larger arguments of an asynchronous call go as a blob (`max_async_object_size_bytes`, `modal-wire` 1.7). */
 const INLINE_LIMIT_BYTES = 8 * 1024;
-/** Where `FunctionGetOutputs` starts; an empty one is refused. */
+/** First entry ID for `FunctionGetOutputs`; servers refuse an empty one. */
 const FIRST_ENTRY_ID = "0-0";
 
 const CALL_GONE = { NOT_FOUND: "CALL_LOST" } as const;
 /** The second one: its app was stopped since the call was opened. */
 const NOT_STARTED = { ...CALL_GONE, FAILED_PRECONDITION: "CALL_LOST" } as const;
-/** A function of a stopped app is refused in either way. */
+/** Servers refuse a function of a stopped app with either status. */
 const FUNCTION_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
 
 /**
- * Answers to a map without input by which a server says that it wants one. The last two also mean
- * "unwell", but were tried four times by then, and a server that is unwell refuses the fallback as well.
+ * Answers by which a server refuses a map without input. The last two may also mean that the server is
+ * unavailable, but by then the SDK has tried four times, and an unavailable server refuses the fallback as well.
  */
 const NEEDS_INPUT: ReadonlySet<StatusName | undefined> = new Set([
   "INVALID_ARGUMENT",
@@ -40,13 +40,13 @@ const NEEDS_INPUT: ReadonlySet<StatusName | undefined> = new Set([
   "UNKNOWN",
 ] as const);
 
-/** Between the two looks that it takes to believe that a call is empty or lost. */
+/** Pause before a call that looks empty or lost is checked a second time. */
 const CONFIRM_AFTER_MS = 1_000;
 
 type PollOptions = Parameters<Calls["poll"]>[0];
 type PutItem = NonNullable<RequestOf<"functionMap">["pipelinedInputs"]>[number];
 
-/** Calls over the raw control plane, always asynchronous ones: their input and result outlive us. */
+/** Calls over the raw control plane. All are asynchronous: their input and result outlive this process. */
 export function modalCalls(
   session: ModalSession,
   {

@@ -15,7 +15,7 @@ const MARKER_FILE = "canary/holding";
 const MARKER_EVERY_MS = 250;
 const POLL_MS = 20_000;
 
-/** Everything that is known to lose its way between CBOR libraries (`modal-wire` 1.8). */
+/** Values known to differ between CBOR libraries (`modal-wire` 1.8). */
 const VALUE = {
   text: "耳 é",
   wide: 2 ** 53 - 1,
@@ -115,7 +115,7 @@ async function resultOf(run: CanaryRun, callId: string, signal: AbortSignal): Pr
   throw timedOut(run, `call ${callId} was not over`);
 }
 
-/** Waits until the function says through the volume that it runs. */
+/** Waits until the function signals through the volume that it runs. */
 async function untilMarked(run: CanaryRun, signal: AbortSignal): Promise<number> {
   const volumes = modalVolumes(run.session);
   const startedAt = performance.now();

@@ -7,13 +7,13 @@ import type { CanaryOptions, CanaryRun, CanaryStep, StepReport } from "./step.ts
 import { DELETE_VOLUME, VOLUME_STEPS } from "./volume-steps.ts";
 
 const WORK: readonly CanaryStep[] = [...HELLO_STEPS, ...APP_STEPS, ...VOLUME_STEPS, ...CALL_STEPS];
-/** These run whatever happened before, even after an interrupt. */
+/** Steps that always run, even after a failure or an interrupt. */
 const CLEAN_UP: readonly CanaryStep[] = [DELETE_VOLUME, END_APP];
 const CLEAN_UP_LIMIT_MS = 60_000;
 
 /**
  * Walks the whole path of a job on a server, with a throw-away app and volume and a small CPU function,
- * and says how each step went. After the first failure the rest is skipped and everything is deleted.
+ * and reports each step. After the first failure the rest is skipped and everything is deleted.
  */
 export async function runCanary(
   options: CanaryOptions,

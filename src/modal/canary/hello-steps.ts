@@ -10,7 +10,7 @@ export const HELLO_STEPS: readonly CanaryStep[] = [
       const { serverWarnings } = await unary(session, "clientHello", {}, { signal });
       const { token } = await unary(session, "authTokenGet", {}, { signal });
       return {
-        // The SDK's identity is fixed (`modal-wire` 1.6); that it got here means that it is accepted.
+        // The SDK's identity is fixed (`modal-wire` 1.6); an answer means that the server accepts it.
         "client type accepted": "8 (JavaScript)",
         "session token lives, s": secondsUntilExpiry(token) ?? "not visible",
         ...(serverWarnings.length === 0

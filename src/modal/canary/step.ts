@@ -31,7 +31,7 @@ export interface CanaryStep {
   run(run: CanaryRun, signal: AbortSignal): Promise<Learnt>;
 }
 
-/** One step as it went. */
+/** Result of one step. */
 export interface StepReport {
   readonly name: string;
   readonly status: "passed" | "failed" | "skipped";
@@ -51,7 +51,7 @@ export function need<Name extends Earned>(run: CanaryRun, name: Name): NonNullab
 
 const PAUSES_MS = [1_000, 3_000];
 
-/** Tries a clean-up again after a pause; when it is no use, says what is left. */
+/** Retries a clean-up after a pause; if it still fails, reports what is left behind. */
 export async function insisting(
   left: string,
   signal: AbortSignal,

@@ -1,5 +1,5 @@
 /**
- * For how long a presigned URL is good, as far as it says so itself: S3 and R2 (`X-Amz-Expires`), Google
+ * Lifetime of a presigned URL, as far as the URL itself states it: S3 and R2 (`X-Amz-Expires`), Google
  * (`X-Goog-Expires`), the old S3 form (`Expires`) and Azure (`se`).
  */
 export function urlLifetimeSeconds(url: string, now: number): number | null {
@@ -18,7 +18,7 @@ export function visibleLifetime(url: string, now: number): string | number {
   return urlLifetimeSeconds(url, now) ?? `not visible (${new URL(url).host})`;
 }
 
-/** For how long a JWT is good; null when it does not say. */
+/** Lifetime of a JWT; null when it has none. */
 export function secondsUntilExpiry(token: string, now = Date.now()): number | null {
   try {
     const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());

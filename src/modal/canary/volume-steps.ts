@@ -13,10 +13,10 @@ import { type CanaryRun, type CanaryStep, insisting, need } from "./step.ts";
 import { visibleLifetime } from "./url-lifetime.ts";
 
 export const CANARY_FILE = "canary/file";
-/** Small, with zeros at the end, which the transfer leaves out and puts back. */
+/** Small content that ends in zeros, which the transfer strips and restores. */
 export const CANARY_BYTES = Buffer.concat([randomBytes(64 * 1024), Buffer.alloc(4096)]);
 
-/** More blocks than are in memory at once, so that the file is named in parts; what is sent of each is a few bytes. */
+/** Number of blocks above what memory holds at once, so that the file is named in parts; few bytes of each are sent. */
 const PARTS_BLOCKS = 20;
 const PARTS_BLOCK_BYTES = 16;
 const PARTS_BYTES = PARTS_BLOCKS * PARTS_BLOCK_BYTES;
@@ -109,7 +109,7 @@ export const VOLUME_STEPS: readonly CanaryStep[] = [
 
 const GONE_AFTER_MS = [0, 1_000, 4_000];
 
-/** Deletes the volume and looks whether it is gone. */
+/** Deletes the volume and verifies that it is gone. */
 export const DELETE_VOLUME: CanaryStep = {
   name: "delete volume",
   run: async ({ session, volumeId }, signal) => {
@@ -133,7 +133,7 @@ export const DELETE_VOLUME: CanaryStep = {
   },
 };
 
-/** Asks for a URL for a block that is never sent, only to look at it. */
+/** Requests the URL of a block that is never sent, to inspect it. */
 async function offeredUrl(run: CanaryRun, signal: AbortSignal): Promise<{ putUrl: string }> {
   const contentsSha256 = await sha256(randomBytes(32));
   const { missingBlocks } = await unary(
@@ -152,7 +152,7 @@ async function offeredUrl(run: CanaryRun, signal: AbortSignal): Promise<{ putUrl
   return { putUrl: missing.putUrl };
 }
 
-/** Blocks that begin with a few bytes and have zeros after them, which take no room on the disk either. */
+/** Blocks of a few bytes followed by zeros; sparse on disk as well. */
 async function writeSparse(path: string): Promise<void> {
   await using file = await open(path, "w");
   for (let index = 0; index < PARTS_BLOCKS; index++) {

@@ -13,8 +13,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * The promise, or the abort, whichever comes first. For promises that react to a signal late or not at
- * all (an RPC that waits for its token, a digest); what they do afterwards is ignored.
+ * Settles with the promise or with the abort, whichever comes first. For promises that react to a signal late
+ * or not at all (an RPC that waits for its token, a digest); their later result is ignored.
  */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await promise;

@@ -9,7 +9,7 @@ export type StatusName = keyof typeof Status;
 /** Meanings of a status for one RPC that differ from the general table. */
 export type StatusCodes = Partial<Record<StatusName, ErrorCode>>;
 
-/** The general meaning of a status; what is not here is a refusal (`modal-wire` 1.9). */
+/** General meaning of each status; a status that is not listed is a refusal (`modal-wire` 1.9). */
 const CODES: StatusCodes = {
   UNAVAILABLE: "MODAL_UNAVAILABLE",
   DEADLINE_EXCEEDED: "MODAL_UNAVAILABLE",
@@ -28,7 +28,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   MODAL_REFUSED: "another try cannot help; check what the server names",
 };
 
-/** Kept of what a server says; the advice behind it must still be read. */
+/** Longest server text kept in a message, in characters, so that the advice after it stays readable. */
 const DETAIL_CHARS = 2000;
 
 /** A failed RPC as one of our errors: the RPC's name, the server's words, and what to do. */

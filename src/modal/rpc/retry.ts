@@ -37,8 +37,8 @@ export async function retry<T>(
 }
 
 /**
- * How long to wait before try number `attempt + 1`: anything between zero and a limit that doubles
- * ("full jitter"), so that many workers do not come back in step.
+ * Pause before try number `attempt + 1`: a random time between zero and a limit that doubles with each try ("full
+ * jitter"), so that many workers do not return at the same moment.
  */
 export function backoffMs(attempt: number, firstMs: number, longestMs: number): number {
   return Math.random() * Math.min(longestMs, firstMs * 2 ** (attempt - 1));

@@ -20,12 +20,12 @@ export interface RpcOptions {
   readonly signal?: AbortSignal | undefined;
   /** Total time in milliseconds, retries included. The SDK itself sets no deadline anywhere. */
   readonly timeoutMs?: number;
-  /** Meanings of a status that differ from the general table. */
+  /** Statuses with another meaning for this RPC than in the general table. */
   readonly codes?: StatusCodes;
 }
 
 export interface UnaryOptions extends RpcOptions {
-  /** Headers that a server may know, and others pass over. */
+  /** Extra request headers; servers ignore those that they do not know. */
   readonly hints?: Readonly<Record<string, string>>;
 }
 
@@ -74,7 +74,7 @@ export async function unary<K extends UnaryRpc>(
 }
 
 /**
- * The items of one streaming RPC. The SDK never retries streams: the caller goes on where it was.
+ * Yields the items of one streaming RPC. The SDK never retries streams: the caller resumes after the last item.
  *
  * @throws MirumojiError, translated by `translateRpcError`
  */
@@ -96,7 +96,7 @@ export async function* serverStream<K extends StreamingRpc>(
   }
 }
 
-/** `functionGetOutputs` as the protocol spells it. */
+/** Name of an RPC as the protocol spells it: `FunctionGetOutputs` for `functionGetOutputs`. */
 function nameOf(rpc: string): string {
   return rpc.charAt(0).toUpperCase() + rpc.slice(1);
 }

@@ -76,7 +76,7 @@ export function openModalSession(options: ModalSessionOptions): ModalSession {
   }
 }
 
-/** No proxy reaches this machine's loopback for us. Elsewhere the proxy of the environment is the way. */
+/** Bypasses the environment's proxy for loopback servers, which a proxy cannot reach. */
 function withoutProxy(hostname: string): Record<string, string> {
   const host = hostname.replace(/^\[|\]$/gu, "");
   const isLoopback = host === "localhost" || host === "::1" || host.startsWith("127.");

@@ -52,8 +52,8 @@ export const FILE_ENTRY = { file: 1, directory: 2 } as const;
 /** The longest long poll that Modal serves, in seconds (`FunctionGetOutputs`, streams). */
 export const LONG_POLL_SECONDS = 55;
 
-/** Added to a long poll's own timeout for our deadline: the way there and back. */
+/** Added to a long poll's own timeout to get our deadline; covers the round trip. */
 export const LONG_POLL_GRACE_MS = 10_000;
 
-/** Between two streams that ended well, so that a server that ends them at once is not asked in a loop. */
+/** Pause between two streams that ended normally, so that a server that ends them at once is not polled in a loop. */
 export const STREAM_PAUSE_MS = 200;

@@ -11,10 +11,10 @@ const LONGEST_BACKOFF_MS = 10_000;
 /** Longest proof that a store may give for a block. */
 const LONGEST_PROOF_BYTES = 1024 * 1024;
 
-/** Answers by which an object store says that a presigned URL is no good (any more). */
+/** Statuses by which an object store refuses an invalid or expired presigned URL. */
 const EXPIRED = new Set([401, 403, 404, 410]);
 
-/** A presigned URL that is no good any more; the caller asks for a new one. */
+/** Refusal of an expired presigned URL; the caller requests a new one. */
 export class UrlExpiredError extends MirumojiError {
   constructor(what: string, status: number) {
     super("TRANSFER_FAILED", `${what}: the block store answers ${status}, and so it does on new URLs`);
@@ -94,7 +94,7 @@ export async function fetchIntoMemory(
 }
 
 /**
- * Fetches a whole object whose length nobody told, into memory.
+ * Fetches a whole object of unknown length into memory.
  *
  * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries
  */
@@ -114,7 +114,7 @@ export async function getWhole(
   });
 }
 
-/** Not about the store: no reason to ask it again. */
+/** Error that has nothing to do with the store, so the block is not tried again. */
 export class FinalError extends Error {
   readonly reason: unknown;
 
@@ -146,7 +146,7 @@ async function withTries<T>({ what, signal }: BlockOptions, attempt: () => Promi
   }
 }
 
-/** Does not count stale connections as tries: the next kept one may be as stale, but each is met once. */
+/** Runs a try without counting stale connections: other kept ones may be stale too, but each fails only once. */
 async function overFreshConnection<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
     try {

@@ -30,7 +30,7 @@ async function run(id, task) {
   }
 }
 
-/** The file, and not the store. */
+/** Error of the local file, as opposed to the store. */
 class FileError extends Error {
   constructor(cause) {
     super(cause.message, { cause });
@@ -57,7 +57,7 @@ const WORK = {
     }
     return { ...digested(block.subarray(0, read)), readBytes: read };
   },
-  /** The same for a block that somebody else has filled. */
+  /** The same for a block that is filled already. */
   digest: ({ memory, length }) => ({ ...digested(Buffer.from(memory, 0, length)), readBytes: length }),
   /**
    * Fetches a block once, and writes its bytes as they come, while they are in the processor's cache. What is
@@ -99,7 +99,7 @@ function digested(block) {
   return { storedBytes, digest: createHash("sha256").update(block.subarray(0, storedBytes)).digest() };
 }
 
-/** Whole zero pages first, by memcmp, then the rest by hand. */
+/** Compares whole zero pages first (memcmp), then the remaining bytes. */
 function lengthWithoutTrailingZeros(block) {
   let end = block.length;
   while (end >= ZEROS.length && ZEROS.equals(block.subarray(end - ZEROS.length, end))) end -= ZEROS.length;

@@ -38,10 +38,10 @@ export interface BlockThread {
   ): Promise<FetchedBlock>;
 }
 
-/** The file could not be written, whatever the store says. */
+/** Failure to write the local file, independent of the store. */
 export class FileError extends Error {}
 
-/** More bytes came than the block has. */
+/** More bytes arrived than the block has. */
 export class CorruptError extends Error {}
 
 interface FilePart {
@@ -77,7 +77,7 @@ interface Reply {
 /** Errors that are more than what node says of them; they cross threads as plain data. */
 const KINDS = { file: FileError, corrupt: CorruptError, stale: StaleConnectionError };
 
-/** Its blocks are no part of its heap. */
+/** Heap limit of the thread; blocks lie outside its heap. */
 const SMALL = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32 };
 
 interface Waiting {
@@ -86,8 +86,8 @@ interface Waiting {
 }
 
 /**
- * A thread that starts with the first block and does not keep the process alive. One hashes more than a line of
- * 10 Gbit/s carries; a second was no faster on two cores, and took its memory.
+ * Starts a thread with the first block; it does not keep the process alive. One thread hashes about as much as a
+ * 10 Gbit/s line carries; on two cores a second one is no faster and takes more memory.
  */
 export function blockThread(): BlockThread {
   let thread: Thread | undefined;
@@ -123,7 +123,7 @@ function startThread(onEnd: () => void): Thread {
   let lastId = 0;
   let hasEnded = false;
   const end = (error: Error): void => {
-    // An error is followed by an exit, and by then another thread may be at work.
+    // An error is followed by an exit; by then another thread may have taken over.
     if (hasEnded) return;
     hasEnded = true;
     onEnd();
@@ -148,7 +148,7 @@ function startThread(onEnd: () => void): Thread {
       try {
         return await new Promise<R>((resolve, reject) => {
           waiting.set(id, { resolve, reject });
-          // While it works, it must not be lost with the end of everything else.
+          // A working thread must keep the process alive.
           worker.ref();
           worker.postMessage({ id, task });
           if (signal?.aborted === true) stop();

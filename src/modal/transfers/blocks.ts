@@ -1,4 +1,4 @@
-/** The unit of a version 2 volume: every block of a file but the last has exactly this length. */
+/** Block size of a version 2 volume, in bytes; only the last block of a file may be shorter. */
 export const BLOCK_BYTES = 8 * 1024 * 1024;
 
 /** How many blocks a file has; an empty one has none. */

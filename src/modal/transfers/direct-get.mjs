@@ -1,17 +1,17 @@
-// GETs whose bodies are looked at where the kernel put them: one buffer per connection, used again for every
-// piece. `node:http` and `fetch` take new memory for each, which costs more than to read and to write it (figures
-// in docs/benchmarks.md). Plain JavaScript, because the thread for blocks uses it.
+// HTTP GET with one reused buffer per connection. `node:http` and `fetch` allocate memory for each piece of a body,
+// which costs more than reading and writing it (figures in docs/benchmarks.md). Plain JavaScript, because the block
+// thread uses it.
 import { HTTPParser } from "http-parser-js";
 import { connect as connectPlain, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
 
-/** A store that gives no byte for so long has forgotten us. */
+/** Longest time without a byte before the exchange fails. */
 const IDLE_TIMEOUT_MS = 120_000;
 
 /** Size of one read; larger ones were not faster. */
 const BUFFER_BYTES = 64 * 1024;
 
-/** A connection that the store had closed by the time we used it again; another one may do. */
+/** Failure of a reused connection that the store had closed in the meantime; another connection may work. */
 export class StaleConnectionError extends Error {}
 
 /** Kept connections by origin, the one that was used last at the end. */
@@ -108,7 +108,7 @@ class Connection {
     if (answer === undefined) return;
     this.#exchange = undefined;
     resolve(answer);
-    // After more than the answer, the next one on this connection would begin with the rest.
+    // With bytes left over, the next answer on this connection would begin with them.
     if (!isKept || this.#parser.offset < this.#parser.end) return void this.#socket.destroy();
     const kept = idle.get(this.#origin) ?? [];
     kept.push(this);
@@ -121,7 +121,7 @@ class Connection {
     this.#lost(new Error("the answer was cut off"));
   }
 
-  /** The other side has gone. */
+  /** Handles the end of the connection by the other side. */
   #lost(error) {
     const isStale = this.#uses > 1 && this.#exchange?.answer === undefined;
     this.#fail(isStale ? new StaleConnectionError(error.message, { cause: error }) : error);

@@ -6,15 +6,15 @@ import { BLOCK_BYTES } from "./blocks.ts";
 import { openResumableFile, type ResumableFile } from "./resumable-file.ts";
 import type { TransferSlot } from "./transfer-limiter.ts";
 
-/** Where a download goes, block by block, in any order. */
+/** Target of a download; takes blocks in any order. */
 export interface DownloadSink {
-  /** Is told the size first. Says which blocks it has already. */
+  /** Takes the size and tells which blocks are there already. */
   begin(sizeBytes: number): Promise<(index: number) => boolean>;
   /** Fetches block `index`, which is `length` bytes long with its zeros, once. */
   fetch(index: number, length: number, url: string, signal: AbortSignal): Promise<FetchedBlock>;
-  /** The block that was fetched is right. */
+  /** Records that a fetched block is correct. */
   keep(index: number): Promise<void>;
-  /** All blocks are there. */
+  /** Finishes the target when all blocks are there. */
   finish(): Promise<void>;
 }
 

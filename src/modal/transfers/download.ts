@@ -11,7 +11,7 @@ import { inLanes } from "./lanes.ts";
 import { transferMeter } from "./transfer-meter.ts";
 import type { TransferSlot, TransferLimiter } from "./transfer-limiter.ts";
 
-/** How often one block may ask for new URLs. */
+/** Number of times one block may request new URLs. */
 const MAX_REFRESHES = 3;
 
 interface DownloadOptions {
@@ -23,8 +23,8 @@ interface DownloadOptions {
 
 /**
  * Fetches a file of a volume, many blocks at a time, each written where it belongs (`modal-wire` 4.4).
- * With the digest of its content it goes on where an interrupted download into the same file stopped;
- * comparing the digest of the whole is the caller's.
+ * With the digest of its content it resumes an interrupted download into the same file; the caller compares the
+ * digest of the whole.
  *
  * @throws MirumojiError `VOLUME_LOST` (or the file is not there: both come as NOT_FOUND), `TRANSFER_FAILED`,
  * `TRANSFER_CORRUPT`, `DISK_FULL`, `OUTPUT_UNWRITABLE`, `MODAL_*`
@@ -94,7 +94,7 @@ async function fetchBlocks(
 
 interface Urls {
   readonly sizeBytes: number;
-  /** Uses the URL of a block; with a new one when it has expired. */
+  /** Uses the URL of a block, and requests a new one when it has expired. */
   use(index: number, signal: AbortSignal, fetch: (url: string) => Promise<void>): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 
-/** A store that neither takes nor gives a byte for so long has forgotten us. */
+/** Longest time without a byte in either direction before the exchange fails. */
 const IDLE_TIMEOUT_MS = 120_000;
 
 const options = { keepAlive: true, maxSockets: 64, scheduling: "lifo" } as const;
@@ -13,7 +13,7 @@ export interface Answer {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** A connection that the store had closed by the time we used it again; another one may do. */
+/** Failure of a reused connection that the store had closed in the meantime; another connection may work. */
 export class StaleConnectionError extends Error {}
 
 /**
@@ -62,9 +62,9 @@ export async function exchange(
         }
       });
       response.on("end", () => resolve({ status, headers: answered }));
-      // After "end" this does nothing.
+      // Has no effect after "end".
       response.on("close", () => reject(new Error("the answer was cut off")));
-      // A store that refuses may do so before it has the whole body; the rest of it is not worth sending.
+      // A store may refuse before it has the whole body; the rest need not be sent.
       if (!isOk && !request.writableFinished) {
         resolve({ status, headers: answered });
         request.destroy();

@@ -2,8 +2,8 @@ import { setMaxListeners } from "node:events";
 import { throwIfAborted } from "../rpc/abort.ts";
 
 /**
- * Works on items in parallel, `laneCount` at a time, each lane one after the other. The first failure
- * stops all lanes, and nothing is still running when this returns or throws: files may be closed then.
+ * Processes items in parallel in `laneCount` lanes. The first failure stops all lanes; nothing is running any more
+ * when this returns or throws, so files may be closed then.
  */
 export async function inLanes<Item>(
   items: Iterable<Item>,
@@ -14,7 +14,7 @@ export async function inLanes<Item>(
   throwIfAborted(signal);
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  // Every lane listens, with more than one ear.
+  // Each lane adds several listeners.
   setMaxListeners(0, either);
   const queue = items[Symbol.iterator]();
   let failure: { readonly thrown: unknown } | undefined;

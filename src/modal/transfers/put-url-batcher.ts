@@ -12,25 +12,25 @@ import {
 } from "./volume-file.ts";
 import { PartsRefusedError } from "./whole-file.ts";
 
-/** Gives lanes the URLs for the blocks that they hold; one request at a time answers all that wait. */
+/** Requests upload URLs for the blocks of all lanes, one request at a time for all waiting blocks. */
 export interface PutUrlBatcher {
   /**
    * Must be around the loading of every block: a request waits for those that are about to be asked for.
    * A load that gives null was past the end of the file.
    */
   loading<T>(load: () => Promise<T | null>, signal: AbortSignal): Promise<T | null>;
-  /** Where to send a block that is loaded; null when the volume has it already. */
+  /** URL for a loaded block; null when the volume has the block already. */
   urlFor(index: number, signal: AbortSignal): Promise<string | null>;
   /** Whether the volume turned out to have the whole file. */
   hasWholeFile(): boolean;
 }
 
-/** The file of which blocks are asked for, as far as it is known. */
+/** The file being uploaded, as far as it is known. */
 interface GrowingFile extends RemoteFile {
   /** By index. */
   readonly blocks: readonly NamedBlock[];
   readonly sizeBytes: number;
-  /** Infinity while nobody knows it. */
+  /** Infinity while it is unknown. */
   readonly blockCount: number;
 }
 
@@ -42,7 +42,7 @@ interface Waiting {
 /** Answers of a server that does not take files as we name them. */
 const REFUSALS: ReadonlySet<StatusName | undefined> = new Set(["INVALID_ARGUMENT", "FAILED_PRECONDITION"]);
 
-/** Some blocks of a file, as a file that lacks one more. */
+/** Describes some blocks of a file as a file that lacks one more block. */
 function partOf(file: GrowingFile, start: number, end: number): NamedContent {
   const nobodyHasIt = { contentsSha256: new Uint8Array(randomBytes(32)) };
   return {
@@ -125,7 +125,7 @@ export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: n
         return block;
       } finally {
         loading--;
-        // Later, because this block is about to be asked for as well.
+        // Deferred, because this block is about to be requested as well.
         setImmediate(() => askIfDue(signal));
       }
     },

@@ -3,12 +3,12 @@ import { blockCount } from "./blocks.ts";
 
 const IDENTITY_BYTES = 32;
 
-/** Which blocks of a file in the making are there. */
+/** Record of the blocks that an unfinished file has. */
 export interface ResumableFile {
   has(index: number): boolean;
-  /** To be called when the block is in the file. */
+  /** Records that a block is in the file. */
   arrived(index: number): Promise<void>;
-  /** Takes the notes off: from then on the file is what was fetched, and nothing else. */
+  /** Removes the notes, which leaves the fetched content alone in the file. */
   finish(): Promise<void>;
 }
 

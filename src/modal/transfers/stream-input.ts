@@ -4,14 +4,14 @@ import type { Block } from "./transfer-limiter.ts";
 import type { UploadSource } from "./upload-source.ts";
 
 /**
- * Content that is made while it is sent. It is read as fast as blocks get free, and cannot be read again.
+ * Content that is produced during the upload. It is read as fast as blocks become free, and only once.
  *
  * @param expectedBytes - tells how many bytes it probably has, for progress
  */
 export function streamInput(content: AsyncIterable<Uint8Array>, expectedBytes: () => number): UploadSource {
   const pieces = content[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();
-  /** Fills one block after the other, though several ask. */
+  /** Fills blocks one after the other, even for concurrent callers. */
   let turn: Promise<unknown> = Promise.resolve();
 
   const fill = async ({ bytes }: Block): Promise<number> => {

@@ -4,20 +4,20 @@ import { type BlockThread, blockThread } from "./block-worker.ts";
 
 /** How many transfers of a process move at once, unless told otherwise. */
 const DEFAULT_MAX_TRANSFERS = 8;
-/** Blocks in flight in a process, whatever the number of transfers: at most 64 MiB of memory. */
+/** Most blocks in flight in a process, over all transfers: 64 MiB of memory. */
 const MAX_BLOCKS = 8;
-/** Kept for the transfer that has no block yet, where there is more than one: a slow one must not stop it. */
+/** Blocks reserved for transfers that have none yet, so that a slow transfer cannot block the others. */
 const KEPT_BLOCKS = 1;
 
 /**
- * Memory stays for the next transfer for so long. Jobs that come one after the other would take new memory for each,
- * and a quarter of their processor time went into collecting the old.
+ * How long memory is kept for the next transfer. Allocating it anew for each job costs a quarter of its CPU time in
+ * garbage collection.
  */
 const KEPT_IDLE_MS = 5_000;
 
-/** The right to one block in flight, to be given back. */
+/** Permit for one block in flight; released after use. */
 export interface Block {
-  /** Memory for it, which is taken when it is first asked for: a download to a file needs none. */
+  /** Memory of the block, allocated on first use: a download to a file needs none. */
   readonly memory: SharedArrayBuffer;
   /** The same memory. */
   readonly bytes: Uint8Array;
@@ -124,9 +124,9 @@ interface Held {
   blocks: number;
 }
 
-/** Requests in the order in which they came; an aborted one leaves. */
+/** First-in, first-out queue of requests; an aborted request leaves it. */
 interface WaitList<W> {
-  /** Waits to be admitted. The caller of `admit` has taken the place already. */
+  /** Waits to be admitted. The caller of `admit` has already counted the place. */
   wait(item: W, signal: AbortSignal): Promise<void>;
   /** The first entry that no other one comes before. */
   first(isBefore?: (one: W, other: W) => boolean): { readonly item: W; admit(): void } | undefined;

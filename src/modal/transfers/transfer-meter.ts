@@ -10,7 +10,7 @@ export interface TransferMeter {
   finish(totalBytes?: number): void;
 }
 
-/** @param expected - how many there will be; where that is a guess, it may get better, and `finish` tells the truth */
+/** @param expected - estimate of the total bytes; may change until `finish` gives the exact number */
 export function transferMeter(
   expected: number | (() => number),
   onProgress: ((progress: TransferProgress) => void) | undefined,

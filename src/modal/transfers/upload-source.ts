@@ -3,7 +3,7 @@ import type { Block, TransferSlot } from "./transfer-limiter.ts";
 
 /** Source of an upload, block by block. */
 export interface UploadSource {
-  /** How many bytes it has; null where only its end tells. */
+  /** Size in bytes; null while only the end of the source can tell. */
   readonly sizeBytes: number | null;
   /** How many bytes it probably has, for progress. */
   readonly expectedBytes: number;
@@ -18,6 +18,6 @@ export interface UploadSource {
   load(index: number, block: Block, thread: TransferSlot["thread"]): Promise<LoadedBytes>;
   /** Throws `INPUT_CHANGED` when it is not what it was in the beginning. */
   assertUnchanged(): Promise<void>;
-  /** The error for content that is not what it was. */
+  /** Error for content that has changed. */
   changed(why: string): Error;
 }

@@ -12,7 +12,7 @@ import { putUrlBatcher } from "./put-url-batcher.ts";
 import { type MissingBlock, type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
 import { nameWholeFiles, namesWholeFiles, PartsRefusedError, spool } from "./whole-file.ts";
 
-/** Rounds in a row that may pass without the number of missing blocks going down. */
+/** Rounds in a row without progress (fewer missing blocks) before the upload fails. */
 const MAX_STALLED_ROUNDS = 3;
 
 interface UploadOptions extends RemoteFile {
@@ -194,7 +194,7 @@ async function sendWhatIsMissing(upload: Upload): Promise<void> {
   }
 }
 
-/** Sends a block that is not in memory any more. @returns false when its URL has expired */
+/** Loads a block again and sends it. @returns false when its URL has expired */
 async function sendAgain(
   upload: Upload,
   { blockIndex: index, putUrl: url }: MissingBlock,

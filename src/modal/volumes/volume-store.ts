@@ -51,7 +51,7 @@ export async function openVolume(
   const { volumeId, version } = await findVolume(session, nameOrId, signal);
   const isV2 = version === VOLUME_VERSION_2;
   const limiter = createTransferLimiter();
-  /** NOT_FOUND is said of the volume and of the path: only asking for the volume can tell them apart. */
+  /** Servers answer NOT_FOUND for a missing volume and for a missing path; only a request for the volume tells which. */
   const pathOrVolumeGone = async (thrown: unknown, path: string): Promise<never> => {
     if (statusOf(thrown) !== "NOT_FOUND") throw thrown;
     await findVolume(session, volumeId, signal);

@@ -12,7 +12,7 @@ import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
 
 const VOLUME_GONE = { NOT_FOUND: "VOLUME_LOST" } as const;
 
-/** `Volumes`, and the two things that only tools and tests need. */
+/** `Volumes`, and two operations that only tools and tests need. */
 export interface ModalVolumes extends Volumes {
   /** The entries of a folder and everything below it; of a file, itself. Throws `VOLUME_LOST`. */
   list(options: { volumeId: string; path: string; signal?: AbortSignal }): Promise<VolumeEntry[]>;
@@ -20,7 +20,7 @@ export interface ModalVolumes extends Volumes {
   remove(options: { volumeId: string; path: string; signal?: AbortSignal }): Promise<void>;
 }
 
-/** Volumes over the raw control plane: the SDK's own make version 1 and never delete. */
+/** Volumes over the raw control plane: the SDK's own methods create version 1 volumes and never delete them. */
 export function modalVolumes(
   session: ModalSession,
   limiter: TransferLimiter = createTransferLimiter(),
@@ -31,7 +31,7 @@ export function modalVolumes(
   const remove = async (volumeId: string, signal: AbortSignal | undefined): Promise<void> => {
     await unlessGone(unary(session, "volumeDelete", { volumeId }, { signal, codes: VOLUME_GONE }));
   };
-  /** NOT_FOUND is said of the volume and of the file; only a heartbeat can tell them apart. */
+  /** Servers answer NOT_FOUND for a missing volume and for a missing file; only a heartbeat tells which. */
   const orMissing = async <T>(
     options: { volumeId: string; remotePath: string; signal: AbortSignal },
     download: Promise<T>,
