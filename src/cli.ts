@@ -22,6 +22,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   cancel: async () => (await import("./cli/cancel.ts")).addCancel,
   retry: async () => (await import("./cli/retry.ts")).addRetry,
   reap: async () => (await import("./cli/reap.ts")).addReap,
+  keys: async () => (await import("./cli/keys.ts")).addKeys,
 };
 
 const program = new Command("mirumoji-worker")

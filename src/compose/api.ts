@@ -38,7 +38,15 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
   metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
   const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
-  const api = openFront({ redis, queues, prefix, mediaRoot, tracing, onError });
+  const api = openFront({
+    redis,
+    queues,
+    prefix,
+    mediaRoot,
+    tracing,
+    maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
+    onError,
+  });
   return {
     queues,
     api,

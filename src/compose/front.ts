@@ -18,11 +18,13 @@ export interface FrontParts {
   readonly prefix: string;
   readonly mediaRoot: MediaRoot | null;
   readonly tracing: Tracing;
+  readonly maxUploadBytes: number;
   readonly onError: (error: unknown, what: string) => void;
 }
 
 /** What the HTTP API is made of; it closes with the connection to Redis. */
-export function openFront({ redis, queues, prefix, mediaRoot, tracing, onError }: FrontParts): ApiServices {
+export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontParts): ApiServices {
+  const { onError } = rest;
   const parts = openJobParts(redis, queues, {
     prefix,
     onError: (error) => onError(error, "the feed of changes"),
@@ -40,8 +42,7 @@ export function openFront({ redis, queues, prefix, mediaRoot, tracing, onError }
     feed: parts.feed,
     keys: openApiKeys(redis, prefix, Date.now),
     audit: openAuditLog(redis, prefix),
-    mediaRoot,
     limits: { redis, namespace: apiKeys(prefix).limits },
-    onError,
+    ...rest,
   };
 }

@@ -171,7 +171,17 @@ export async function openWorker(
     queues,
     store: createJobStore(redis, queues, prefix, tracing),
     ...(withApi
-      ? { api: openFront({ redis, queues, prefix, mediaRoot: root, tracing, onError: warn }) }
+      ? {
+          api: openFront({
+            redis,
+            queues,
+            prefix,
+            mediaRoot: root,
+            tracing,
+            maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
+            onError: warn,
+          }),
+        }
       : {}),
     metrics,
     inspect: createJobInspector(redis, queues, prefix),

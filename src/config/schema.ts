@@ -175,6 +175,9 @@ export const environmentSchema = z
       .regex(/^(\/[\w.~-]+)+$/u, "must look like /mirumoji")
       .default("")
       .describe("Path that a proxy puts in front of everything that is served, such as `/mirumoji`."),
+    MIRUMOJI_MAX_UPLOAD: count(1, 1_000_000)
+      .default(1024)
+      .describe("Longest file that OpenAI's routes take, in MiB."),
     MIRUMOJI_TRUSTED_PROXIES: z
       .string()
       .regex(/^[\da-fA-F.:/]+(\s*,\s*[\da-fA-F.:/]+)*$/u, "must be addresses or networks, with commas")

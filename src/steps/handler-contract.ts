@@ -21,7 +21,9 @@ export function callInput(
       kwargs: { to_mp4_kwargs: { resolution, target_bitrate, preset } },
     };
   }
-  const { v: _v, input: _input, output: _output, formats: _formats, ...whisper } = job.request;
+  // Labels are for people; the function is given what it works by.
+  const { v: _v, input: _input, output: _output, formats: _formats, ...options } = job.request;
+  const { tenant: _tenant, tags: _tags, ...whisper } = options;
   const outputFormat = imageFunction === undefined ? "segments" : outputFormatFor(job.request);
   return {
     args: [facts.remotePath, facts.volumeId, outputFormat],

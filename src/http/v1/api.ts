@@ -5,6 +5,7 @@ import { redactReplies } from "../replies.ts";
 import { addAccess } from "./access.ts";
 import { eventRoutes } from "./events.ts";
 import { jobRoutes } from "./jobs.ts";
+import { openAiRoutes } from "./openai.ts";
 import { addOpenApi } from "./openapi.ts";
 import { sendProblem } from "./problem.ts";
 import { resultRoutes } from "./results.ts";
@@ -49,6 +50,7 @@ export async function addApi(
         redactReplies(v1, redact);
         await v1.register(jobRoutes(services, `${prefix}${API_PATH}`));
         await v1.register(resultRoutes(services));
+        await v1.register(openAiRoutes(services));
         await v1.register(eventRoutes(services, redact));
         refuseOtherMethods();
         v1.setNotFoundHandler(async (request, reply) => {

@@ -60,7 +60,7 @@ const FASTIFY: Record<string, ErrorCode> = {
 };
 
 /** Any thrown value as the problem that the caller sees. */
-function problemOf(thrown: unknown): Problem {
+export function problemOf(thrown: unknown): Problem {
   if (thrown instanceof MirumojiError) {
     const { kind } = ERRORS[thrown.code];
     return problem(thrown.code, thrown.message, STATUS[thrown.code] ?? (kind === "input" ? 400 : 500));

@@ -93,7 +93,7 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
  *
  * @throws MirumojiError `OUTPUT_NOT_FOUND`
  */
-async function readTranscript(mediaRoot: MediaRoot | null, job: JobView): Promise<Transcript> {
+export async function readTranscript(mediaRoot: MediaRoot | null, job: JobView): Promise<Transcript> {
   const output = ["json", "srt", "vtt"]
     .map((wanted) => job.outputs.find(({ format }) => format === wanted))
     .find((found) => found !== undefined);

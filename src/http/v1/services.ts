@@ -15,5 +15,7 @@ export interface ApiServices {
   readonly mediaRoot: MediaRoot | null;
   /** Counts the requests of each key for all processes that serve the API. */
   readonly limits: { readonly redis: RedisConnection; readonly namespace: string };
+  /** Longest file that comes in as a body. */
+  readonly maxUploadBytes: number;
   readonly onError: (error: unknown, what: string) => void;
 }

@@ -69,6 +69,7 @@ export async function startTestServer(
     prefix,
     mediaRoot: await openMediaRoot(folder.path),
     tracing: NO_TRACING,
+    maxUploadBytes: 2 ** 20,
     onError: () => undefined,
   });
   const http = await startHttp(
