@@ -1,5 +1,5 @@
 import { DataFormat } from "../enums.ts";
-import { failedPrecondition } from "../failures.ts";
+import { failedPrecondition, invalidArgument } from "../failures.ts";
 import type { Blobs } from "../store/blobs.ts";
 import type { GivenInput, InputTarget } from "../store/records.ts";
 import type { ChildJob } from "./child.ts";
@@ -17,7 +17,15 @@ export async function childArguments(input: GivenInput, blobs: Blobs): Promise<C
   if (input.dataFormat === DataFormat.PICKLE) {
     return { format: "pickle", data: Buffer.from(data).toString("base64") };
   }
-  return { format: "json", value: data.length === 0 ? [[], { $map: [] }] : cborToTagged(data) };
+  return { format: "json", value: data.length === 0 ? [[], { $map: [] }] : decoded(data) };
+}
+
+function decoded(data: Uint8Array): unknown {
+  try {
+    return cborToTagged(data);
+  } catch (error) {
+    throw invalidArgument(`The input is not CBOR: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** The volume and path that a call works on, by the handler's contract; for `/stats`. */

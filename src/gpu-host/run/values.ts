@@ -2,20 +2,30 @@
  * Values between CBOR (what the SDK sends) and JSON (what goes to the Python child). What JSON cannot say is
  * an object with one tag, so that both ends see the types that Modal's containers would.
  */
-import { Decoder, Encoder } from "cbor-x";
+import { Decoder, Encoder, setSizeLimits } from "cbor-x";
 
 // The SDK's own settings, so that both ends agree.
 const options = { mapsAsObjects: true, useRecords: false, tagUint8Array: false, useTag259ForMaps: false };
 const encoder = new Encoder(options);
 const decoder = new Decoder(options);
 
+/** The limits of cbor-x itself, which are one set for the whole process. */
+const LIBRARY_LIMITS = { maxArraySize: 112_810_000, maxMapSize: 16_810_000 };
+
 /** From here on CBOR integers need 64 bits, and the SDK reads those as BigInt. */
 const WIDE_INTEGER = 2 ** 32;
 
 type Tagged = Record<string, unknown>;
 
+/** @throws Error for bytes that are not CBOR */
 export function cborToTagged(data: Uint8Array): unknown {
-  return tag(decoder.decode(data));
+  // An item takes a byte at least: a length that promises more would only reserve memory.
+  setSizeLimits({ maxArraySize: data.length, maxMapSize: data.length });
+  try {
+    return tag(decoder.decode(data));
+  } finally {
+    setSizeLimits(LIBRARY_LIMITS);
+  }
 }
 
 export function taggedToCbor(value: unknown): Uint8Array {

@@ -1,3 +1,6 @@
+/** Whoever waits for longer looks again after this; timers of Node cannot be set for more than 24 days. */
+const LONGEST_WAIT_MS = 60_000;
+
 /** Long polls: those who wait for something to happen to a key. */
 export class Waiters {
   /** By key: how to end each wait, and the topic that it is about. */
@@ -19,7 +22,7 @@ export class Waiters {
         if (waiters.size === 0 && this.#waiting.get(key) === waiters) this.#waiting.delete(key);
         resolve();
       };
-      const timer = setTimeout(done, timeoutMs);
+      const timer = setTimeout(done, Math.min(timeoutMs, LONGEST_WAIT_MS));
       signal.addEventListener("abort", done);
       waiters.set(done, topic);
     });
