@@ -41,7 +41,8 @@ export function instantTools(): RunnerTools {
         await Promise.resolve({
           localPath: "/dev/null",
           seconds: null,
-          audioSeconds: null,
+          track: null,
+          warnings: [],
           openAudio: async () => await Promise.resolve(null),
         }),
       checkOutputs: async () => await Promise.resolve(),

@@ -1,4 +1,4 @@
-"""How a job is run to an answer."""
+"""Runner of a job, up to its answer."""
 
 from __future__ import annotations
 

@@ -1,66 +1,112 @@
-"""One audio stream as the speech engines want it: 16 kHz mono WAV with the media's times."""
+"""Sound of a file on its time line: one track for the speech engines, all of them for a film."""
 
 from __future__ import annotations
 
-import contextlib
-import wave
 from pathlib import Path
-from typing import Any
+from typing import Sequence
 
+from .children import last_words, run_pipeline
 from .errors import Expected
-from .ffmpeg import SAFE_INPUT, run_ffmpeg
-from .probe import duration_of, seconds_of
+from .ffmpeg import QUIET, progress_reader
+from .mixdown import Side, mixdown
+from .probe import Probe, seconds_of
 from .progress import Progress
+from .timeline import BIAS_SECONDS, Jump, continuous
+from .tracks import Stream
 
 SAMPLE_RATE = 16_000
+# More, 37 hours, needs RF64, whose header not every engine reads.
+MOST_WAV_BYTES = 0xFFFF_0000
+# Container that the first program hands to the second: PCM with its times.
+NUT = ["-f", "nut"]
+# Gaps, also the one before a late start, become silence, and what overlaps is cut; from 40 ms on, or the sound of files
+# with restless clocks would be cut to pieces.
+FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0"
+UNBIASED = f"asetpts=PTS-{BIAS_SECONDS}/TB"
+# Timestamps as they are in the file; some offset, or older versions still take off the start of the audio alone.
+AS_THEY_ARE = ["-copyts", "-itsoffset", "0.000001"]
+
+
+def uniform_pcm(
+    source: Path,
+    probe: Probe,
+    tracks: Sequence[tuple[Stream, Sequence[Jump]]],
+    filters: Sequence[Sequence[str]],
+) -> list[str]:
+    """
+    ffmpeg's arguments for tracks as PCM that never changes its format, with times of the time line, as NUT on stdout.
+
+    A program of its own: ffmpeg builds its filters anew where the layout or rate of a sound changes, and what fills
+    gaps would begin again from 0.
+    """
+    argv = [*AS_THEY_ARE, *probe.input_options, "-i", f"file:{source}"]
+    for number, ((stream, joints), chain) in enumerate(zip(tracks, filters)):
+        argv += ["-map", f"0:{stream['index']}", f"-filter:a:{number}", ",".join(chain)]
+        argv += [f"-bsf:a:{number}", f"setts=ts='{continuous(joints, probe.start_seconds)}'"]
+    return [*argv, "-vn", "-sn", "-dn", "-c:a", "pcm_s16le", *NUT, "pipe:1"]
+
+
+def speech_filters(stream: Stream, side: Side) -> list[str]:
+    """16 kHz mono, first of all, so that a pause of an hour costs little memory when it is filled."""
+    return [*mixdown(stream, 1, side), f"aresample={SAMPLE_RATE}", "aformat=sample_fmts=s16:channel_layouts=mono"]
+
+
+def is_ready(probe: Probe, stream: Stream) -> bool:
+    """Whether the audio is what comes out of here: the worker has taken it out of the input already."""
+    raw_flac = probe.format.get("format_name") == "flac" and stream.get("codec_name") == "flac"
+    return raw_flac and stream.get("sample_rate") == str(SAMPLE_RATE) and stream.get("channels") == 1
 
 
 def extract_audio(
-    source: Path, probe: dict[str, Any], stream: dict[str, Any], wav: Path, clean: bool, pad_seconds: float
+    source: Path,
+    probe: Probe,
+    stream: Stream,
+    wav: Path,
+    *,
+    joints: Sequence[Jump] = (),
+    side: Side = "both",
+    clean: bool = False,
+    pad_seconds: float = 0.0,
 ) -> float:
-    """One stream to 16 kHz mono WAV with the media's times. Gives its length."""
+    """One stream to 16 kHz mono WAV with the media's times. Gives its length in seconds, without the pad."""
     progress = Progress("prepare")
-    seconds = seconds_of(stream) or duration_of(probe)
-    filters = [] if _is_ready(probe, stream) else _mono_filters(probe)
+    is_taken = is_ready(probe, stream)
+    filters = [] if is_taken else [UNBIASED, FILLED]
     if clean:
         filters += ["highpass=f=300", "lowpass=f=3400", "loudnorm"]
     if pad_seconds:
         filters += [f"aresample={SAMPLE_RATE}", f"apad=pad_dur={pad_seconds:g}"]
-    # Timestamps as they are in the file; some offset, or older versions still take off the start of the audio alone.
-    argv = ["-copyts", "-itsoffset", "0.000001", *SAFE_INPUT, "-i", f"file:{source}"]
-    argv += ["-map", f"0:{stream['index']}", "-vn", "-sn", "-dn", *(["-af", ",".join(filters)] if filters else [])]
-    argv += ["-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le", "-f", "wav", f"file:{wav}"]
-    code, tail = run_ffmpeg(argv, wav.parent, seconds, progress)
-    if code != 0:
-        raise Expected("ENGINE_FAILED", f"ffmpeg could not decode the audio (exit code {code}): {tail}")
-    with contextlib.closing(wave.open(str(wav), "rb")) as reader:
-        length = reader.getnframes() / SAMPLE_RATE - pad_seconds
+    pcm = uniform_pcm(source, probe, [(stream, joints)], [speech_filters(stream, side)])
+    given = [*probe.input_options, "-i", f"file:{source}"] if is_taken else ["-copyts", *NUT, "-i", "pipe:0"]
+    argv = [*given, "-map", "0:a:0", *(["-af", ",".join(filters)] if filters else [])]
+    argv += ["-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le"]
+    seconds = seconds_of(stream) or probe.seconds
+    logs = [wav.with_name("decode.log"), wav.with_name("ffmpeg.log")]
+    programs = [[*QUIET, "-progress", "pipe:1", *argv, "-f", "wav", f"file:{wav}"]]
+    if not is_taken:
+        programs.insert(0, [*QUIET, *pcm])
+    _run(programs, logs[-len(programs) :], progress, seconds)
+    if wav.stat().st_size > MOST_WAV_BYTES:
+        programs[-1][-1:-1] = ["-rf64", "always"]
+        _run(programs, logs[-len(programs) :], progress, seconds)
+    length = wav_seconds(wav) - pad_seconds
     if length <= 0:
-        raise Expected("INPUT_NOT_MEDIA", f"the audio stream has no samples ({tail}); check the file with ffprobe.")
+        words = last_words(logs[0]) if len(programs) > 1 else ""
+        raise Expected("INPUT_NOT_MEDIA", f"the audio stream has no samples ({words}); check the file with ffprobe.")
     progress.done()
     return length
 
 
-def _is_ready(probe: dict[str, Any], stream: dict[str, Any]) -> bool:
-    """Whether the audio is what `_mono_filters` makes: the worker has taken it out of the input already."""
-    raw_flac = probe.get("format", {}).get("format_name") == "flac" and stream.get("codec_name") == "flac"
-    return raw_flac and stream.get("sample_rate") == str(SAMPLE_RATE) and stream.get("channels") == 1
+def _run(programs: Sequence[Sequence[str]], logs: Sequence[Path], progress: Progress, seconds: float) -> None:
+    codes = run_pipeline(programs, logs, progress_reader(progress, seconds))
+    if any(codes):
+        said = next(last_words(log) for log, code in zip(logs, codes) if code)
+        raise Expected("ENGINE_FAILED", f"ffmpeg could not decode the audio (exit codes {codes}): {said}")
 
 
-def _mono_filters(probe: dict[str, Any]) -> list[str]:
-    """
-    16 kHz mono on the time line that a player shows: gaps and a late start become silence. The worker takes audio out
-    of files with the same filters (`src/media/audio-arguments.ts`, which says why they are as they are).
-    """
-    try:
-        start = float(probe["format"]["start_time"])
-    except (KeyError, ValueError):
-        start = 0.0
-    step = "PTS-PREV_INPTS"
-    following = f"PREV_OUTPTS+if(between(({step})*TB,-1,1800),{step},NB_SAMPLES)"
-    return [
-        f"aresample={SAMPLE_RATE}",
-        "aformat=sample_fmts=s16:channel_layouts=mono",
-        f"asetpts='if(isnan(PREV_INPTS),PTS-({start:.6f})/TB,{following})'",
-        "aresample=async=1:first_pts=0",
-    ]
+def wav_seconds(wav: Path) -> float:
+    """The length of a 16 kHz mono WAV or RF64 file of ours, whose samples are its last chunk."""
+    with wav.open("rb") as file:
+        head = file.read(4096)
+    at = head.find(b"data")
+    return max(0.0, (wav.stat().st_size - at - 8) / 2 / SAMPLE_RATE) if at >= 0 else 0.0

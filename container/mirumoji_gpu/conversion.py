@@ -4,60 +4,49 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from .answers import VERSION
+from .children import last_words, run_pipeline
+from .encoding import Film, film_of, programs_for
 from .errors import Expected
-from .ffmpeg import need_ffmpeg, run_ffmpeg
-from .options import CONVERT_DEFAULTS, parse_bitrate, parse_resolution, with_defaults
-from .probe import duration_of, probe_file, shortfall, stream_of
+from .ffmpeg import QUIET, need_ffmpeg, progress_reader
+from .options import parse_convert
+from .probe import probe_file
 from .progress import Progress, log
-from .video import X264_PRESETS, encode_arguments, fitted_size, nvenc_works
-from .volume import download, open_volume, shown_name, upload
+from .remux import copy_arguments, why_not_copied
+from .survey import damage
+from .video import encoders_for
+from .volume import download, open_volume, upload
 
 
 def convert_file(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    options = with_defaults(kwargs, CONVERT_DEFAULTS, "convert option")
-    box = parse_resolution(options["resolution"])
-    bits = parse_bitrate(options["target_bitrate"])
-    preset = options["preset"]
-    if preset not in X264_PRESETS:
-        raise Expected("OPTION_UNSUPPORTED", f"preset {preset!r} is not known; use {', '.join(X264_PRESETS)}.")
+    options = parse_convert(kwargs)
     need_ffmpeg()
+    encoders = encoders_for(options.codec)
 
     volume = open_volume(vol_id)
     source = download(volume, vol_fp, temp)
-    probe = probe_file(source, vol_fp)
-    video, audio = stream_of(probe, "video"), stream_of(probe, "audio")
-    if video is None:
-        raise Expected("INPUT_NOT_MEDIA", f"{shown_name(vol_fp)} has no video stream, so there is nothing to convert.")
-    size = fitted_size(video, box)
-    indexes = [stream["index"] for stream in (video, audio) if stream]
-    expected_seconds = duration_of(probe)
+    film = film_of(source, vol_fp, options)
 
     progress = Progress("convert")
-    warnings: list[str] = []
+    warnings: list[str] = [*film.warnings]
     target = temp / "output.mp4"
-    encoders = ["h264_nvenc", "libx264"] if nvenc_works() else ["libx264"]
-    if encoders[0] != "h264_nvenc":
-        warnings.append("no NVENC, used libx264")
     started = time.monotonic()
-    while True:
-        encoder = encoders.pop(0)
-        argv = encode_arguments(source, target, indexes, size, encoder, preset, bits)
-        code, tail = run_ffmpeg(argv, temp, expected_seconds, progress)
-        if code == 0:
-            break
-        if not encoders:
-            raise Expected("ENGINE_FAILED", f"ffmpeg ({encoder}) failed with exit code {code}: {tail}")
-        log(f"{encoder} failed with exit code {code}: {tail}")
-        warnings.append("NVENC failed, used libx264")
+    refusal = why_not_copied(film, options) if options.copy else "not asked for"
+    if options.copy and refusal:
+        warnings.append(f"encoded, not copied: {refusal}")
+    if not refusal:
+        encoder, size = "copy", (int(film.video.stream["width"]), int(film.video.stream["height"]))
+        _run([copy_arguments(film, target)], film, temp, progress, "copy")
+    else:
+        size = film.size
+        encoder = _encode(film, options, encoders, target, temp, progress, warnings)
     gpu_seconds = time.monotonic() - started
     progress.done()
 
     made = probe_file(target, "the converted file")
-    media_seconds = duration_of(made)
-    warnings += shortfall(media_seconds, expected_seconds)
+    warnings += damage(film.probe, film.survey, film.video.stream)
     stored = upload(volume, target, vol_fp, "output.mp4")
     return {
         "v": VERSION,
@@ -66,7 +55,45 @@ def convert_file(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | 
         "encoder": encoder,
         "width": size[0],
         "height": size[1],
-        "mediaSeconds": round(media_seconds, 3),
+        "mediaSeconds": round(made.seconds, 3),
         "gpuSeconds": round(gpu_seconds, 3),
+        "tracks": film.shown_tracks,
         "warnings": warnings,
     }
+
+
+def _encode(
+    film: Film,
+    options: Any,
+    encoders: Sequence[str],
+    target: Path,
+    temp: Path,
+    progress: Progress,
+    warnings: list[str],
+) -> str:
+    """Encodes with the first encoder that can; gives its name."""
+    if not encoders[0].endswith("_nvenc"):
+        warnings.append(f"no NVENC, used {encoders[0]}")
+    ways = [(name, on_gpu) for name in encoders for on_gpu in ((True, False) if film.stays_on_gpu(name) else (False,))]
+    while True:
+        encoder, on_gpu = ways.pop(0)
+        try:
+            _run(programs_for(film, options, target, encoder, on_gpu), film, temp, progress, encoder)
+            return encoder
+        except Expected as error:
+            if not ways:
+                raise
+            log(str(error))
+            if ways[0][0] != encoder:
+                warnings.append(f"NVENC failed, used {ways[0][0]}")
+
+
+def _run(programs: Sequence[Sequence[str]], film: Film, temp: Path, progress: Progress, what: str) -> None:
+    logs = [temp / f"ffmpeg-{number}.log" for number in range(len(programs))]
+    last = [*QUIET, "-progress", "pipe:1", *programs[-1]]
+    argv = [*([*QUIET, *program] for program in programs[:-1]), last]
+    codes = run_pipeline(argv, logs, progress_reader(progress, film.seconds))
+    if codes[-1]:
+        raise Expected("ENGINE_FAILED", f"ffmpeg ({what}) failed with exit code {codes[-1]}: {last_words(logs[-1])}")
+    if any(codes):
+        raise Expected("ENGINE_FAILED", f"ffmpeg could not decode the audio: {last_words(logs[0])}")

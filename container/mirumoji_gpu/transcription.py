@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .answers import VERSION
-from .audio import extract_audio
+from .audio import extract_audio, is_ready
 from .engines import choose_engine, refuse_unsupported
 from .errors import Expected
 from .ffmpeg import need_ffmpeg
-from .options import MODEL_DEFAULTS, TRANSCRIBE_DEFAULTS, with_defaults
-from .probe import probe_file, seconds_of, shortfall, stream_of
+from .options import (
+    MODEL_DEFAULTS,
+    SOURCE_DEFAULTS,
+    TRANSCRIBE_DEFAULTS,
+    SourceOptions,
+    parse_source,
+    with_defaults,
+)
+from .probe import probe_file
 from .progress import Progress, log
 from .segments import tidy
+from .survey import damage, survey_file
+from .tracks import choose_audio, shown_track, usable_audio
 from .volume import download, open_volume, shown_name, upload
 
 
@@ -30,7 +40,9 @@ def transcribe_file(
     # Everything that can be refused is refused before the first byte is copied.
     if output_format != "segments":
         raise Expected("OPTION_UNSUPPORTED", f"output_format {output_format!r} is not known; use 'segments'.")
-    options = with_defaults(transcribe_args, TRANSCRIBE_DEFAULTS, "transcribe option")
+    asked = with_defaults(transcribe_args, {**TRANSCRIBE_DEFAULTS, **SOURCE_DEFAULTS}, "transcribe option")
+    wanted = parse_source(asked, asked["language"])
+    options = {key: value for key, value in asked.items() if key not in SOURCE_DEFAULTS}
     model_options = with_defaults(model_args, MODEL_DEFAULTS, "model option")
     need_ffmpeg()
     engine = choose_engine(options, model_options)
@@ -39,14 +51,8 @@ def transcribe_file(
 
     volume = open_volume(vol_id)
     source = download(volume, vol_fp, temp)
-    probe = probe_file(source, vol_fp)
-    stream = stream_of(probe, "audio")
-    if stream is None:
-        raise Expected(
-            "INPUT_NOT_MEDIA", f"{shown_name(vol_fp)} has no audio stream, so there is nothing to transcribe."
-        )
-    audio = temp / "audio.wav"
-    media_seconds = extract_audio(source, probe, stream, audio, options["clean_audio"], engine.pad_seconds)
+    heard = _listen(source, vol_fp, wanted, temp / "audio.wav", options["clean_audio"], engine.pad_seconds)
+    audio, media_seconds = heard.audio, heard.seconds
     source.unlink()
 
     progress = Progress("transcribe")
@@ -55,7 +61,7 @@ def transcribe_file(
     gpu_seconds = time.monotonic() - started
     progress.done()
 
-    warnings = shortfall(media_seconds, seconds_of(stream))
+    warnings = [*heard.warnings]
     segments = tidy(raw, media_seconds)
     if not segments:
         warnings.append("no speech was found")
@@ -72,5 +78,46 @@ def transcribe_file(
         "language": options["language"],
         "mediaSeconds": round(media_seconds, 3),
         "gpuSeconds": round(gpu_seconds, 3),
+        "tracks": heard.tracks,
         "warnings": warnings,
     }
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The sound that is transcribed, and what is to be said of where it came from."""
+
+    audio: Path
+    seconds: float
+    tracks: list[dict[str, Any]]
+    warnings: list[str]
+
+
+def _listen(source: Path, name: str, wanted: SourceOptions, audio: Path, clean: bool, pad_seconds: float) -> Heard:
+    probe = probe_file(source, name)
+    if len(probe.streams) == 1 and is_ready(probe, probe.streams[0]):
+        # The worker has chosen the track, and tells about it.
+        seconds = extract_audio(source, probe, probe.streams[0], audio, clean=clean, pad_seconds=pad_seconds)
+        # A FLAC that is piped does not say how long it is; one that does is somebody's own.
+        warnings = damage(probe, survey_file(source, probe), probe.streams[0]) if probe.seconds else []
+        return Heard(audio, seconds, [], warnings)
+    survey = survey_file(source, probe)
+    usable = usable_audio(probe.streams, lambda stream: survey.count(stream) > 0)
+    choice = choose_audio(usable, wanted.language, wanted.audio_track)
+    if choice is None:
+        raise Expected(
+            "INPUT_NOT_MEDIA", f"{shown_name(name)} has no audio stream, so there is nothing to transcribe."
+        )
+    stream = choice.track.stream
+    seconds = extract_audio(
+        source,
+        probe,
+        stream,
+        audio,
+        joints=survey.joints_in(stream),
+        side=wanted.dual_mono,
+        clean=clean,
+        pad_seconds=pad_seconds,
+    )
+    warnings = [*choice.warnings, *damage(probe, survey, stream)]
+    return Heard(audio, seconds, [shown_track("audio", choice)], warnings)

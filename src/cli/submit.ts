@@ -1,7 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isAbsolute, relative, resolve } from "node:path";
-import { type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
+import { CONTRACT_VERSION, type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
 import type { RequestOptions } from "../job/contract.ts";
+import { inputWish } from "../job/input-wish.ts";
+import { parseRequest } from "../job/parse-request.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import { openMediaRoot } from "../media/media-root.ts";
 import { openClient } from "./client.ts";
@@ -27,6 +29,8 @@ export function addSubmit(program: Command): void {
     .argument("<path>", "media file, relative to the media root")
     .addOption(new Option("-f, --formats <list>", `any of ${SUBTITLE_FORMATS.join(",")}`).default("srt"))
     .option("-l, --language <code>", "spoken language", "ja")
+    .option("--audio-track <number>", "audio track, counted from 1", parseNumber)
+    .option("--dual-mono <side>", "channel of a dual-mono broadcast: both, left or right")
     .option("--initial-prompt <text>", "text that primes the decoder")
     .option("--clean-audio", "band-pass and loudness normalisation first")
     .option("--vad-filter", "drop silence before decoding")
@@ -44,8 +48,21 @@ export function addSubmit(program: Command): void {
     .argument("<path>", "media file, relative to the media root")
     .option("-r, --resolution <WxH>", "largest frame", "1280x720")
     .option("-b, --target-bitrate <rate>", "average video bit rate", "2500k")
-    .option("-p, --preset <name>", "performance, balanced or quality", "balanced");
-  common(convert, "convert", (options) => options);
+    .option("-p, --preset <name>", "performance, balanced or quality", "balanced")
+    .option("--crf <number>", "constant quality, 0 to 51, in place of a bit rate", parseNumber)
+    .option("-c, --codec <name>", "h264, hevc or av1", "h264")
+    .option("--copy", "take the streams over as they are when they fit already")
+    .option("--deinterlace <how>", "auto, double (a frame of each field) or off")
+    .option("-l, --language <code>", "language of the sound that a player takes first")
+    .option("--audio-track <number>", "audio track that a player takes first, counted from 1", parseNumber)
+    .option("--dual-mono <side>", "channel of a dual-mono broadcast: both, left or right")
+    .option("--one-audio-track", "keep no other audio track")
+    .option("--drop-subtitles", "keep no subtitle track");
+  common(convert, "convert", ({ oneAudioTrack, dropSubtitles, ...rest }) => ({
+    ...rest,
+    ...(oneAudioTrack === true ? { keepAllAudio: false } : {}),
+    ...(dropSubtitles === true ? { keepSubtitles: false } : {}),
+  }));
 }
 
 const NUMBERS = [
@@ -83,7 +100,7 @@ async function submitJob(
   { json, wait }: { json: boolean; wait: boolean },
 ): Promise<void> {
   const { mediaRoot } = clientEnvironment();
-  const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, type);
+  const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, { type, options });
   await using producer = await openClient();
   // The contract's schema checks every field; parsed options are untrusted until then.
   const request = { ...options, input } as RequestOptions[typeof type];
@@ -107,14 +124,15 @@ async function submitJob(
 }
 
 /** Reports a wrong path before anything is queued when the media root is on this machine. */
-async function checkInput(mediaRoot: string, path: string, type: JobType): Promise<string> {
+async function checkInput(
+  mediaRoot: string,
+  path: string,
+  { type, options }: { type: JobType; options: object },
+): Promise<string> {
   const root = await openMediaRoot(mediaRoot);
   const inside = isAbsolute(path) ? relative(root.path, resolve(path)) : path;
-  await createMediaFiles(root).openInput({
-    path: inside,
-    needs: type === "transcribe" ? "audio" : "video",
-    signal: AbortSignal.timeout(60_000),
-  });
+  const wish = inputWish(parseRequest(type, { ...options, v: CONTRACT_VERSION, input: inside }));
+  await createMediaFiles(root).openInput({ ...wish, signal: AbortSignal.timeout(60_000) });
   return inside;
 }
 

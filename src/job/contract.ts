@@ -79,6 +79,21 @@ const whisperOptions = {
   vad_filter: z.boolean().default(false).describe("Drop silence before decoding (voice activity detection)."),
 };
 
+const audioTrack = z
+  .int()
+  .min(1)
+  .max(1000)
+  .nullable()
+  .default(null)
+  .describe(
+    "Audio track, counted from 1 as players do. Default: chosen by language, default flag and order.",
+  );
+
+const dualMono = z
+  .enum(["both", "left", "right"])
+  .default("both")
+  .describe("Channel of a dual-mono broadcast, whose channels carry two programmes.");
+
 /** A transcribe job as producers write it. */
 export const transcribeRequestSchema = z
   .strictObject({
@@ -101,6 +116,8 @@ export const transcribeRequestSchema = z
       .regex(/^[a-z]{2,3}$/, "must be a language code such as `ja` or `en`")
       .default("ja")
       .describe("Spoken language, ISO 639 code."),
+    audio_track: audioTrack,
+    dual_mono: dualMono,
     ...whisperOptions,
     clean_audio: z
       .boolean()
@@ -120,6 +137,12 @@ const evenSize = z
   )
   .meta({ pattern: `^${SIDE}x${SIDE}$` });
 
+/** Whether encoders can hold such a bit rate at all. */
+function isUsableBitrate(text: string): boolean {
+  const bits = Number.parseInt(text, 10) * (text.endsWith("M") ? 1e6 : text.endsWith("k") ? 1e3 : 1);
+  return bits >= 32_000 && bits <= 400_000_000;
+}
+
 /** A convert job as producers write it. */
 export const convertRequestSchema = z
   .strictObject({
@@ -129,12 +152,49 @@ export const convertRequestSchema = z
     ...labels,
     resolution: evenSize
       .default("1280x720")
-      .describe("Largest frame; the aspect is kept and the source never enlarged."),
+      .describe(
+        "Largest frame, its longer side for the picture's longer side; the aspect is kept and the source never enlarged.",
+      ),
     target_bitrate: z
       .string()
-      .regex(/^[1-9]\d{0,6}[kM]?$/, "must look like 2500k or 4M")
+      .regex(/^[1-9]\d{0,8}[kM]?$/, "must look like 2500k or 4M")
+      .refine(isUsableBitrate, "must be from 32k to 400M")
       .default("2500k")
-      .describe("Average video bit rate, bits per second, with k or M."),
+      .describe("Average video bit rate, bits per second, with k or M; from 32k to 400M."),
+    crf: z
+      .int()
+      .min(0)
+      .max(51)
+      .nullable()
+      .default(null)
+      .describe("Constant quality, 0 (best) to 51, in place of a bit rate."),
+    codec: z
+      .enum(["h264", "hevc", "av1"])
+      .default("h264")
+      .describe("Video codec; `hevc` and `av1` need an encoder beside the GPU."),
+    copy: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Take the streams over as they are when they fit already; that takes seconds, and no encoder.",
+      ),
+    deinterlace: z
+      .enum(["auto", "double", "off"])
+      .default("auto")
+      .describe("Fields of an interlaced picture to frames; `double` makes a frame of each field."),
+    language: z
+      .string()
+      .regex(/^[a-z]{2,3}$/, "must be a language code such as `ja` or `en`")
+      .nullable()
+      .default(null)
+      .describe("Language of the sound that a player takes first, ISO 639 code."),
+    audio_track: audioTrack,
+    dual_mono: dualMono,
+    keep_all_audio: z
+      .boolean()
+      .default(true)
+      .describe("Keep every audio track that can be decoded, not only the first choice."),
+    keep_subtitles: z.boolean().default(true).describe("Keep subtitle tracks that are text."),
     preset: z
       .enum(["performance", "balanced", "quality"])
       .default("balanced")
@@ -142,7 +202,7 @@ export const convertRequestSchema = z
   })
   .meta({
     title: "Convert request",
-    description: "A convert job, version 1: H.264 and AAC in MP4, faststart.",
+    description: "A convert job, version 1: MP4 with faststart, H.264 and AAC by default.",
   });
 
 /** Schema of each job type's request. */

@@ -10,6 +10,25 @@ const NAME_CHARS = 200;
 const WARNING_CHARS = 1000;
 const MOST_WARNINGS = 50;
 
+const TITLE_CHARS = 200;
+const MOST_TRACKS = 50;
+
+/** A track of the input that a job used, and the reason. */
+export const trackSchema = z.object({
+  kind: z.enum(["video", "audio", "subtitle"]),
+  /** Number among the input's tracks of its kind, from 1. */
+  number: z.int().positive(),
+  codec: z.string().optional(),
+  language: z.string().optional(),
+  title: z
+    .string()
+    .transform((title) => cutText(title, TITLE_CHARS))
+    .optional(),
+  why: z.string(),
+});
+export type TrackReport = z.output<typeof trackSchema>;
+const tracksSchema = z.array(trackSchema).transform((tracks) => tracks.slice(0, MOST_TRACKS));
+
 const work = {
   /**
    * Speech engine (`faster-whisper`, `whisper.cpp`, `pocketsphinx`), encoder (`h264_nvenc`, `libx264`), or
@@ -24,6 +43,7 @@ const work = {
   warnings: z
     .array(z.string())
     .transform((texts) => texts.slice(0, MOST_WARNINGS).map((text) => cutText(text, WARNING_CHARS))),
+  tracks: tracksSchema.optional(),
 };
 
 /** A result that lies in the volume. */
@@ -79,6 +99,8 @@ const FACTS = {
   /** Whether the audio track alone was sent, and what is wrong with it, if anything is. */
   audioOnly: { by: "upload", always: false, schema: z.boolean() },
   inputWarnings: { by: "upload", always: false, schema: z.array(z.string()) },
+  /** The track that was taken out of the input, when it was. */
+  inputTracks: { by: "upload", always: false, schema: tracksSchema },
   /** How long the input plays, where that could be found out. */
   inputSeconds: { by: "upload", always: false, schema: count },
   /** Function call ID; written down before the call is started. */

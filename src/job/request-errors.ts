@@ -47,6 +47,11 @@ export const REQUEST_ERRORS = {
     meaning: "The input holds no stream that the job could use.",
     advice: "Transcribe needs an audio stream, convert a video stream; check the file with ffprobe.",
   },
+  TRACK_NOT_FOUND: {
+    kind: "input",
+    meaning: "The input has no audio track of the number in `audio_track`.",
+    advice: "Count the audio tracks from 1, or leave audio_track out.",
+  },
   INPUT_CHANGED: {
     kind: "input",
     meaning: "The input changed while it was being uploaded.",

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Checkpoint, failureSchema, visitsUntil } from "./checkpoint.ts";
-import { outputFileSchema, type RemoteResult, type StoredFacts } from "./facts.ts";
+import { outputFileSchema, type RemoteResult, type StoredFacts, trackSchema } from "./facts.ts";
 
 const count = z.number().nonnegative();
 
@@ -35,6 +35,8 @@ const reportSchema = z.object({
   savedBytes: count.default(0),
   /** Whether the audio track was sent in the place of the input. */
   audioOnly: z.boolean().default(false),
+  /** Tracks of the input that were used, and why. */
+  tracks: z.array(trackSchema).default([]),
   warnings: z.array(z.string()),
 });
 export type JobReport = z.output<typeof reportSchema>;
@@ -110,7 +112,7 @@ export function summaryOf(
 }
 
 function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
-  const { inputBytes = 0, sentBytes = 0, audioOnly = false, inputWarnings = [] } = facts;
+  const { inputBytes = 0, sentBytes = 0, audioOnly = false, inputTracks = [], inputWarnings = [] } = facts;
   return {
     engine: result.engine,
     mediaSeconds: result.mediaSeconds,
@@ -119,6 +121,7 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
     sentBytes,
     savedBytes: Math.max(0, inputBytes - sentBytes),
     audioOnly,
+    tracks: [...inputTracks, ...(result.tracks ?? [])],
     warnings: [...inputWarnings, ...result.warnings],
   };
 }

@@ -1,4 +1,8 @@
+import type { SoundWish } from "./choose-audio.ts";
 import { SAFE_INPUT } from "./input-formats.ts";
+import { monoMix } from "./mixdown.ts";
+import type { Stream } from "./probe.ts";
+import { BIAS_SECONDS, continuous, type Jump } from "./timeline.ts";
 
 /** Whisper's input format; it resamples everything else to this. */
 const SAMPLE_RATE = 16_000;
@@ -6,20 +10,28 @@ const FRAME_SAMPLES = 1152;
 /** How long every FLAC frame plays but the last, which may be shorter. */
 export const FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE;
 
-/** An audio stream of a file, and where a player's time line begins. */
+/** An audio stream of a file, and the file's time line. */
 export interface AudioPlace {
   readonly path: string;
-  readonly streamIndex: number;
+  readonly stream: Stream;
+  readonly side: SoundWish["dualMono"];
+  /** Options before `-i` with which the stream is found. */
+  readonly inputOptions: readonly string[];
+  /** The timestamp that a player shows as 0. */
   readonly startSeconds: number;
+  readonly joints: readonly Jump[];
 }
 
 /**
- * ffmpeg's arguments for one audio stream as 16 kHz mono FLAC on stdout. The same input gives the same bytes.
+ * ffmpeg's arguments for one audio stream as 16 kHz mono PCM that never changes its format, with times of the time
+ * line, as NUT on stdout.
  *
- * The handler beside the GPU decodes whole files with the same filters (`_audio_filters` in
- * `container/mirumoji_gpu/audio.py`): where a subtitle stands must not depend on what was sent.
+ * A program of its own: ffmpeg builds its filters anew where the layout or rate of a sound changes, and what fills gaps
+ * would begin again from 0. The handler beside the GPU decodes whole files with the same filters
+ * (`container/mirumoji_gpu/audio.py`): where a subtitle stands must not depend on what was sent.
  */
-export function trackArguments(place: AudioPlace): string[] {
+export function pcmArguments(place: AudioPlace): string[] {
+  const clock = `setts=ts='${continuous(place.joints, place.startSeconds)}'`;
   return [
     ...quiet,
     // Timestamps stay as they are in the file. By default ffmpeg takes off those of an MPEG stream the start of the
@@ -30,41 +42,62 @@ export function trackArguments(place: AudioPlace): string[] {
     "0.000001",
     ...input(place),
     "-af",
-    [...mono, onTimeline(place.startSeconds), FILLED].join(","),
+    mono(place),
+    "-bsf:a",
+    clock,
+    "-c:a",
+    "pcm_s16le",
+    "-f",
+    "nut",
+    "pipe:1",
+  ];
+}
+
+/** ffmpeg's arguments for such PCM from stdin as FLAC on stdout. The same input gives the same bytes. */
+export function flacArguments(): string[] {
+  const filters = `asetpts=PTS-${BIAS_SECONDS}/TB,${FILLED}`;
+  return [
+    ...quiet,
+    "-copyts",
+    "-threads",
+    "1",
+    ...SAFE_INPUT,
+    "-f",
+    "nut",
+    "-i",
+    "pipe:0",
+    "-af",
+    filters,
     ...flac.split(" "),
   ];
 }
 
-/** The same for `seconds` from `at` on, as they come: for its size, not for its times. */
+/** ffmpeg's arguments for `seconds` from `at` on as FLAC, as they come: for its size, not for its times. */
 export function tasteArguments(
   place: AudioPlace,
   { at, seconds }: { readonly at: number; readonly seconds: number },
 ): string[] {
   const piece = ["-ss", at.toFixed(3), "-t", String(seconds)];
-  return [...quiet, ...piece, ...input(place), "-af", mono.join(","), ...flac.split(" ")];
+  return [...quiet, ...piece, ...input(place), "-af", mono(place), ...flac.split(" ")];
 }
 
 const quiet = ["-hide_banner", "-nostdin", "-loglevel", "error"];
 
-/** First of all, so that a pause of an hour costs little memory when it is filled. */
-const mono = [`aresample=${SAMPLE_RATE}`, "aformat=sample_fmts=s16:channel_layouts=mono"];
-
-/** Gaps, also the one before a late start, become silence. */
-const FILLED = "aresample=async=1:first_pts=0";
-
-/**
- * Counts timestamps from the start of the file. A step back by a second or more, or ahead by more than half an hour,
- * is where two recordings were joined: the time goes on there.
- */
-function onTimeline(startSeconds: number): string {
-  const step = "PTS-PREV_INPTS";
-  const next = `PREV_OUTPTS+if(between((${step})*TB,-1,1800),${step},NB_SAMPLES)`;
-  return `asetpts='if(isnan(PREV_INPTS),PTS-(${startSeconds.toFixed(6)})/TB,${next})'`;
+/** 16 kHz mono first of all, so that a pause of an hour costs little memory when it is filled. */
+function mono({ stream, side }: AudioPlace): string {
+  const uniform = [`aresample=${SAMPLE_RATE}`, "aformat=sample_fmts=s16:channel_layouts=mono"];
+  return [...monoMix(stream, side), ...uniform].join(",");
 }
 
-function input({ path, streamIndex }: AudioPlace): string[] {
-  const only = ["-map", `0:${streamIndex}`, "-vn", "-sn", "-dn"];
-  return ["-threads", "1", ...SAFE_INPUT, "-i", `file:${path}`, ...only];
+/**
+ * Gaps, also the one before a late start, become silence, and what overlaps is cut; from 40 ms on, or the sound of files
+ * with restless clocks would be cut to pieces.
+ */
+const FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0";
+
+function input({ path, stream, inputOptions }: AudioPlace): string[] {
+  const only = ["-map", `0:${stream.index}`, "-vn", "-sn", "-dn"];
+  return ["-threads", "1", ...inputOptions, "-i", `file:${path}`, ...only];
 }
 
 /** Without tags, dates and versions, which would make other bytes of the same sound. */

@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { MirumojiError } from "../job/errors.ts";
 import type { AudioTrack } from "../ports/media.ts";
-import { type AudioPlace, FRAME_SECONDS, tasteArguments, trackArguments } from "./audio-arguments.ts";
+import {
+  type AudioPlace,
+  FRAME_SECONDS,
+  flacArguments,
+  pcmArguments,
+  tasteArguments,
+} from "./audio-arguments.ts";
 import { USUAL_BYTES_PER_SECOND } from "./audio-plan.ts";
 import { flacClock } from "./flac-clock.ts";
 import { extractionFailed, runFfmpeg } from "./run-ffmpeg.ts";
@@ -25,9 +31,9 @@ interface TrackOptions {
  *
  * `content` throws `AUDIO_EXTRACTION_FAILED`, `PROGRAM_MISSING`, `INPUT_CHANGED`, and the signal's reason.
  */
-export function startAudioTrack(options: TrackOptions): AudioTrack {
+export function startAudioTrack(options: TrackOptions): Omit<AudioTrack, "damage"> {
   const { place, file, seconds, maxBytes, signal } = options;
-  const ffmpeg = runFfmpeg(trackArguments(place), signal);
+  const ffmpeg = runFfmpeg([pcmArguments(place), flacArguments()], signal);
   const clock = flacClock(FRAME_SECONDS);
   let passedBytes = 0;
 
@@ -77,7 +83,7 @@ const TASTE_SECONDS = 30;
  */
 export async function tasteAudio(place: AudioPlace, seconds: number, signal: AbortSignal): Promise<number> {
   const length = Math.min(TASTE_SECONDS, seconds);
-  const ffmpeg = runFfmpeg(tasteArguments(place, { at: (seconds - length) / 2, seconds: length }), signal);
+  const ffmpeg = runFfmpeg([tasteArguments(place, { at: (seconds - length) / 2, seconds: length })], signal);
   let bytes = 0;
   ffmpeg.stdout.on("data", (chunk: Buffer) => {
     bytes += chunk.length;

@@ -1,31 +1,57 @@
 import type { Stats } from "node:fs";
 import { type Probe, probe } from "./probe.ts";
 import { quickLookForVideo } from "./quick-look.ts";
+import { type Survey, surveyFile } from "./survey.ts";
 
 /** Reads the content of a file; null when this machine has no ffprobe. */
 export type LookInside = (
   localPath: string,
-  about: { readonly info: Stats; readonly needs: "audio" | "video"; readonly signal: AbortSignal },
-) => Promise<Probe | null>;
+  about: {
+    readonly info: Stats;
+    readonly needs: "audio" | "video";
+    /** Whether the details are needed, which the quickest look does not see. */
+    readonly inDetail: boolean;
+    readonly signal: AbortSignal;
+  },
+) => Promise<Insight | null>;
+
+/** A probe, and the survey that is made once when somebody needs it. */
+export interface Insight extends Probe {
+  survey(signal: AbortSignal): Promise<Survey | null>;
+}
 
 /** A job looks into its input twice, before and after its volume is made. */
 const REMEMBERED = 256;
 
 /** Looks in the cheapest way that can tell, and remembers what it saw until the file is another one. */
 export function rememberingLook(): LookInside {
-  const seen = new Map<string, Probe>();
-  return async (localPath, { info, needs, signal }) => {
+  const seen = new Map<string, Insight>();
+  return async (localPath, { info, needs, inDetail, signal }) => {
     const { dev, ino, size, mtimeMs, ctimeMs } = info;
-    const key = [needs, dev, ino, size, mtimeMs, ctimeMs, localPath].join(":");
+    const key = [needs, inDetail, dev, ino, size, mtimeMs, ctimeMs, localPath].join(":");
     const known = seen.get(key);
     if (known !== undefined) return known;
-    const quick = needs === "video" ? await quickLookForVideo(localPath, size) : null;
-    const found = quick ?? (await probe(localPath, signal));
+    const quick = needs === "video" && !inDetail ? await quickLookForVideo(localPath, size) : null;
+    const probed = quick ?? (await probe(localPath, signal));
+    if (probed === null) return null;
+    const found = withSurvey(localPath, probed);
     // Failures are not remembered: the file may be repaired meanwhile.
-    if (found?.streams.has(needs) !== true) return found;
+    if (!found.streams.has(needs)) return found;
     seen.set(key, found);
     const [oldest] = seen.keys();
     if (seen.size > REMEMBERED && oldest !== undefined) seen.delete(oldest);
     return found;
+  };
+}
+
+/** Adds the survey of all packets, which reads the whole file. */
+export function withSurvey(localPath: string, probed: Probe): Insight {
+  let made: Survey | null = null;
+  return {
+    ...probed,
+    survey: async (signal) => {
+      if (probed.details !== null) made ??= await surveyFile(localPath, probed.details, signal);
+      return made;
+    },
   };
 }

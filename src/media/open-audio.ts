@@ -1,10 +1,12 @@
-import { MirumojiError } from "../job/errors.ts";
 import type { AudioTrack } from "../ports/media.ts";
 import { mostWorthSending, planAudio } from "./audio-plan.ts";
 import { startAudioTrack, tasteAudio } from "./audio-track.ts";
-import type { Probe } from "./probe.ts";
+import type { SoundChoice, SoundWish } from "./choose-audio.ts";
+import { damageOf } from "./damage.ts";
+import type { Insight } from "./look-inside.ts";
 import { extractionFailed } from "./run-ffmpeg.ts";
 import { steadyFile } from "./steady-file.ts";
+import { isJoinable } from "./timeline.ts";
 
 /**
  * Starts to take the audio track out of an input; null when sending the file itself is as good.
@@ -13,23 +15,35 @@ import { steadyFile } from "./steady-file.ts";
  */
 export async function openAudio(
   path: string,
-  found: Probe | null,
-  { isForced, signal }: { readonly isForced: boolean; readonly signal: AbortSignal },
+  options: {
+    readonly found: Insight;
+    readonly choice: SoundChoice | null;
+    readonly side: SoundWish["dualMono"];
+    readonly isForced: boolean;
+    readonly signal: AbortSignal;
+  },
 ): Promise<AudioTrack | null> {
-  if (found === null) {
-    throw new MirumojiError("PROGRAM_MISSING", "ffprobe is not on this machine; install ffmpeg");
-  }
-  const { audio, startSeconds } = found;
+  const { found, choice, side, isForced, signal } = options;
+  const { startSeconds, details } = found;
   const file = await steadyFile(path);
-  const seconds = found.seconds ?? audio?.seconds ?? null;
+  const seconds = found.seconds ?? choice?.stream.duration ?? null;
   const limit = mostWorthSending(file.sizeBytes);
-  const plan = isForced
-    ? "track"
-    : planAudio({ sizeBytes: file.sizeBytes, seconds, hasVideo: found.streams.has("video") });
+  const hasVideo = found.streams.has("video");
+  const plan = isForced ? "track" : planAudio({ sizeBytes: file.sizeBytes, seconds, hasVideo });
   if (plan === "file") return null;
-  if (audio === null) throw extractionFailed("ffmpeg knows no way to decode the audio stream");
-  const place = { path, streamIndex: audio.index, startSeconds };
+  if (choice === null || details === null) {
+    throw extractionFailed("ffmpeg knows no way to decode the audio stream");
+  }
+  const { stream } = choice;
+  // Where recordings may be joined, only all of the file tells.
+  const survey = isJoinable(details.formats) ? await found.survey(signal) : null;
+  const joints = survey?.joints.get(stream.index) ?? [];
+  const place = { path, stream, side, startSeconds, joints, inputOptions: details.inputOptions };
   if (plan === "taste" && (await tasteAudio(place, seconds ?? 0, signal)) > limit) return null;
   const maxBytes = isForced ? Number.POSITIVE_INFINITY : limit;
-  return startAudioTrack({ place, file, seconds, maxBytes, signal });
+  const track = startAudioTrack({ place, file, seconds, maxBytes, signal });
+  return {
+    ...track,
+    damage: async () => await damageOf(found, { stream, decodedSeconds: track.seconds(), signal }),
+  };
 }

@@ -7,6 +7,44 @@ import { hasErrno } from "./errno.ts";
 const run = promisify(execFile);
 const PROBE_TIMEOUT_MS = 60_000;
 
+/** Streams of some files begin late, or show late what they are; looking further takes memory and time. */
+const FAR = ["-probesize", "128M", "-analyzeduration", "300M"];
+/** Containers without a header: any stream may turn up later. */
+const HEADERLESS: ReadonlySet<string> = new Set(["mpeg", "mpegvideo"]);
+/** Seconds at the beginning in which each stream is looked for. */
+const LOOKED_FOR_SECONDS = 20;
+
+const number = z.coerce.number().optional().catch(undefined);
+const length = z.coerce.number().positive().optional().catch(undefined);
+
+const streamSchema = z.object({
+  index: z.number(),
+  codec_type: z.string().optional(),
+  codec_name: z.string().optional(),
+  sample_rate: number,
+  width: number,
+  channels: number,
+  channel_layout: z.string().optional(),
+  duration: length,
+  disposition: z.record(z.string(), z.number()).default({}),
+  tags: z.record(z.string(), z.string()).default({}).catch({}),
+});
+
+/** A stream as ffprobe shows it. */
+export type Stream = z.output<typeof streamSchema>;
+
+const probeSchema = z.object({
+  packets: z.array(z.object({ stream_index: z.number().optional() })).default([]),
+  streams: z.array(streamSchema).default([]),
+  format: z
+    .object({
+      format_name: z.string().default(""),
+      duration: length,
+      start_time: z.coerce.number().catch(0).default(0),
+    })
+    .prefault({}),
+});
+
 /** Content of a media file. */
 export interface Probe {
   /** Kinds of streams, such as `audio`; none when it is not media. Cover pictures do not count as video. */
@@ -15,63 +53,71 @@ export interface Probe {
   readonly seconds: number | null;
   /** The timestamp that a player shows as 0: that of the stream that begins first. */
   readonly startSeconds: number;
-  /** The first audio stream that can be decoded, which is the one that the handler transcribes. */
-  readonly audio: AudioStream | null;
+  /** The streams; null when the look was too quick to see them. */
+  readonly details: ProbeDetails | null;
 }
 
-export interface AudioStream {
-  readonly index: number;
-  /** How long it says it is, or null where it does not. */
-  readonly seconds: number | null;
+export interface ProbeDetails {
+  readonly streams: readonly Stream[];
+  /** Streams that have a packet in the first seconds. */
+  readonly begun: ReadonlySet<number>;
+  /** Names that ffmpeg gives the container. */
+  readonly formats: ReadonlySet<string>;
+  /** Options before `-i` with which the same streams are found again. */
+  readonly inputOptions: readonly string[];
+  /** Whether the length is worked out from a bit rate, which is no promise. */
+  readonly isLengthEstimated: boolean;
 }
 
-const NOT_MEDIA: Probe = { streams: new Set(), seconds: null, startSeconds: 0, audio: null };
-
-const duration = z.coerce.number().positive().optional().catch(undefined);
-
-const probeSchema = z.object({
-  streams: z
-    .array(
-      z.object({
-        index: z.number(),
-        codec_type: z.string().optional(),
-        codec_name: z.string().optional(),
-        duration,
-        disposition: z.object({ attached_pic: z.number() }).partial().optional(),
-      }),
-    )
-    .default([]),
-  format: z.object({ duration, start_time: z.coerce.number().catch(0).default(0) }).prefault({}),
-});
+const NOT_MEDIA: Probe = { streams: new Set(), seconds: null, startSeconds: 0, details: null };
 
 /**
  * Looks into a file; null when there is no ffprobe on this machine. Only local files can be named: the
  * protocol is fixed.
  */
 export async function probe(path: string, signal: AbortSignal): Promise<Probe | null> {
-  const wanted = ["-show_streams", "-show_format", "-of", "json"];
-  const args = ["-v", "error", ...SAFE_INPUT, ...wanted, `file:${path}`];
+  const near = await look(path, [], signal);
+  return near === null || isComplete(near) ? near : await look(path, FAR, signal);
+}
+
+async function look(path: string, reach: readonly string[], signal: AbortSignal): Promise<Probe | null> {
+  const inputOptions = [...reach, ...SAFE_INPUT];
+  const wanted = ["-show_streams", "-show_format", "-show_packets", "-of", "json"];
+  // Of the packets only where they belong.
+  const entries = ["-show_entries", "packet=stream_index", "-read_intervals", `%+${LOOKED_FOR_SECONDS}`];
+  const args = ["-v", "warning", ...inputOptions, ...wanted, ...entries, `file:${path}`];
   try {
-    const { stdout } = await run("ffprobe", args, {
+    const { stdout, stderr } = await run("ffprobe", args, {
       signal,
       timeout: PROBE_TIMEOUT_MS,
-      maxBuffer: 16 * 1024 * 1024,
+      maxBuffer: 64 * 1024 * 1024,
     });
-    const { streams, format } = probeSchema.parse(JSON.parse(stdout));
-    const real = streams.filter((stream) => stream.disposition?.attached_pic !== 1);
-    const audio = real.find(
-      ({ codec_type: type, codec_name: name }) =>
-        type === "audio" && name !== undefined && name !== "unknown",
-    );
+    const { packets, streams, format } = probeSchema.parse(JSON.parse(stdout));
+    const real = streams.filter((stream) => stream.disposition["attached_pic"] !== 1);
     return {
       streams: new Set(real.flatMap((stream) => stream.codec_type ?? [])),
       seconds: format.duration ?? null,
       startSeconds: format.start_time,
-      audio: audio === undefined ? null : { index: audio.index, seconds: audio.duration ?? null },
+      details: {
+        streams,
+        begun: new Set(packets.flatMap((packet) => packet.stream_index ?? [])),
+        formats: new Set(format.format_name.split(",")),
+        inputOptions,
+        isLengthEstimated: stderr.includes("Estimating duration from bitrate"),
+      },
     };
   } catch (error) {
     signal.throwIfAborted();
     if (hasErrno(error, "ENOENT")) return null;
     return NOT_MEDIA;
   }
+}
+
+function isComplete({ details }: Probe): boolean {
+  if (details === null) return true;
+  if ([...HEADERLESS].some((name) => details.formats.has(name))) return false;
+  return details.streams.every(
+    ({ codec_type: kind, sample_rate: rate, width }) =>
+      (kind !== "audio" || (rate ?? 0) > 0) && (kind !== "video" || (width ?? 0) > 0),
+  );
 }

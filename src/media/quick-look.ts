@@ -23,7 +23,7 @@ export async function quickLookForVideo(localPath: string, sizeBytes: number): P
     );
     if (codecs.every((codec) => codec === null)) return null;
     if (seconds === null || !(seconds > 0)) return null;
-    return { streams: new Set(tracks.map(({ type }) => type)), seconds, startSeconds: 0, audio: null };
+    return { streams: new Set(tracks.map(({ type }) => type)), seconds, startSeconds: 0, details: null };
   } catch {
     return null;
   } finally {

@@ -15,10 +15,33 @@ export interface RunningFfmpeg {
 
 const STDERR_CHARS = 4096;
 
-/** Starts ffmpeg; it is killed when the signal aborts, and dies of its closed stdout when this process does. */
-export function runFfmpeg(args: readonly string[], signal: AbortSignal): RunningFfmpeg {
-  const child = spawn("ffmpeg", args, { stdio: ["ignore", "pipe", "pipe"], env: programEnvironment() });
-  const { stdout, stderr } = child;
+/**
+ * Starts ffmpeg, or several of which each reads what the one before it writes. They are killed when the signal aborts,
+ * and die of their closed stdout when this process does.
+ */
+export function runFfmpeg(programs: readonly (readonly string[])[], signal: AbortSignal): RunningFfmpeg {
+  const running: RunningFfmpeg[] = [];
+  for (const args of programs) running.push(runOne(args, running.at(-1)?.stdout ?? null, signal));
+  const last = running.at(-1);
+  if (last === undefined) throw new TypeError("there is no program to run");
+  const failures = Promise.all(running.map(async ({ failure }) => await failure));
+  return {
+    stdout: last.stdout,
+    // The first that failed is the reason; the others lost their reader or their writer.
+    failure: failures.then((ends) => ends.find((end) => end !== null) ?? null),
+    kill: () => {
+      for (const one of running) one.kill();
+    },
+  };
+}
+
+function runOne(args: readonly string[], given: Readable | null, signal: AbortSignal): RunningFfmpeg {
+  const child = spawn("ffmpeg", args, { stdio: ["pipe", "pipe", "pipe"], env: programEnvironment() });
+  const { stdin, stdout, stderr } = child;
+  // A reader that is gone says itself why.
+  stdin.on("error", () => given?.destroy());
+  if (given === null) stdin.end();
+  else given.on("error", () => stdin.destroy()).pipe(stdin);
   const kill = (): void => {
     child.kill("SIGKILL");
     stdout.destroy();

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
-import type { OutputFile } from "../job/facts.ts";
+import type { OutputFile, TrackReport } from "../job/facts.ts";
+import type { InputWish } from "../job/input-wish.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 
 /** An output and what writes its bytes into an open file, which may hold what an interrupted try left of it. */
@@ -20,6 +21,8 @@ export interface AudioTrack {
   expectedBytes(): number;
   /** How long what has come by now plays. */
   seconds(): number;
+  /** Warnings when the input promises more than came; to be asked when all has come. */
+  damage(): Promise<string[]>;
   /** Ends the work on it, done or not. */
   close(): Promise<void>;
 }
@@ -27,9 +30,11 @@ export interface AudioTrack {
 /** An input on this machine. */
 export interface InputFile {
   readonly localPath: string;
-  /** How long it plays, and how long its audio does, where the file says so. */
+  /** How long it plays, where the file says so. */
   readonly seconds: number | null;
-  readonly audioSeconds: number | null;
+  /** The sound that was chosen, and warnings when it is a guess; null where nobody looked. */
+  readonly track: TrackReport | null;
+  readonly warnings: readonly string[];
   /**
    * Starts to take the audio track out; null when sending the file itself is as good, which is not looked at when it
    * is forced. Throws `PROGRAM_MISSING`, `AUDIO_EXTRACTION_FAILED`; so does its content.
@@ -40,7 +45,7 @@ export interface InputFile {
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
   /** Checks that the input can be used; gives its place on this machine, and what shows of it. */
-  openInput(options: { path: string; needs: "audio" | "video"; signal: AbortSignal }): Promise<InputFile>;
+  openInput(options: InputWish & { signal: AbortSignal }): Promise<InputFile>;
   /** Checks that every output could be written now. Leaves nothing behind. */
   checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
   /**

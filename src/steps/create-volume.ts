@@ -1,17 +1,13 @@
+import { inputWish } from "../job/input-wish.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step } from "./context.ts";
 
 /** Checks the files first, so that a wrong request costs nothing, then makes the volume. */
 export const createVolume: Step<"createVolume"> = async ({ request, signal }, { volumes, media }) => {
-  await media.openInput({ path: request.request.input, needs: streamNeededBy(request.type), signal });
+  await media.openInput({ ...inputWish(request), signal });
   await media.checkOutputs(planOutputs(request));
   signal.throwIfAborted();
   // Not aborted once sent, only by the RPC's own deadline: a volume whose ID is never received cannot be deleted
   // and only expires.
   return await volumes.create({ signal: new AbortController().signal });
 };
-
-/** Which stream the input must hold. */
-export function streamNeededBy(type: "transcribe" | "convert"): "audio" | "video" {
-  return type === "transcribe" ? "audio" : "video";
-}

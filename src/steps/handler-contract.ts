@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { JobRequest, TranscribeRequest } from "../job/contract.ts";
+import { type JobRequest, type JobType, REQUEST_SCHEMAS, type TranscribeRequest } from "../job/contract.ts";
 import { isErrorCode, MirumojiError } from "../job/errors.ts";
 import { type FactsAt, type FileResult, fileResultSchema } from "../job/facts.ts";
 import type { CallInput } from "../ports/calls.ts";
@@ -15,20 +15,40 @@ export function callInput(
   imageFunction: string | undefined,
 ): CallInput {
   if (job.type === "convert") {
-    const { resolution, target_bitrate, preset } = job.request;
+    const {
+      v: _v,
+      input: _input,
+      output: _output,
+      resolution,
+      target_bitrate,
+      preset,
+      tenant: _tenant,
+      tags: _tags,
+      ...more
+    } = job.request;
     return {
       args: [facts.remotePath, facts.volumeId],
-      kwargs: { to_mp4_kwargs: { resolution, target_bitrate, preset } },
+      kwargs: { to_mp4_kwargs: { resolution, target_bitrate, preset, ...notDefault("convert", more) } },
     };
   }
   // Labels are for people; the function is given what it works by.
-  const { v: _v, input: _input, output: _output, formats: _formats, ...options } = job.request;
-  const { tenant: _tenant, tags: _tags, ...whisper } = options;
+  const { v: _w, input: _i, output: _o, formats: _f, tenant: _t, tags: _g, ...options } = job.request;
+  const { audio_track, dual_mono, ...whisper } = options;
+  // A track that was sent alone is the one that was asked for.
+  const sound = facts.audioOnly === true ? {} : notDefault("transcribe", { audio_track, dual_mono });
   const outputFormat = imageFunction === undefined ? "segments" : outputFormatFor(job.request);
   return {
     args: [facts.remotePath, facts.volumeId, outputFormat],
-    kwargs: { w_model_args: null, w_transcribe_args: whisper },
+    kwargs: { w_model_args: null, w_transcribe_args: { ...whisper, ...sound } },
   };
+}
+
+/** Options that Mirumoji's own functions do not know are only sent where somebody asks for them. */
+function notDefault(type: JobType, options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const shape: Readonly<Record<string, z.ZodType>> = REQUEST_SCHEMAS[type].shape;
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => shape[name]?.parse(undefined) !== value),
+  );
 }
 
 /** Format requested from the image's own `transcribe`: every format but `joined` can be made from SRT. */
@@ -46,6 +66,7 @@ const handlerResultSchema = z.discriminatedUnion("ok", [
     encoder: z.string().optional(),
     mediaSeconds: z.number(),
     gpuSeconds: z.number(),
+    tracks: z.unknown().optional(),
     warnings: z.array(z.string()).default([]),
   }),
   z.object({
@@ -67,13 +88,14 @@ export function parseHandlerResult(value: unknown): FileResult {
     const { code, message } = parsed.data.error;
     throw new MirumojiError(isErrorCode(code) ? code : "ENGINE_FAILED", message);
   }
-  const { path, sha256, engine, encoder, mediaSeconds, gpuSeconds, warnings } = parsed.data;
+  const { path, sha256, engine, encoder, mediaSeconds, gpuSeconds, tracks, warnings } = parsed.data;
   const result = fileResultSchema.safeParse({
     path,
     sha256,
     engine: engine ?? encoder,
     mediaSeconds,
     gpuSeconds,
+    tracks,
     warnings,
   });
   if (!result.success) throw invalid(z.prettifyError(result.error));

@@ -49,21 +49,16 @@ async function sendTrack(
       signal,
       onProgress: transferReporter(report, now),
     });
-    const inputWarnings = shortfall(track.seconds(), input.audioSeconds ?? 0);
+    const inputWarnings = [...input.warnings, ...(await track.damage())];
     return {
       remotePath,
       inputBytes: track.inputBytes,
       sentBytes,
       audioOnly: true,
+      ...(input.track === null ? {} : { inputTracks: [input.track] }),
       ...(inputWarnings.length === 0 ? {} : { inputWarnings }),
     };
   } finally {
     await track.close();
   }
-}
-
-/** Error that the handler reports for a whole input; it cannot tell from the track alone. */
-function shortfall(seconds: number, promised: number): string[] {
-  if (seconds >= promised - Math.max(1, promised * 0.02)) return [];
-  return [`only ${seconds.toFixed(1)} of ${promised.toFixed(1)} s could be decoded; the file is damaged`];
 }

@@ -1,7 +1,7 @@
 import type { Gained } from "../job/facts.ts";
+import { inputWish } from "../job/input-wish.ts";
 import { remoteInputPath } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
-import { streamNeededBy } from "./create-volume.ts";
 import type { InputFile } from "../ports/media.ts";
 import { sendAudio } from "./send-audio.ts";
 import { transferReporter } from "./transfer-progress.ts";
@@ -9,11 +9,7 @@ import { transferReporter } from "./transfer-progress.ts";
 /** Sends the input, or what is needed of it, into the volume. A repeated upload sends only blocks that it lacks. */
 export const upload: Step<"upload"> = async (step, tools) => {
   const { request, signal } = step;
-  const input = await tools.media.openInput({
-    path: request.request.input,
-    needs: streamNeededBy(request.type),
-    signal,
-  });
+  const input = await tools.media.openInput({ ...inputWish(request), signal });
   const sent = (await sendAudio(step, input, tools)) ?? (await sendFile(step, input, tools));
   return { ...sent, ...(input.seconds === null ? {} : { inputSeconds: input.seconds }) };
 };

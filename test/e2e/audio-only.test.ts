@@ -2,12 +2,10 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openAudio } from "../../src/media/open-audio.ts";
-import { probe } from "../../src/media/probe.ts";
 import { modalVolumes } from "../../src/modal/volumes/volumes.ts";
 import { SAMPLE } from "../../support/dev.ts";
 import { type Stack, startStack, type WorkerProcess } from "../../support/stack.ts";
-import { lavfi, mediaMaker, options } from "../helpers/media/media-maker.ts";
+import { lavfi, mediaMaker, options, openTrack } from "../helpers/media/media-maker.ts";
 import { startHostForTests } from "../helpers/modal/gpu-host.ts";
 
 let stack: Stack;
@@ -93,8 +91,7 @@ it("goes on where an interrupted upload stopped, as the same input makes the sam
   const noise = lavfi("anoisesrc=c=white:a=0.5:r=16000:d=660:seed=1");
   const path = await mediaMaker(test.folder).make("noise.wav", ...noise, "-ac", "2", "-ar", "44100");
   const send = async (stop: AbortController) => {
-    const found = await probe(path, stop.signal);
-    const track = await openAudio(path, found, { isForced: false, signal: stop.signal });
+    const track = await openTrack(path, { isForced: false, signal: stop.signal });
     if (track === null) throw new Error("a WAV is more than its track");
     try {
       return await volumes.putStream({

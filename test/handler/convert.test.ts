@@ -24,6 +24,10 @@ test("H.264 in yuv420p and AAC in an MP4 that starts playing before it is loaded
     height: 360,
     mediaSeconds: expect.closeTo(15.38, 0),
     gpuSeconds: expect.any(Number),
+    tracks: [
+      { kind: "video", number: 1, codec: "h264", why: "the only one" },
+      { kind: "audio", number: 1, codec: "aac", why: "the only one", language: "en" },
+    ],
     warnings: [NO_NVENC],
   });
   expect(answer.gpuSeconds).toBeGreaterThan(0.05);
@@ -47,7 +51,8 @@ test("H.264 in yuv420p and AAC in an MP4 that starts playing before it is loaded
 
 test.each([
   ["landscape into the box", "1920x1080", [], {}, 1280, 720],
-  ["portrait into the box", "1080x1920", [], {}, 404, 720],
+  ["portrait into the box, laid upright", "1080x1920", [], {}, 720, 1280],
+  ["landscape into an upright box", "640x360", [], { resolution: "180x320" }, 320, 180],
   ["odd sides, not larger than the source", "644x364", ["-vf", "format=yuv444p,scale=643:363"], {}, 642, 362],
   ["tiny is not enlarged", "160x90", [], {}, 160, 90],
   ["a smaller box", "640x360", [], { resolution: "320x320" }, 320, 180],
@@ -72,7 +77,7 @@ test("a film held upright comes out upright, without a rotation that players mig
   expect([video?.width, video?.height, video?.side_data_list]).toEqual([180, 320, undefined]);
 });
 
-test("video without audio is fine, and further streams stay out", async () => {
+test("video without audio is fine, and only one picture is taken", async () => {
   const mute = await box.clip("mute.mp4", ...picture("64x64"), ...FAST);
   const answer = await box.convert(await box.put(mute));
   expect(streamsOf(box.inVolume(answer.path)).map((stream) => stream.codec_type)).toEqual(["video"]);
@@ -81,7 +86,11 @@ test("video without audio is fine, and further streams stay out", async () => {
   const order = ["-map", "1", "-map", "0", "-map", "0", "-map", "2", "-c:v", "copy"];
   const many = await box.clip("many.mkv", "-i", mute, ...tones, ...order);
   const second = await box.convert(await box.put(many, "many.mkv"));
-  expect(streamsOf(box.inVolume(second.path)).map((stream) => stream.codec_type)).toEqual(["video", "audio"]);
+  expect(streamsOf(box.inVolume(second.path)).map((stream) => stream.codec_type)).toEqual([
+    "video",
+    "audio",
+    "audio",
+  ]);
 });
 
 test("a second call writes over the first one's output", async () => {
@@ -135,7 +144,9 @@ test.each([
   [{ resolution: "720p" }, "'720p'"],
   [{ target_bitrate: "fast" }, "'fast'"],
   [{ preset: "placebo" }, "'placebo'"],
-  [{ crf: 23 }, "'crf'"],
+  [{ crf: 99 }, "crf 99"],
+  [{ target_bitrate: "1" }, "'1'"],
+  [{ quality: 9 }, "'quality'"],
 ])("refuses %o before anything is copied", async (options, says) => {
   const error = await box.refusal({ function: "convert", args: ["job-1/none.mp4", "vo-test", options] });
   expect(error).toEqual({ code: "OPTION_UNSUPPORTED", message: expect.stringContaining(says) });
@@ -160,10 +171,24 @@ test.each([
   const path = await box.put(await box.clip("a.mp4", ...picture("64x64", 0.2), ...FAST));
   const answer = await box.convert(path, { preset }, { bin: "ffmpeg", env: { TEST_NVENC: "works" } });
   expect(answer).toMatchObject({ encoder: "h264_nvenc", warnings: [] });
-  const calls = (await box.noted()) as string[][];
+  const calls = ((await box.noted()) as string[][]).filter((args) => args.includes("h264_nvenc"));
   expect(calls, "a trial and the work").toHaveLength(2);
   expect(calls[0]).toContain("lavfi");
   expect(calls[1]?.join(" ")).toContain(`-c:v h264_nvenc -preset ${expected} -rc vbr -b:v 2500000`);
+});
+
+test.each([
+  ["works", [true]],
+  ["no-frames", [true, false]],
+])("frames of a plain film stay on the GPU where that %s", async (mode, tries) => {
+  const clip = await box.clip("a.mp4", ...picture("64x64", 0.2), "-pix_fmt", "yuv420p", ...FAST);
+  const env = { TEST_NVENC: mode };
+  const answer = await box.convert(await box.put(clip), { resolution: "32x32" }, { bin: "ffmpeg", env });
+  expect(answer).toMatchObject({ encoder: "h264_nvenc", width: 32, height: 32, warnings: [] });
+  const calls = ((await box.noted()) as string[][]).filter((args) => args.includes("h264_nvenc"));
+  const onGpu = calls.slice(1).map((args) => args.join(" ").includes("-hwaccel_output_format cuda"));
+  expect(onGpu).toEqual(tries);
+  expect(calls[1]?.join(" ")).toContain("scale_cuda=32:32:format=yuv420p,setsar=1");
 });
 
 test("NVENC that fails in the middle of the work is replaced once, with a warning", async () => {

@@ -55,6 +55,7 @@ test("the answer is what the contract says, and nothing else", () => {
     language: "en",
     mediaSeconds: expect.closeTo(15.38, 0),
     gpuSeconds: expect.any(Number),
+    tracks: [{ kind: "audio", number: 1, codec: "aac", why: "the only one", language: "en" }],
     warnings: [],
   });
   expect(plain.transcript.gpuSeconds).toBeGreaterThan(0.2);

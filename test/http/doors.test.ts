@@ -56,6 +56,7 @@ describe("every surface", () => {
         sentBytes: 1,
         savedBytes: 0,
         audioOnly: false,
+        tracks: [{ kind: "audio", number: 1, title: said, why: said }],
         warnings: [said],
       },
     });

@@ -6,10 +6,8 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { openAudio } from "../../src/media/open-audio.ts";
-import { probe } from "../../src/media/probe.ts";
 import { testFolder } from "../../support/folder.ts";
-import { beepsIn, mediaMaker } from "../helpers/media/media-maker.ts";
+import { beepsIn, mediaMaker, openTrack } from "../helpers/media/media-maker.ts";
 
 const run = promisify(execFile);
 const HANDLER = fileURLToPath(new URL("../../container", import.meta.url));
@@ -58,18 +56,20 @@ beforeAll(async () => {
   const tracks = NAMES.map(async (name) => await saveTrack(join(folder, name)));
   await decodeLikeHandler([...NAMES.map((name) => join(folder, name)), ...(await Promise.all(tracks))]);
   return () => made[Symbol.asyncDispose]();
-});
+}, 180_000);
 
 /** Makes of each file the WAV that the handler gives its speech engine, beside it. */
 async function decodeLikeHandler(paths: readonly string[]): Promise<void> {
   const program = `
 import sys, pathlib
 from mirumoji_gpu.audio import extract_audio
-from mirumoji_gpu.probe import probe_file, stream_of
+from mirumoji_gpu.probe import probe_file
+from mirumoji_gpu.survey import survey_file
 for source in map(pathlib.Path, sys.argv[1:]):
     probe = probe_file(source, "x")
     wav = source.with_name(source.name + ".wav")
-    extract_audio(source, probe, stream_of(probe, "audio"), wav, False, 0.0)
+    stream = next(stream for stream in probe.streams if stream["codec_type"] == "audio")
+    extract_audio(source, probe, stream, wav, joints=survey_file(source, probe).joints_in(stream))
 `;
   await run("python3", ["-c", program, ...paths], {
     env: { ...process.env, PYTHONPATH: HANDLER, PYTHONDONTWRITEBYTECODE: "1" },
@@ -86,7 +86,7 @@ async function samplesOf(path: string): Promise<Int16Array> {
 /** Saves what the worker sends of a file. */
 async function saveTrack(path: string): Promise<string> {
   const { signal } = new AbortController();
-  const track = await openAudio(path, await probe(path, signal), { isForced: true, signal });
+  const track = await openTrack(path, { isForced: true, signal });
   if (track === null) throw new Error("there is no track");
   const target = `${path}.flac`;
   await pipeline(track.content, createWriteStream(target));

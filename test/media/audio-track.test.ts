@@ -9,11 +9,10 @@ import { toMirumojiError } from "../../src/job/errors.ts";
 import { planAudio } from "../../src/media/audio-plan.ts";
 import { flacClock } from "../../src/media/flac-clock.ts";
 import { SAFE_INPUT } from "../../src/media/input-formats.ts";
-import { openAudio } from "../../src/media/open-audio.ts";
 import { probe } from "../../src/media/probe.ts";
 import type { AudioTrack } from "../../src/ports/media.ts";
 import { testFolder } from "../../support/folder.ts";
-import { lavfi, mediaMaker, options } from "../helpers/media/media-maker.ts";
+import { lavfi, mediaMaker, options, lookedAt, openTrack } from "../helpers/media/media-maker.ts";
 
 const calm = new AbortController().signal;
 let folder: string;
@@ -36,7 +35,7 @@ beforeAll(async () => {
 afterEach(() => vi.unstubAllEnvs());
 
 async function open(path: string, { isForced = false, signal = calm } = {}): Promise<AudioTrack | null> {
-  return await openAudio(path, await probe(path, calm), { isForced, signal });
+  return await openTrack(path, { isForced, signal });
 }
 
 async function forced(path: string, signal = calm): Promise<AudioTrack> {
@@ -157,14 +156,13 @@ describe("an audio track", () => {
     await expect(failing()).rejects.toThrow("ffmpeg was ended by SIGKILL");
     await programs("ffmpeg", "exit 0");
     await expect(failing()).rejects.toThrow("found no sound");
-    const found = await probe(film, calm);
+    const openFilm = await lookedAt(film);
     const empty = join(folder, "empty-bin");
     execFileSync("mkdir", [empty]);
     vi.stubEnv("PATH", empty);
-    const track = await openAudio(film, found, { isForced: true, signal: calm });
+    const track = await openFilm({ isForced: true, signal: calm });
     expect(await codeOf(drain(track as AudioTrack))).toBe("PROGRAM_MISSING");
     expect(await probe(film, calm)).toBeNull();
-    expect(await codeOf(openAudio(film, null, { isForced: false, signal: calm }))).toBe("PROGRAM_MISSING");
   });
 
   it("knows no playlist, whose entries could be any file of this machine", async () => {

@@ -49,7 +49,8 @@ describe("openInput", () => {
     await expect(test.media.openInput({ path: "tone.wav", needs: "audio", signal })).resolves.toEqual({
       localPath: join(test.root, "tone.wav"),
       seconds: expect.closeTo(0.2, 1),
-      audioSeconds: expect.closeTo(0.2, 1),
+      track: { kind: "audio", number: 1, codec: "pcm_s16le", why: "the only one" },
+      warnings: [],
       openAudio: expect.any(Function),
     });
     expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }))).toBe(

@@ -1,8 +1,35 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { ANY_SOUND, type SoundWish } from "../../../src/media/choose-audio.ts";
+import { withSurvey } from "../../../src/media/look-inside.ts";
+import { openAudio } from "../../../src/media/open-audio.ts";
+import { probe } from "../../../src/media/probe.ts";
+import { chooseSound } from "../../../src/media/sound.ts";
+import type { AudioTrack } from "../../../src/ports/media.ts";
 
 const run = promisify(execFile);
+
+/** Starts to take the sound out of a file as a job does. */
+export async function openTrack(
+  path: string,
+  { isForced, signal, sound = ANY_SOUND }: { isForced: boolean; signal: AbortSignal; sound?: SoundWish },
+): Promise<AudioTrack | null> {
+  return await (
+    await lookedAt(path, sound)
+  )({ isForced, signal });
+}
+
+/** Looks into a file; gives the start of taking its sound out. */
+export async function lookedAt(path: string, sound: SoundWish = ANY_SOUND) {
+  const { signal } = new AbortController();
+  const probed = await probe(path, signal);
+  if (probed === null) throw new Error("there is no ffprobe");
+  const found = withSurvey(path, probed);
+  const choice = await chooseSound(found, sound, signal);
+  return async (options: { isForced: boolean; signal: AbortSignal }) =>
+    await openAudio(path, { found, choice, side: sound.dualMono, ...options });
+}
 
 /** ffmpeg's options out of a line of them. */
 export const options = (line: string) => line.split(" ");

@@ -160,7 +160,8 @@ export class FakeWorld {
           await Promise.resolve({
             localPath: `/media/${path}`,
             seconds: 2,
-            audioSeconds: 2,
+            track: null,
+            warnings: [],
             openAudio: async () => await Promise.resolve(null),
           }),
         checkOutputs: async () => {
