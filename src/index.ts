@@ -8,9 +8,9 @@
  */
 import { processTracing } from "./config/load.ts";
 import { VERSION } from "./config/version.ts";
-import { toMirumojiError } from "./job/errors.ts";
-import { openProducer } from "./queue/producer.ts";
-import type { JobStore } from "./queue/job-store.ts";
+import type { JobStore } from "./client/contract.ts";
+import { createHttpJobs, type HttpJobs } from "./client/http-client.ts";
+import { MirumojiError, toMirumojiError } from "./job/errors.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
 import type { Tracing } from "./telemetry/trace-contract.ts";
 import { NO_TRACING, openTracing } from "./telemetry/tracing.ts";
@@ -31,9 +31,13 @@ export {
 export { type ErrorCode, type ErrorKind, MirumojiError } from "./job/errors.ts";
 export type { OutputFile } from "./job/facts.ts";
 export type { JobReport, JobStatus, JobView, StepProgress } from "./job/summary.ts";
-export type { JobStore } from "./queue/job-store.ts";
+export type { JobFilter, JobPage, JobQuery, JobStore, Submitted } from "./client/contract.ts";
+export type { WaitOptions, WatchOptions } from "./client/follow-jobs.ts";
 
-export interface ClientOptions {
+export type { HttpJobs } from "./client/http-client.ts";
+
+/** A client that speaks to Redis itself, with BullMQ and ioredis. */
+export interface RedisClientOptions {
   /** The Redis that the workers use. */
   readonly redisUrl: string;
   /**
@@ -44,18 +48,41 @@ export interface ClientOptions {
   readonly queuePrefix?: string;
 }
 
+/** A client that speaks HTTP. */
+export interface HttpClientOptions {
+  /** Address of `mirumoji-worker api`, such as `https://media.example/mirumoji`. */
+  readonly apiUrl: string;
+  /** Made by `mirumoji-worker keys create`. */
+  readonly apiKey: string;
+}
+
+export type ClientOptions = RedisClientOptions | HttpClientOptions;
+
 /** Submits jobs and looks at them. Close it with `await client.close()` or `await using`. */
 export interface Client extends JobStore, AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** A client over HTTP, which reads outputs and transcripts too. */
+export interface HttpClient extends Client, HttpJobs {}
+
 /**
- * Connects to Redis. Traces of the submitted jobs begin here when OpenTelemetry's variables name a collector,
- * inside the caller's own trace if there is one.
+ * Connects to Redis or, with `apiUrl`, to the HTTP API; jobs are handled by the same calls. Over Redis, traces of the
+ * submitted jobs begin here when OpenTelemetry's variables name a collector, inside the caller's own trace if there is
+ * one.
  *
- * @throws MirumojiError `REDIS_UNAVAILABLE`
+ * @throws MirumojiError `REDIS_UNAVAILABLE`; over HTTP, where nothing is asked yet, nothing
  */
+export async function createClient(options: HttpClientOptions): Promise<HttpClient>;
+export async function createClient(options: RedisClientOptions): Promise<Client>;
+export async function createClient(options: ClientOptions): Promise<Client>;
 export async function createClient(options: ClientOptions): Promise<Client> {
+  if ("apiUrl" in options) {
+    const { jobs, close } = createHttpJobs(options);
+    const end = async () => await Promise.resolve(close());
+    return { ...jobs, close: end, [Symbol.asyncDispose]: end };
+  }
+  const { openProducer } = await producerModule();
   const producer = await openProducer(
     {
       REDIS_URL: options.redisUrl,
@@ -65,6 +92,17 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   );
   const close = async () => await producer[Symbol.asyncDispose]();
   return { ...producer.store, close, [Symbol.asyncDispose]: close };
+}
+
+/** Loaded when it is needed: programs that speak HTTP install neither BullMQ nor ioredis. */
+async function producerModule() {
+  try {
+    return await import("./queue/producer.ts");
+  } catch (cause) {
+    throw new MirumojiError("PROGRAM_MISSING", "to speak to Redis, install the packages bullmq and ioredis", {
+      cause,
+    });
+  }
 }
 
 /** The variables are the program's, not ours: what we cannot use of them must not stop it. */

@@ -3,7 +3,7 @@ import type { JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
 import { z } from "zod";
 import { type JobType, REQUEST_SCHEMAS, type RequestOptions } from "../job/contract.ts";
 import { summarySchema } from "../job/summary.ts";
-import type { JobStore } from "../queue/job-store.ts";
+import type { JobStore } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import { redactValue } from "../telemetry/redact.ts";
 import { jobPagePath } from "./job-pages.ts";

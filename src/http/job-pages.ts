@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobDetails, JobInspector } from "../queue/job-details.ts";
-import type { JobStore } from "../queue/job-store.ts";
+import type { JobStore } from "../client/contract.ts";
 import { redactValue } from "../telemetry/redact.ts";
 import { missingJobPage, showJob } from "./job-page.ts";
 

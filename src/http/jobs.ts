@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { MirumojiError } from "../job/errors.ts";
-import type { JobStore } from "../queue/job-store.ts";
+import type { JobStore } from "../client/contract.ts";
 
 const DEFAULT_LIMIT = 50;
 const LARGEST_LIMIT = 500;

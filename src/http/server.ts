@@ -5,7 +5,7 @@ import { cutText } from "../job/cut-text.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
-import type { JobStore } from "../queue/job-store.ts";
+import type { JobStore } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createRedactor } from "../telemetry/redact.ts";

@@ -1,37 +1,8 @@
-import type { JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
-import type { JobStatus, JobView } from "../job/summary.ts";
+import type { JobFilter, JobPage, JobQuery } from "../client/contract.ts";
+import type { JobView } from "../job/summary.ts";
 import type { IndexedJob, IndexName, JobIndex } from "./job-index.ts";
 import type { JobReader } from "./job-reader.ts";
-
-/** Which jobs are wanted; what is left out does not matter. */
-export interface JobFilter {
-  readonly type?: JobType | undefined;
-  /** Any of these. */
-  readonly status?: readonly JobStatus[] | undefined;
-  readonly tenant?: string | undefined;
-  readonly tag?: string | undefined;
-  /** Submitted at this time or later, epoch milliseconds. */
-  readonly since?: number | undefined;
-  /** Submitted before this time, epoch milliseconds. */
-  readonly before?: number | undefined;
-  /** Part of the ID or of the path of the input or an output, whatever its case. */
-  readonly search?: string | undefined;
-}
-
-export interface JobQuery extends JobFilter {
-  /** How many at most. */
-  readonly limit: number;
-  /** `nextCursor` of the page before. */
-  readonly cursor?: string | undefined;
-}
-
-export interface JobPage {
-  /** Newest first. */
-  readonly jobs: JobView[];
-  /** Null when this was the last page. A page may be short, even empty, although more follow. */
-  readonly nextCursor: string | null;
-}
 
 /** Entries that one page may look at: what is rare among very many jobs takes several pages. */
 const LOOKED_AT = 5000;

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { JOB_TYPES, type JobType, type RequestOptions } from "../job/contract.ts";
+import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { parseRequest } from "../job/parse-request.ts";
 import { planOutputs } from "../job/paths.ts";
@@ -7,80 +7,15 @@ import { isFinal, type JobView } from "../job/summary.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
-import { type JobSource, type WaitOptions, waitForJob, watchJob, type WatchOptions } from "./follow-jobs.ts";
-import { type JobFilter, type JobPage, type JobQuery, listJobs } from "./job-list.ts";
+import type { JobPage, JobStore } from "../client/contract.ts";
+import { type JobSource, waitForJob, watchJob } from "../client/follow-jobs.ts";
+import { listJobs } from "./job-list.ts";
 import { type JobParts, openJobParts } from "./job-parts.ts";
 import { jobKeys } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import { runScript } from "./scripts.ts";
 import { addJob } from "./submit.ts";
 import { findCarrier } from "./trace-carrier.ts";
-
-/** The jobs in Redis, as producers and operators see them. */
-export interface JobStore {
-  /**
-   * Puts a job into its queue. With an `idempotencyKey` the same request gives the same job, as long as that
-   * one is kept (completed jobs 7 days, failed ones 30).
-   *
-   * @throws MirumojiError the same codes as `parseRequest`, and `IDEMPOTENCY_CONFLICT` when the key belongs to
-   * another request; nothing is queued then
-   */
-  submit<T extends JobType>(
-    type: T,
-    options: RequestOptions[T],
-    extra?: { idempotencyKey?: string },
-  ): Promise<Submitted<T>>;
-  /** @throws MirumojiError `JOB_NOT_FOUND` */
-  get(id: string): Promise<JobView>;
-  /** The newest jobs that match, newest first. */
-  list(options: JobFilter & { readonly limit: number }): Promise<JobView[]>;
-  /**
-   * A page of them; go on with `nextCursor` until it is null.
-   *
-   * @throws MirumojiError `REQUEST_INVALID` when the cursor is none
-   */
-  listPage(query: JobQuery): Promise<JobPage>;
-  /**
-   * Waits for the end of a job. Any number of waits shares one connection.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`; the reason of `signal` when it aborts
-   */
-  wait(id: string, options?: WaitOptions): Promise<JobView>;
-  /**
-   * The job as it is, then as it is after each change, until its end: `for await (const job of client.watch(id))`.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`; the reason of `signal` when it aborts
-   */
-  watch(id: string, options?: WatchOptions): AsyncIterable<JobView>;
-  /**
-   * Asks for a job to stop, from any process. It ends as `cancelled`: at once when nobody worked on it yet,
-   * else as soon as its call is stopped and its volume deleted. Cancelling twice, or a finished job, is
-   * harmless: `accepted` is false only when the job was over already.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`
-   */
-  cancel(id: string): Promise<{ id: string; accepted: boolean }>;
-  /**
-   * Gives a failed or cancelled job another life, from its checkpoint where there is one, else from the start.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_RETRYABLE`
-   */
-  retry(id: string): Promise<void>;
-  /**
-   * Forgets a job that is over. Its outputs stay where they are.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`
-   */
-  delete(id: string): Promise<void>;
-}
-
-/** A job that is in its queue. */
-export interface Submitted<T extends JobType = JobType> {
-  readonly id: string;
-  readonly type: T;
-  /** False when the job of this idempotency key was there already. */
-  readonly created: boolean;
-}
 
 export function createJobStore(
   redis: Redis,

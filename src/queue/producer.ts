@@ -1,7 +1,8 @@
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
 import { connectRedis, ensureRedis } from "./connection.ts";
-import { createJobStore, type JobStore } from "./job-store.ts";
+import type { JobStore } from "../client/contract.ts";
+import { createJobStore } from "./job-store.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { closeQueues, openQueues, type Queues } from "./queues.ts";
 

@@ -20,6 +20,7 @@ const FOLDERS = [
   "modal",
   "queue",
   "media",
+  "client",
   "telemetry",
   "config",
   "ports",

@@ -5,7 +5,7 @@ import { JOB_TYPES, REQUEST_SCHEMAS } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
 import { JOB_STATUSES, type JobView, jobViewSchema } from "../../job/summary.ts";
 import { LIST_CURSOR } from "../../queue/job-list.ts";
-import type { JobStore } from "../../queue/job-store.ts";
+import type { JobStore } from "../../client/contract.ts";
 import { isVisible, tenantOf } from "./access.ts";
 import { PROBLEMS } from "./problem.ts";
 import type { ApiServices } from "./services.ts";

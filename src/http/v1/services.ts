@@ -3,7 +3,7 @@ import type { ApiKeys } from "../../queue/api-keys.ts";
 import type { AuditLog } from "../../queue/audit-log.ts";
 import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
-import type { JobStore } from "../../queue/job-store.ts";
+import type { JobStore } from "../../client/contract.ts";
 
 /** What the API is made of. */
 export interface ApiServices {

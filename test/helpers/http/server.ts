@@ -12,7 +12,8 @@ import type { JobSummary } from "../../../src/job/summary.ts";
 import { openMediaRoot } from "../../../src/media/media-root.ts";
 import { connectRedis, type RedisConnection } from "../../../src/queue/connection.ts";
 import { createJobInspector } from "../../../src/queue/job-details.ts";
-import { createJobStore, type JobStore } from "../../../src/queue/job-store.ts";
+import type { JobStore } from "../../../src/client/contract.ts";
+import { createJobStore } from "../../../src/queue/job-store.ts";
 import { jobKeys } from "../../../src/queue/keys.ts";
 import { closeQueues, openQueues, type Queues } from "../../../src/queue/queues.ts";
 import { createMetrics } from "../../../src/telemetry/metrics.ts";
@@ -28,6 +29,9 @@ export interface TestServer extends AsyncDisposable {
   readonly queues: Queues;
   readonly redis: RedisConnection;
   readonly prefix: string;
+  readonly redisUrl: string;
+  /** How many connections Redis has. */
+  redisConnections(): Promise<number>;
   readonly mediaRoot: string;
   readonly api: ApiServices;
   /** A key of the API; by default one that may do everything. */
@@ -98,6 +102,8 @@ export async function startTestServer(
   return {
     http,
     prefix,
+    redisUrl: server.url,
+    redisConnections: async () => Number(/connected_clients:(\d+)/u.exec(await redis.info("clients"))?.[1]),
     api,
     async key(wanted = {}) {
       const all = { name: "test", scopes: [...SCOPES], tenant: null, requestsPerMinute: null };

@@ -1,0 +1,98 @@
+import type { JobType, RequestOptions } from "../job/contract.ts";
+import type { JobStatus, JobView } from "../job/summary.ts";
+import type { WaitOptions, WatchOptions } from "./follow-jobs.ts";
+
+/** Which jobs are wanted; what is left out does not matter. */
+export interface JobFilter {
+  readonly type?: JobType | undefined;
+  /** Any of these. */
+  readonly status?: readonly JobStatus[] | undefined;
+  readonly tenant?: string | undefined;
+  readonly tag?: string | undefined;
+  /** Submitted at this time or later, epoch milliseconds. */
+  readonly since?: number | undefined;
+  /** Submitted before this time, epoch milliseconds. */
+  readonly before?: number | undefined;
+  /** Part of the ID or of the path of the input or an output, whatever its case. */
+  readonly search?: string | undefined;
+}
+
+export interface JobQuery extends JobFilter {
+  /** How many at most. */
+  readonly limit: number;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+export interface JobPage {
+  /** Newest first. */
+  readonly jobs: JobView[];
+  /** Null when this was the last page. A page may be short, even empty, although more follow. */
+  readonly nextCursor: string | null;
+}
+
+/** Jobs as producers and operators see them: in Redis itself, or over HTTP. */
+export interface JobStore {
+  /**
+   * Puts a job into its queue. With an `idempotencyKey` the same request gives the same job, as long as that
+   * one is kept (completed jobs 7 days, failed ones 30).
+   *
+   * @throws MirumojiError the same codes as `parseRequest`, and `IDEMPOTENCY_CONFLICT` when the key belongs to
+   * another request; nothing is queued then
+   */
+  submit<T extends JobType>(
+    type: T,
+    options: RequestOptions[T],
+    extra?: { idempotencyKey?: string },
+  ): Promise<Submitted<T>>;
+  /** @throws MirumojiError `JOB_NOT_FOUND` */
+  get(id: string): Promise<JobView>;
+  /** The newest jobs that match, newest first. */
+  list(options: JobFilter & { readonly limit: number }): Promise<JobView[]>;
+  /**
+   * A page of them; go on with `nextCursor` until it is null.
+   *
+   * @throws MirumojiError `REQUEST_INVALID` when the cursor is none
+   */
+  listPage(query: JobQuery): Promise<JobPage>;
+  /**
+   * Waits for the end of a job. Any number of waits shares one connection.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`; the reason of `signal` when it aborts
+   */
+  wait(id: string, options?: WaitOptions): Promise<JobView>;
+  /**
+   * The job as it is, then as it is after each change, until its end: `for await (const job of client.watch(id))`.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`; the reason of `signal` when it aborts
+   */
+  watch(id: string, options?: WatchOptions): AsyncIterable<JobView>;
+  /**
+   * Asks for a job to stop, from any process. It ends as `cancelled`: at once when nobody worked on it yet,
+   * else as soon as its call is stopped and its volume deleted. Cancelling twice, or a finished job, is
+   * harmless: `accepted` is false only when the job was over already.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`
+   */
+  cancel(id: string): Promise<{ id: string; accepted: boolean }>;
+  /**
+   * Gives a failed or cancelled job another life, from its checkpoint where there is one, else from the start.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_RETRYABLE`
+   */
+  retry(id: string): Promise<void>;
+  /**
+   * Forgets a job that is over. Its outputs stay where they are.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`
+   */
+  delete(id: string): Promise<void>;
+}
+
+/** A job that is in its queue. */
+export interface Submitted<T extends JobType = JobType> {
+  readonly id: string;
+  readonly type: T;
+  /** False when the job of this idempotency key was there already. */
+  readonly created: boolean;
+}

@@ -1,0 +1,91 @@
+import type { SubtitleFormat } from "../job/contract.ts";
+import { toMirumojiError } from "../job/errors.ts";
+import type { JobView } from "../job/summary.ts";
+import type { JobFilter, JobPage, JobStore } from "./contract.ts";
+import { type JobSource, waitForJob, watchJob } from "./follow-jobs.ts";
+import { askApi, type HttpTarget } from "./http-exchange.ts";
+import { createHttpFeed } from "./http-feed.ts";
+
+/** A client that speaks HTTP; beside what every client can do, it reads what jobs made. */
+export interface HttpJobs extends JobStore {
+  /**
+   * A file that a job made, by its place in `outputs`. `range`: bytes from and to, both included.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `OUTPUT_NOT_FOUND`, `RANGE_UNSATISFIABLE`
+   */
+  readOutput(id: string, index: number, options?: { range?: [number, number] }): Promise<Response>;
+  /**
+   * The transcript of a job that is over, in any format.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`, `OUTPUT_NOT_FOUND`
+   */
+  readTranscript(id: string, format?: SubtitleFormat): Promise<string>;
+}
+
+/** How often a job is looked at over HTTP in case its changes are not heard of. */
+const POLL_MS = 60_000;
+
+export function createHttpJobs(target: HttpTarget): { jobs: HttpJobs; close: () => void } {
+  const feed = createHttpFeed(target);
+  const ask = async <T>(path: string, options: Parameters<typeof askApi>[2] = {}): Promise<T> =>
+    (await (await askApi(target, path, options)).json()) as T;
+  const pathOf = (id: string, rest = "") => `/jobs/${encodeURIComponent(id)}${rest}`;
+  const get = async (id: string) => await ask<JobView>(pathOf(id));
+  const source: JobSource = { get, listen: async (listener) => await feed.listen(listener) };
+  const listPage: JobStore["listPage"] = async (query) => await ask<JobPage>(`/jobs?${queryOf(query)}`);
+  const jobs: HttpJobs = {
+    get,
+    listPage,
+    async submit(type, request, { idempotencyKey } = {}) {
+      const response = await askApi(target, "/jobs", {
+        method: "POST",
+        body: { type, request },
+        headers: idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey },
+      });
+      const { id } = (await response.json()) as JobView;
+      return { id, type, created: response.status === 201 };
+    },
+    async list({ limit, ...filter }) {
+      const found: JobView[] = [];
+      let cursor: string | null | undefined;
+      while (cursor !== null && found.length < limit) {
+        const page: JobPage = await listPage({
+          ...filter,
+          limit: Math.min(limit - found.length, 500),
+          cursor,
+        });
+        found.push(...page.jobs);
+        cursor = page.nextCursor;
+      }
+      return found;
+    },
+    wait: async (id, options = {}) => await waitForJob(source, id, { pollMs: POLL_MS, ...options }),
+    watch: (id, options = {}) => watchJob(source, id, { pollMs: POLL_MS, ...options }),
+    cancel: async (id) => await ask(pathOf(id, "/cancel"), { method: "POST" }),
+    async retry(id) {
+      await askApi(target, pathOf(id, "/retry"), { method: "POST" });
+    },
+    async delete(id) {
+      await askApi(target, pathOf(id), { method: "DELETE" });
+    },
+    readOutput: async (id, index, { range } = {}) =>
+      await askApi(target, pathOf(id, `/outputs/${index}`), {
+        headers: range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` },
+      }),
+    async readTranscript(id, format = "srt") {
+      const response = await askApi(target, pathOf(id, `/transcript?format=${format}`));
+      return await response.text().catch((error: unknown) => {
+        throw toMirumojiError(error);
+      });
+    },
+  };
+  return { jobs, close: () => feed.close() };
+}
+
+function queryOf(query: JobFilter & { limit: number; cursor?: string | undefined }): string {
+  const pairs = new URLSearchParams();
+  for (const [name, value] of Object.entries(query) as [string, string | number | string[] | undefined][]) {
+    for (const one of value === undefined ? [] : [value].flat()) pairs.append(name, String(one));
+  }
+  return pairs.toString();
+}
