@@ -111,7 +111,8 @@ export async function startDev(env: Record<string, string> = {}, home?: string):
   await mkdir(mediaRoot, { recursive: true });
   const child = spawn(process.execPath, [LAUNCHER, "dev", "--json"], {
     cwd: folder.path,
-    env: cleanEnvironment({ HOST_MEDIA_PATH: mediaRoot, MIRUMOJI_HTTP_PORT: "0", ...env }),
+    // Default folders for data and media, as a user has them; only the port may be taken.
+    env: cleanEnvironment({ MIRUMOJI_HTTP_PORT: "0", ...env }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";

@@ -53,7 +53,7 @@ export interface GpuHost {
   readonly tokenId: string;
   readonly tokenSecret: string;
   readonly httpPorts: readonly number[];
-  /** Shows what the host did, as JSON; holds its own token. */
+  /** Statistics as JSON. The URL carries its own token. */
   readonly statsUrl: string;
   /** Takes faults by POST and forgets them by DELETE, when `adminFaults` is on. */
   readonly adminUrl: string;

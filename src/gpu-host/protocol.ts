@@ -1,4 +1,4 @@
-/** Loads our subset of the protocol and turns it into what the gRPC server wants. */
+/** Loads our subset of the protocol as a definition for the gRPC server. */
 import { fileURLToPath } from "node:url";
 import { loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-/** Makes and checks what the host hands out to be brought back: URLs, put responses, session tokens. */
+/** Makes and checks the tokens that clients bring back: in URLs, put responses and sessions. */
 export class Signer {
   readonly #key: Buffer;
   readonly #now: () => number;
@@ -24,7 +24,7 @@ export class Signer {
     return Number(claims["expiresAt"]) > this.#now() ? claims : undefined;
   }
 
-  /** A JSON web token, which is what the SDKs want as their session token. */
+  /** A JSON web token, the form in which the SDKs expect their session token. */
   jwt(ttlMs: number): string {
     const exp = Math.floor((this.#now() + ttlMs) / 1000);
     const body = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ exp })}`;

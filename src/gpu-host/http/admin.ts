@@ -16,7 +16,7 @@ export function statsRoutes(services: Services): Route[] {
   ];
 }
 
-/** Where tests order what is to go wrong. */
+/** Routes by which tests order faults. */
 export function faultRoutes(services: Services): Route[] {
   return [
     {

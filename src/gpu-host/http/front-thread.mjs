@@ -8,7 +8,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 /** Much less costs calls, much more does not stay in the processor's cache between the disk and the line. */
 const CHUNK_BYTES = 256 * 1024;
-/** Nobody orders anything by more text than this. */
+/** Longest body that is read as text. */
 const LONGEST_TEXT = 64 * 1024;
 
 /** Exchanges under way, by their number. */
@@ -125,7 +125,7 @@ async function eachPiece(request, take) {
       try {
         take(piece);
       } catch (error) {
-        // It goes on flowing, to nobody.
+        // The rest of the body is read and dropped.
         request.off("data", onData);
         reject(error instanceof Error ? error : new Error(String(error)));
       }

@@ -8,7 +8,7 @@ const REQUEST_TIMEOUT_MS = 60 * 60 * 1000;
 /** Longer than clients keep an idle connection, so that they close it and never write into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** The other side of an exchange went away: there is nobody to explain anything to. */
+/** The client of an exchange disconnected, so that no answer can reach it. */
 export class GoneError extends Error {}
 
 /** Faults that tests inject into bytes on their way. */
@@ -58,9 +58,9 @@ interface Message {
 
 /**
  * Starts a thread that speaks HTTP. Sockets are read, hashed, written to disk and served there: more than one core
- * takes part, and the main thread only ever says what is to be done.
+ * takes part, and the main thread only gives orders.
  *
- * @throws what the socket says when the port cannot be had
+ * @throws Error of the socket when the port cannot be opened
  */
 export async function openFront({
   host,

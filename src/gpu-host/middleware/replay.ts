@@ -4,7 +4,7 @@ import type { CallContext, ServerMiddlewareCall } from "nice-grpc";
 const KEPT_MS = 5 * 60 * 1000;
 
 /**
- * Answers the repetition of a request, known by its idempotency key, with what the first one was answered,
+ * Gives a repeated request, known by its idempotency key, the answer to the first one,
  * so that a lost answer never makes a second volume or a second call. Failures are not kept.
  */
 export function replay(now: () => number) {

@@ -69,7 +69,7 @@ class Launcher:
             return
         if pid == 0:
             self.become(order)
-        # Both sides do it, so that it is done for whoever comes first.
+        # Parent and child both set it, so that it is set whichever runs first.
         set_group(pid)
         self.calls[pid] = call
         report({"id": call, "pid": pid})
@@ -129,7 +129,7 @@ def kill_group(pid, number):
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        pass  # Nobody is left in it.
+        pass  # The group is empty.
 
 
 def report(document):
@@ -147,7 +147,7 @@ def main():
     try:
         launcher.serve()
     except BrokenPipeError:
-        pass  # The host is gone, and nobody is left to be told anything.
+        pass  # The host is gone.
     finally:
         launcher.kill_all()
         # A host that was killed cannot do it.

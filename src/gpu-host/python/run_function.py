@@ -36,7 +36,7 @@ def main(socket_path, call_id, launcher):
     # The host answers when it knows all three, so that nothing of a call that has begun can get lost.
     job = json.loads(read_line(REPORT_FD))
     run(job)
-    # Not sys.exit: what the function left running in threads must not keep the call open.
+    # Not sys.exit: threads that the function left running must not keep the call open.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

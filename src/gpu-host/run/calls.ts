@@ -35,8 +35,8 @@ export class Calls {
   }
 
   /**
-   * Ends what ran when the last host died, and returns what is still queued, oldest first. With `endQueued` that is
-   * ended as well.
+   * Ends the inputs that ran when the last host died, and returns the queued ones, oldest first. With `endQueued` those
+   * are ended as well.
    */
   recover({ endQueued }: { endQueued: boolean }): InputRecord[] {
     const unfinished = [...this.#state.inputs.all()].filter(isUnfinished);

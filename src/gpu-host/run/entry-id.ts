@@ -1,4 +1,4 @@
-/** Places in a growing list, such as `1750000000000-12`: milliseconds and a number; clients ask for what is later. */
+/** IDs of entries in a growing list, such as `1750000000000-12`: milliseconds and a number. Clients ask for later ones. */
 
 /** Makes IDs that grow, also over a restart of the host. */
 export class EntryIds {

@@ -138,7 +138,8 @@ export class Launcher {
 
   #hear(line: string): void {
     const news = parsed(line);
-    if (news === undefined) return this.#log.error({ line }, "the Python launcher wrote what is no news");
+    if (news === undefined)
+      return this.#log.error({ line }, "the Python launcher wrote a line that cannot be read");
     const known = this.#children.get(news.id);
     if (known === undefined) return;
     if ("pid" in news) known.pid = news.pid;

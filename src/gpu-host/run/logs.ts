@@ -54,7 +54,7 @@ export class Logs {
   }
 
   /**
-   * Resolves when the app has something new, at the deadline, or when `signal` aborts. Whoever follows one call
+   * Resolves when the app has something new, at the deadline, or when `signal` aborts. A follower of one call
    * of many is not woken by the others.
    */
   async changed(appId: string, callId: string, timeoutMs: number, signal: AbortSignal): Promise<void> {

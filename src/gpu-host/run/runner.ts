@@ -25,7 +25,7 @@ interface Services {
   readonly log: Log;
 }
 
-/** An input on its way, with what it belongs to. */
+/** An input with its call. */
 interface Work {
   readonly call: CallRecord;
   readonly input: InputRecord;

@@ -1,7 +1,7 @@
-/** Whoever waits for longer looks again after this; timers of Node cannot be set for more than 24 days. */
+/** Longest single wait, after which a follower looks again. Node has no timers of more than 24 days. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** Long polls: those who wait for something to happen to a key. */
+/** Long polls: each waits for an event of a key. */
 export class Waiters {
   /** By key: how to end each wait, and the topic that it is about. */
   readonly #waiting = new Map<string, Map<() => void, string>>();
@@ -28,7 +28,7 @@ export class Waiters {
     });
   }
 
-  /** Wakes everyone who waits for the key; with a topic, only those who wait for that or for any. */
+  /** Ends the waits for a key; with a topic, only those for that topic or for any. */
   wake(key: string, topic = ""): void {
     for (const [done, wanted] of this.#waiting.get(key) ?? []) {
       if (topic === "" || wanted === "" || wanted === topic) done();

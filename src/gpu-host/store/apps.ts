@@ -120,7 +120,7 @@ export class Apps {
     this.#onStop(this.#state.apps.put({ ...app, state: AppState.STOPPED, stoppedAt: this.#now() }));
   }
 
-  /** Stops the ephemeral apps, and those never published, that nobody kept alive. */
+  /** Stops the ephemeral apps, and those never published, whose heartbeats have stopped. */
   sweep(): void {
     const deadline = this.#now() - this.#ttlMs;
     for (const [id, seen] of this.#lastSeen) {

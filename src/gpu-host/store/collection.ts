@@ -15,7 +15,7 @@ export class Collection<T extends { readonly id: string }> {
   readonly #directory: string;
   readonly #records = new Map<string, T>();
 
-  /** Reads what is there. A file that holds no record is moved to `unreadable`, with a warning that names it. */
+  /** Reads the directory. A file that holds no record is moved to `unreadable`, with a warning that names it. */
   constructor(options: { directory: string; schema: z.ZodType<T>; unreadable: string; log: Log }) {
     const { directory, schema, unreadable, log } = options;
     this.#directory = directory;

@@ -16,7 +16,7 @@ const holderSchema = z.object({ pid: z.number(), machine: z.string(), since: z.s
  */
 export async function lockFolder(dataDir: string, log: Log, now: () => number): Promise<FileHandle> {
   await mkdir(dataDir, { recursive: true });
-  // Not emptied by opening: until we have the lock, what is in it is somebody else's.
+  // Not emptied by opening: until we have the lock, its content belongs to the holder.
   const file = await open(join(dataDir, "lock"), "a+", 0o600);
   try {
     const native = await import("fs-native-extensions").catch((err: unknown) => {

@@ -7,7 +7,7 @@ export interface Landing {
   readonly file: FileHandle | undefined;
   /** Where in the file. */
   readonly position: number;
-  /** Of what is beyond, only the length matters. */
+  /** Bytes beyond it are counted, and neither hashed nor written. */
   readonly limit: number;
   readonly algorithm: "sha256" | "md5";
 }
@@ -24,7 +24,7 @@ export interface Landed {
  */
 export type Receive = (landing: Landing) => Promise<Landed>;
 
-/** A part of a file, as if somebody sent it. */
+/** A part of a local file, in the place of an upload. */
 export function fromFile(source: FileHandle, start: number, length: number): Receive {
   return async ({ file, position, algorithm }) => {
     const hash = createHash(algorithm);

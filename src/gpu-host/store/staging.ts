@@ -124,7 +124,7 @@ export class Staging {
   }
 }
 
-/** Never cuts: what is beyond was named by an earlier request, and may be named again. */
+/** Never cuts: an earlier request may have named bytes beyond, and name them again. */
 async function growTo(file: string, sizeBytes: number): Promise<void> {
   await using handle = await open(file, "a");
   if ((await handle.stat()).size < sizeBytes) await handle.truncate(sizeBytes);

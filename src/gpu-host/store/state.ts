@@ -31,7 +31,7 @@ export interface State {
   readonly volumes: Collection<VolumeRecord>;
   readonly calls: Collection<CallRecord>;
   readonly inputs: Collection<InputRecord>;
-  /** Signs URLs and session tokens; kept, so that what was handed out survives a restart. */
+  /** Signs URLs and session tokens; kept, so that they stay valid over a restart. */
   readonly key: Buffer;
   readonly power: PowerMark;
   readonly paths: Paths;
@@ -85,7 +85,7 @@ export function newId(prefix: string): string {
   return `${prefix}-${randomBytes(11).toString("hex")}`;
 }
 
-/** A key that a power cut left short would let anybody sign: it is replaced. */
+/** Reads the key, or makes one. A key that a power cut left short is replaced, because it could be guessed. */
 function signingKey(file: string, log: Log): Buffer {
   const known = readKey(file);
   if (known?.length === KEY_BYTES) return known;

@@ -101,7 +101,7 @@ export class Uploads {
     });
   }
 
-  /** The manifest of the file at a path; undefined when there is none, or anybody but us has written the file since. */
+  /** The manifest of the file at a path; undefined when there is none, or a function has written the file since. */
   async #current(directory: VolumeDirectory, path: string): Promise<Manifest | undefined> {
     try {
       const manifest = parsedManifest(await readFile(manifestFile(directory, path), "utf8"));
@@ -119,7 +119,7 @@ export class Uploads {
   }
 }
 
-/** A manifest; undefined for what a power cut has damaged. */
+/** A manifest; undefined when the text is damaged, as after a power cut. */
 function parsedManifest(text: string): Manifest | undefined {
   try {
     return manifestSchema.safeParse(JSON.parse(text)).data;

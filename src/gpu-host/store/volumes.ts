@@ -77,7 +77,7 @@ export class Volumes {
     void this.#end(this.get(id), "expired");
   }
 
-  /** Ends the ephemeral volumes that nobody kept alive. */
+  /** Ends the ephemeral volumes whose heartbeats have stopped. */
   sweep(): void {
     for (const id of this.#lastSeen.keys()) this.#expireIfDue(id);
   }
@@ -106,7 +106,7 @@ export class Volumes {
     return new VolumeDirectory(this.#state.paths.volumes, id);
   }
 
-  /** Resolves when what is being removed from disk is gone. */
+  /** Resolves when the removals under way are done. */
   async settled(): Promise<void> {
     await Promise.all(this.#removals);
   }

@@ -6,7 +6,7 @@ import types
 
 
 class Declaration:
-    """Stands for whatever a script takes out of `modal` while it is imported, and for whatever that returns."""
+    """Stand-in for the names that a script takes out of `modal` while it is imported, and for their results."""
 
     def __init__(self, name):
         self._name = name

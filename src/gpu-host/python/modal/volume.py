@@ -141,7 +141,7 @@ class BatchUpload:
 
 
 def put(source, target, volume_directory):
-    """Writes beside the volume's files and renames, so that nobody ever sees half a file."""
+    """Writes beside the volume's files and renames, so that a reader never sees half a file."""
     staging = os.path.join(volume_directory, "staging")
     os.makedirs(staging, exist_ok=True)
     os.makedirs(os.path.dirname(target), exist_ok=True)
