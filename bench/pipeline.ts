@@ -230,7 +230,12 @@ async function runJobs(
   const added = await queue.addBulk(
     Array.from({ length: jobs }, (_, index) => ({
       name: "convert",
-      data: { v: 1, input: name(inputs[index % inputs.length] ?? ""), output: `out/${index}.mp4` },
+      data: {
+        v: 1,
+        input: name(inputs[index % inputs.length] ?? ""),
+        output: `out/${index}.mp4`,
+        overwrite: true,
+      },
       opts: { removeOnComplete: false },
     })),
   );

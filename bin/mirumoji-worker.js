@@ -1,5 +1,5 @@
 #!/bin/sh
-//usr/bin/env true; exec node --max-semi-space-size=4 "$0" "$@"
+//usr/bin/env true; UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-16}" exec node --max-semi-space-size=4 "$0" "$@"
 // The line above is a comment to JavaScript and starts Node to the shell, with a young generation that stays small
 // (docs/architecture.md). `env -S` in the first line would do it, but Alpine's env knows no -S.
 import { existsSync } from "node:fs";

@@ -44,8 +44,9 @@ export function instantTools(): RunnerTools {
           track: null,
           warnings: [],
           openAudio: async () => await Promise.resolve(null),
+          [Symbol.asyncDispose]: async () => await Promise.resolve(),
         }),
-      checkOutputs: async () => await Promise.resolve(),
+      checkOutputs: async ({ outputs }) => await Promise.resolve(outputs.map(({ path }) => path)),
       writeOutputs: async ({ outputs }) =>
         await Promise.resolve(
           outputs.map(({ output: { path, format } }) => ({ path, format, bytes: 1, sha256: "0".repeat(64) })),

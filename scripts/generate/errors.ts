@@ -4,6 +4,7 @@ const CONSEQUENCES: Record<ErrorKind, string> = {
   input: "fails at once",
   remote: "fails at once",
   defect: "fails at once",
+  storage: "waits for the disk",
   transient: "tried again",
   quota: "queue slows down",
   lost: "made again",

@@ -78,6 +78,7 @@ const NUMBERS = [
 function common(command: Command, type: JobType, shape: (options: Record<string, unknown>) => object): void {
   command
     .option("-o, --output <path>", "where the result goes, relative to the media root")
+    .option("--overwrite", "replace files that are there; without it such a job is refused")
     .option("-w, --wait", "wait for the end and show progress; exit code 0 only when completed")
     .option("--json", "one JSON document on stdout")
     .action(
@@ -132,7 +133,10 @@ async function checkInput(
   const root = await openMediaRoot(mediaRoot);
   const inside = isAbsolute(path) ? relative(root.path, resolve(path)) : path;
   const wish = inputWish(parseRequest(type, { ...options, v: CONTRACT_VERSION, input: inside }));
-  await createMediaFiles(root).openInput({ ...wish, signal: AbortSignal.timeout(60_000) });
+  await using _input = await createMediaFiles(root).openInput({
+    ...wish,
+    signal: AbortSignal.timeout(60_000),
+  });
   return inside;
 }
 

@@ -17,7 +17,7 @@ import {
   openRuntime,
   sayHello,
 } from "../modal/index.ts";
-import { workerHealth } from "../pool/health.ts";
+import { diskHealth, workerHealth } from "../pool/health.ts";
 import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool } from "../pool/worker-pool.ts";
 import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
@@ -105,6 +105,7 @@ export async function openWorker(
     },
   );
   const ledger = openLedger(redis, queues, prefix);
+  const minFreeBytes = environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20;
   const concurrency = {
     transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
     convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
@@ -139,6 +140,11 @@ export async function openWorker(
         problem === null ? "removed a leftover volume" : `a leftover volume stays: ${problem}`,
       );
       traceReaped(volume, reason);
+    },
+    checkDisk: diskHealth(root.path, minFreeBytes),
+    onDisk: (problem) => {
+      if (problem === null) logger.info("the disk is well again; jobs are taken");
+      else logger.error({ code: "DISK_FULL" }, `no jobs are taken: ${problem}`);
     },
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: {
@@ -193,7 +199,7 @@ export async function openWorker(
       register: async () => await runtime.get(),
       sayHello: async () => await sayHello(session),
       mediaRoot: root.path,
-      minFreeBytes: environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20,
+      minFreeBytes,
     }),
     activeCount: () => pool.activeCount(),
     async stop() {

@@ -201,7 +201,9 @@ export const environmentSchema = z
       ),
     MIRUMOJI_MIN_FREE_DISK: count(0, 1_000_000)
       .default(256)
-      .describe("Free space of the media root below which `/readyz` says that the disk is full, in MiB."),
+      .describe(
+        "Free space of the media root below which a worker takes no jobs and `/readyz` says so, in MiB.",
+      ),
     MIRUMOJI_GPU_HOST_DATA: text
       .default("./.mirumoji/gpu-host")
       .describe("Folder of the GPU host's volumes and state."),

@@ -1,5 +1,4 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { OutputFile } from "../job/facts.ts";
@@ -17,15 +16,15 @@ export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   mp4: "video/mp4",
 };
 
+/** The file of an output, open; its reader closes it. */
 export interface FoundOutput {
   readonly output: OutputFile;
-  /** Where the file lies on this machine. */
-  readonly path: string;
+  readonly file: FileHandle;
   readonly bytes: number;
 }
 
 /**
- * Finds the file of a job's output.
+ * Opens the file of a job's output.
  *
  * @throws MirumojiError `OUTPUT_NOT_FOUND`
  */
@@ -35,25 +34,25 @@ export async function findOutput(
 ): Promise<FoundOutput> {
   if (output === undefined) throw notFound("there is no such output");
   if (mediaRoot === null) throw notFound("this process has no media root (HOST_MEDIA_PATH)");
-  try {
-    const path = await mediaRoot.resolveExisting(output.path, "output");
-    const found = await stat(path);
-    if (!found.isFile()) throw notFound("the output is not a file any more");
-    return { output, path, bytes: found.size };
-  } catch (error) {
+  const file = await mediaRoot.openExisting(output.path, "output").catch((error: unknown) => {
     if (isMissing(error)) throw notFound("the output is not there any more");
     throw error instanceof MirumojiError ? notFound(error.message) : error;
-  }
+  });
+  const found = await file.stat();
+  if (found.isFile()) return { output, file, bytes: found.size };
+  await file.close();
+  throw notFound("the output is not a file any more");
 }
 
 /** Answers with a file, or with the part of it that was asked for. */
 export async function sendOutput(
   { headers }: FastifyRequest,
   reply: FastifyReply,
-  { output, path, bytes }: FoundOutput,
+  { output, file, bytes }: FoundOutput,
 ): Promise<FastifyReply> {
   const range = parseRange(headers.range, bytes);
   if (range === "unsatisfiable") {
+    await file.close();
     reply.header("content-range", `bytes */${bytes}`);
     throw new MirumojiError("RANGE_UNSATISFIABLE", `the file has ${bytes} bytes, the range lies behind them`);
   }
@@ -61,13 +60,13 @@ export async function sendOutput(
     .type(CONTENT_TYPES[output.format])
     .header("accept-ranges", "bytes")
     .header("content-disposition", `inline; filename*=UTF-8''${encodeURIComponent(basename(output.path))}`);
-  if (range === null) return await reply.header("content-length", bytes).send(createReadStream(path));
+  if (range === null) return await reply.header("content-length", bytes).send(file.createReadStream());
   const { start, end } = range;
   return await reply
     .code(206)
     .header("content-range", `bytes ${start}-${end}/${bytes}`)
     .header("content-length", end - start + 1)
-    .send(createReadStream(path, { start, end }));
+    .send(file.createReadStream({ start, end }));
 }
 
 /**

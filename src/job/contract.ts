@@ -42,6 +42,10 @@ const labels = {
     .optional()
     .describe("Words to find the job by, such as a project or an episode."),
 };
+const overwrite = z
+  .boolean()
+  .optional()
+  .describe("Whether outputs replace files that are there; without it a job whose output exists is refused.");
 
 /**
  * Whisper options that Mirumoji curated for long Japanese media, with its defaults. Engines other than
@@ -103,6 +107,7 @@ export const transcribeRequestSchema = z
       "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
     ).optional(),
     ...labels,
+    overwrite,
     formats: z
       .array(z.enum(SUBTITLE_FORMATS))
       .min(1)
@@ -150,6 +155,7 @@ export const convertRequestSchema = z
     input: mediaPath("The media file to convert."),
     output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
     ...labels,
+    overwrite,
     resolution: evenSize
       .default("1280x720")
       .describe(

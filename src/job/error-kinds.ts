@@ -2,6 +2,7 @@
  * Meaning of a failure for the job:
  * - `input`: the request or the media is wrong; fail at once, another try cannot help.
  * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
+ * - `storage`: the disk or the mount of the media root is unwell; wait for it, no attempt spent, until the job's deadline.
  * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
  * - `quota`: we are going too fast; slow the queue down, no attempt spent.
  * - `lost`: a remote resource vanished; go back to the state that can make it again.
@@ -12,6 +13,7 @@
 export type ErrorKind =
   | "input"
   | "remote"
+  | "storage"
   | "transient"
   | "quota"
   | "lost"

@@ -1,6 +1,7 @@
 import type { JobType } from "./contract.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { FinalState, JobState, WorkingState } from "./machine.ts";
+import type { Outcome } from "./outcome.ts";
 import type { JobReport } from "./summary.ts";
 
 /** Identity of the job, part of every event. */
@@ -25,7 +26,7 @@ export interface JobEvents {
   "step.finished": JobIdentity & {
     state: WorkingState;
     attempt: number;
-    outcome: "done" | "transient" | "permanent" | "throttled" | "lost" | "cancelled" | "interrupted";
+    outcome: Exclude<Outcome["kind"], "pending">;
     ms: number;
     code: ErrorCode | null;
     message: string | null;

@@ -92,6 +92,8 @@ interface Fact {
  */
 const FACTS = {
   volumeId: { by: "createVolume", always: true, schema: z.string() },
+  /** Real places of the outputs below the media root; claimed for this job until it ends. */
+  targets: { by: "createVolume", always: false, schema: z.array(z.string()) },
   /** The input's path inside the volume; there once the upload is complete. */
   remotePath: { by: "upload", always: true, schema: z.string() },
   inputBytes: { by: "upload", always: true, schema: count },

@@ -81,6 +81,8 @@ export type Decision =
   | { readonly kind: "again" }
   /** Wait up to `ceilingMs` (full jitter), then try again; costs an attempt. */
   | { readonly kind: "retry"; readonly ceilingMs: number }
+  /** Wait up to `ceilingMs` (full jitter), then try again; costs nothing, so that only the job's deadline ends it. */
+  | { readonly kind: "wait"; readonly ceilingMs: number }
   /** Pause the whole queue for `pauseMs`; costs nothing. */
   | { readonly kind: "slow"; readonly pauseMs: number }
   /** Go back to make again what vanished; costs one of the lost budget. */
@@ -104,6 +106,9 @@ export interface Position {
 /** Pause of the queue when a quota is hit and the server names no time. */
 const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
 
+/** Pause of a job that waits for the disk or the mount of its files. */
+const STORAGE_WAIT_MS = 60 * SECOND;
+
 /** Pure: every transition in the system is decided here, and nowhere else. */
 export function decide(position: Position, outcome: Outcome): Decision {
   const { state, attempt } = position;
@@ -113,7 +118,10 @@ export function decide(position: Position, outcome: Outcome): Decision {
   if (outcome.kind === "interrupted") return { kind: "release" };
   if (outcome.kind === "throttled")
     return { kind: "slow", pauseMs: outcome.retryAfterMs ?? DEFAULT_SLOWDOWN_MS };
-  if (outcome.kind === "transient" && attempt < rule.attempts) {
+  // Undoing must come to an end: a temporary file that stays is less than a job that never ends.
+  if (outcome.kind === "blocked" && state !== "undo") return { kind: "wait", ceilingMs: STORAGE_WAIT_MS };
+  const isTransient = outcome.kind === "transient" || outcome.kind === "blocked";
+  if (isTransient && attempt < rule.attempts) {
     return { kind: "retry", ceilingMs: backoffCeilingMs(rule, attempt) };
   }
   // Undoing that cannot be done ends the job all the same: what is left over is the reaper's.

@@ -5,6 +5,8 @@ export type Outcome =
   | { readonly kind: "done" }
   /** The call is still running. */
   | { readonly kind: "pending" }
+  /** The worker's storage is unwell: the job waits for it. */
+  | { readonly kind: "blocked"; readonly error: MirumojiError }
   | { readonly kind: "transient"; readonly error: MirumojiError }
   | { readonly kind: "permanent"; readonly error: MirumojiError }
   | { readonly kind: "throttled"; readonly error: MirumojiError; readonly retryAfterMs: number | undefined }
@@ -19,6 +21,8 @@ export function outcomeOf(error: MirumojiError): Outcome {
     case "remote":
     case "defect":
       return { kind: "permanent", error };
+    case "storage":
+      return { kind: "blocked", error };
     case "transient":
       return { kind: "transient", error };
     case "quota":

@@ -57,20 +57,36 @@ export const REQUEST_ERRORS = {
     meaning: "The input changed while it was being uploaded.",
     advice: "Submit the job when the file is completely written.",
   },
+  OUTPUT_EXISTS: {
+    kind: "input",
+    meaning: "A file that is not this job's own is at the output path already.",
+    advice: "Name another output, move the file away, or send `overwrite: true`.",
+  },
+  OUTPUT_CLAIMED: {
+    kind: "input",
+    meaning: "Another job that is not over yet writes the same file.",
+    advice: "Wait for the job that the message names, or name another output.",
+  },
   OUTPUT_UNWRITABLE: {
     kind: "input",
     meaning: "The output cannot be written where the job wants it.",
     advice: "Check that the folder can be made and written by the worker's user.",
   },
   OUTPUT_WRITE_FAILED: {
-    kind: "transient",
+    kind: "storage",
     meaning: "The output could not be written, although it could when the job began.",
-    advice: "Check the folder's permissions and its mount; the result is kept until the tries are spent.",
+    advice:
+      "Check the folder, its permissions and its mount; the result is kept as long as the job may take.",
   },
   DISK_FULL: {
-    kind: "transient",
+    kind: "storage",
     meaning: "The disk that holds the media root is full.",
-    advice: "Free space; the result is kept until the retries are spent.",
+    advice: "Free space; the result is kept as long as the job may take (`MIRUMOJI_JOB_DEADLINE`).",
+  },
+  STORAGE_UNAVAILABLE: {
+    kind: "storage",
+    meaning: "The disk or the network mount of the media root does not answer, or answers with errors.",
+    advice: "Check the disk or the mount; the job waits for it as long as a job may take.",
   },
   IDEMPOTENCY_CONFLICT: {
     kind: "input",

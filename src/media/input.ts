@@ -1,43 +1,65 @@
-import { access, constants, stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
 import type { InputWish } from "../job/input-wish.ts";
+import { storageError } from "../job/storage-errors.ts";
 import type { InputFile } from "../ports/media.ts";
-import type { LookInside } from "./look-inside.ts";
 import { hasErrno, isMissing } from "./errno.ts";
+import { type HeldInput, holdInput } from "./held-input.ts";
+import type { LookInside } from "./look-inside.ts";
 import type { MediaRoot } from "./media-root.ts";
 import { ANY_SOUND } from "./choose-audio.ts";
 import { fileKind } from "./file-kind.ts";
 import { openAudio } from "./open-audio.ts";
 import { chooseSound, reportOf } from "./sound.ts";
+import type { StorageGate } from "./storage-gate.ts";
 
 /**
- * Checks an input before anything is paid for.
+ * Checks an input before anything is paid for, and holds it open: what is looked at here is what is sent later.
  *
  * @throws MirumojiError `INPUT_NOT_FOUND`, `INPUT_NOT_A_FILE`, `INPUT_EMPTY`, `INPUT_UNREADABLE`,
- * `INPUT_NOT_MEDIA`, `TRACK_NOT_FOUND` or `PATH_OUTSIDE_MEDIA_ROOT`
+ * `INPUT_NOT_MEDIA`, `TRACK_NOT_FOUND`, `PATH_OUTSIDE_MEDIA_ROOT` or `STORAGE_UNAVAILABLE`
  */
 export async function openInput(
   root: MediaRoot,
+  { look, gate }: { look: LookInside; gate: StorageGate },
+  wish: InputWish & { readonly signal: AbortSignal },
+): Promise<InputFile> {
+  const { path, signal } = wish;
+  let held: HeldInput | undefined;
+  try {
+    held = await gate({ path, signal }, async () => await holdInput(root, path), close);
+    return await inspected(held, look, wish);
+  } catch (error) {
+    if (held !== undefined) await close(held);
+    throw translated(path, error);
+  }
+}
+
+async function close(held: HeldInput): Promise<void> {
+  await held[Symbol.asyncDispose]();
+}
+
+async function inspected(
+  held: HeldInput,
   look: LookInside,
   { path, needs, sound = ANY_SOUND, signal }: InputWish & { readonly signal: AbortSignal },
 ): Promise<InputFile> {
-  const localPath = await locate(root, path);
-  const info = await stat(localPath);
+  const { localPath, namedPath, info } = held;
   const name = JSON.stringify(path);
   if (!info.isFile())
     throw new MirumojiError("INPUT_NOT_A_FILE", `input ${name} is not a file; name one media file`);
   if (info.size === 0)
     throw new MirumojiError("INPUT_EMPTY", `input ${name} is empty; check how it was written`);
-  try {
-    await access(localPath, constants.R_OK);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
   const inDetail = needs === "audio" || sound.audioTrack !== null;
-  const found = await look(localPath, { info, needs, inDetail, signal });
+  const about = { info, needs, inDetail, signal };
+  const seen = await look(localPath, about);
+  const found = seen?.streams.size === 0 ? await look(namedPath, about) : seen;
+  const dispose = { [Symbol.asyncDispose]: async () => await close(held) };
   // Without ffprobe here, the handler beside the GPU finds it out.
-  if (found === null) return { localPath, seconds: null, track: null, warnings: [], openAudio: failing };
+  if (found === null) {
+    return { localPath, seconds: null, track: null, warnings: [], openAudio: failing, ...dispose };
+  }
   const notMedia = async (): Promise<MirumojiError> => {
+    await held.assertReadable();
     const kind = found.streams.size === 0 ? ((await fileKind(localPath)) ?? "not a media file") : null;
     const why = kind === null ? "" : `; it is ${kind}`;
     return new MirumojiError(
@@ -55,6 +77,7 @@ export async function openInput(
     warnings: choice?.warnings ?? [],
     openAudio: async (options) =>
       await openAudio(localPath, { found, choice, side: sound.dualMono, ...options }),
+    ...dispose,
   };
 }
 
@@ -64,33 +87,16 @@ async function failing(): Promise<never> {
   );
 }
 
-async function locate(root: MediaRoot, path: string): Promise<string> {
-  try {
-    return await root.resolveExisting(path, "input");
-  } catch (cause) {
-    if (isMissing(cause)) {
-      throw new MirumojiError(
-        "INPUT_NOT_FOUND",
-        `input ${JSON.stringify(path)} does not exist under the media root`,
-        {
-          cause,
-        },
-      );
-    }
-    if (hasErrno(cause, "EACCES")) throw unreadable(path, cause);
-    if (hasErrno(cause, "ELOOP", "ENAMETOOLONG")) {
-      throw new MirumojiError("INPUT_NOT_FOUND", `input ${JSON.stringify(path)} cannot be opened`, { cause });
-    }
-    throw cause;
+function translated(path: string, cause: unknown): unknown {
+  const input = `input ${JSON.stringify(path)}`;
+  if (isMissing(cause)) {
+    return new MirumojiError("INPUT_NOT_FOUND", `${input} does not exist under the media root`, { cause });
   }
-}
-
-function unreadable(path: string, cause: unknown): MirumojiError {
-  return new MirumojiError(
-    "INPUT_UNREADABLE",
-    `input ${JSON.stringify(path)} may not be read by the worker's user`,
-    {
-      cause,
-    },
-  );
+  if (hasErrno(cause, "EACCES", "EPERM")) {
+    return new MirumojiError("INPUT_UNREADABLE", `${input} may not be read by the worker's user`, { cause });
+  }
+  if (hasErrno(cause, "ELOOP", "ENAMETOOLONG", "EINVAL")) {
+    return new MirumojiError("INPUT_NOT_FOUND", `${input} cannot be opened`, { cause });
+  }
+  return storageError(input, cause) ?? cause;
 }

@@ -1,4 +1,5 @@
 import type { Stats } from "node:fs";
+import { extname } from "node:path";
 import { type Probe, probe } from "./probe.ts";
 import { quickLookForVideo } from "./quick-look.ts";
 import { type Survey, surveyFile } from "./survey.ts";
@@ -25,33 +26,39 @@ const REMEMBERED = 256;
 
 /** Looks in the cheapest way that can tell, and remembers what it saw until the file is another one. */
 export function rememberingLook(): LookInside {
-  const seen = new Map<string, Insight>();
+  const seen = new Map<string, Seen>();
   return async (localPath, { info, needs, inDetail, signal }) => {
     const { dev, ino, size, mtimeMs, ctimeMs } = info;
-    const key = [needs, inDetail, dev, ino, size, mtimeMs, ctimeMs, localPath].join(":");
+    const key = [needs, inDetail, dev, ino, size, mtimeMs, ctimeMs, extname(localPath)].join(":");
     const known = seen.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return withSurvey(localPath, known);
     const quick = needs === "video" && !inDetail ? await quickLookForVideo(localPath, size) : null;
     const probed = quick ?? (await probe(localPath, signal));
     if (probed === null) return null;
-    const found = withSurvey(localPath, probed);
+    const found: Seen = { probed, survey: null };
     // Failures are not remembered: the file may be repaired meanwhile.
-    if (!found.streams.has(needs)) return found;
+    if (!probed.streams.has(needs)) return withSurvey(localPath, found);
     seen.set(key, found);
     const [oldest] = seen.keys();
     if (seen.size > REMEMBERED && oldest !== undefined) seen.delete(oldest);
-    return found;
+    return withSurvey(localPath, found);
   };
 }
 
-/** Adds the survey of all packets, which reads the whole file. */
-export function withSurvey(localPath: string, probed: Probe): Insight {
-  let made: Survey | null = null;
+/** Findings about a file, under whatever path. */
+interface Seen {
+  readonly probed: Probe;
+  survey: Survey | null;
+}
+
+/** Adds the survey of all packets, which reads the whole file. A file that is held open has another path each time. */
+export function withSurvey(localPath: string, seen: Seen): Insight {
+  const { probed } = seen;
   return {
     ...probed,
     survey: async (signal) => {
-      if (probed.details !== null) made ??= await surveyFile(localPath, probed.details, signal);
-      return made;
+      if (probed.details !== null) seen.survey ??= await surveyFile(localPath, probed.details, signal);
+      return seen.survey;
     },
   };
 }

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
+import { MirumojiError } from "../job/errors.ts";
 import { SAFE_INPUT } from "./input-formats.ts";
 import { hasErrno } from "./errno.ts";
 
@@ -109,6 +110,7 @@ async function look(path: string, reach: readonly string[], signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted();
     if (hasErrno(error, "ENOENT")) return null;
+    assertStorageWell(error);
     return NOT_MEDIA;
   }
 }
@@ -119,5 +121,24 @@ function isComplete({ details }: Probe): boolean {
   return details.streams.every(
     ({ codec_type: kind, sample_rate: rate, width }) =>
       (kind !== "audio" || (rate ?? 0) > 0) && (kind !== "video" || (width ?? 0) > 0),
+  );
+}
+
+/** How ffprobe says that the file system failed, in words of the C library. */
+const STORAGE_FAILED =
+  /Input\/output error|Stale file handle|Connection timed out|Too many open files|Transport endpoint|Host is down|No such device/u;
+
+/** Throws `STORAGE_UNAVAILABLE` when it was not the file's fault that ffprobe could not read it. */
+function assertStorageWell(error: unknown): void {
+  if (!(error instanceof Error)) return;
+  const isLate = "killed" in error && error.killed === true;
+  const words = "stderr" in error ? String(error.stderr) : "";
+  const [said] = STORAGE_FAILED.exec(words) ?? [];
+  if (!isLate && said === undefined) return;
+  const why = said ?? `ffprobe had no answer in ${PROBE_TIMEOUT_MS / 1000} s`;
+  throw new MirumojiError(
+    "STORAGE_UNAVAILABLE",
+    `the input cannot be read: ${why}; check the disk or the mount; the job waits for it`,
+    { cause: error },
   );
 }

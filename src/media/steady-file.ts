@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
+import { shownPath } from "./shown-path.ts";
 
 /** A file that must stay as it is while another program reads it. */
 export interface SteadyFile {
@@ -27,6 +28,6 @@ export async function steadyFile(path: string): Promise<SteadyFile> {
 function changed(path: string, why: string): MirumojiError {
   return new MirumojiError(
     "INPUT_CHANGED",
-    `${path} changed while its audio was being sent: ${why}; submit the job when the file is written`,
+    `${shownPath(path)} changed while its audio was being sent: ${why}; submit the job when the file is written`,
   );
 }

@@ -49,7 +49,8 @@ export function redisHealth(ping: () => Promise<string>): HealthCheck {
   };
 }
 
-function diskHealth(folder: string, minFreeBytes: number): HealthCheck {
+/** Fails when the folder's disk has less free space. */
+export function diskHealth(folder: string, minFreeBytes: number): HealthCheck {
   return async () => {
     const { bavail, bsize } = await statfs(folder);
     const free = bavail * bsize;

@@ -11,6 +11,8 @@ import { openCancelFeed } from "../queue/cancel-feed.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
+import { startDiskWatch } from "./disk-watch.ts";
+import type { HealthCheck } from "./health.ts";
 
 /** A dead worker's job is taken over when its lease has run out and two sweeps have seen it. */
 const SWEEPS_PER_LEASE = 3;
@@ -26,6 +28,10 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
   readonly leaseMs: number;
   readonly run: RunJob;
   readonly tracing: Tracing;
+  /** Says what is wrong with the disk for results, if anything is. */
+  readonly checkDisk: HealthCheck;
+  /** Told when jobs are taken no more because of the disk, with the reason, and with null when they are again. */
+  readonly onDisk: (problem: string | null) => void;
   readonly onError: (error: unknown, context: string) => void;
 }
 
@@ -72,6 +78,12 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     consumers,
     onError: options.onError,
   });
+  const disk = startDiskWatch({
+    check: options.checkDisk,
+    consumers: everyone,
+    onChange: options.onDisk,
+    onError: (error) => options.onError(error, "disk watch"),
+  });
   const caretaker = startCaretaker({
     ...options,
     ...tools,
@@ -89,6 +101,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       ),
     sincePollMs: () => Math.max(...everyone.map((consumer) => consumer.sincePollMs())),
     async stop() {
+      disk.stop();
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();
       await caretaker.stop();

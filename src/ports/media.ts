@@ -27,8 +27,8 @@ export interface AudioTrack {
   close(): Promise<void>;
 }
 
-/** An input on this machine. */
-export interface InputFile {
+/** An input on this machine, held open until it is disposed of: other programs can read it meanwhile. */
+export interface InputFile extends AsyncDisposable {
   readonly localPath: string;
   /** How long it plays, where the file says so. */
   readonly seconds: number | null;
@@ -42,17 +42,39 @@ export interface InputFile {
   openAudio(options: { isForced: boolean; signal: AbortSignal }): Promise<AudioTrack | null>;
 }
 
+/** Rules for places where something is already. */
+export interface OutputRules {
+  /** The job's input, which no output may replace, by whatever name. */
+  readonly input: string;
+  /** Whether files that are there are replaced. */
+  readonly overwrite: boolean;
+}
+
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
   /** Checks that the input can be used; gives its place on this machine, and what shows of it. */
   openInput(options: InputWish & { signal: AbortSignal }): Promise<InputFile>;
-  /** Checks that every output could be written now. Leaves nothing behind. */
-  checkOutputs(outputs: readonly PlannedOutput[]): Promise<void>;
+  /**
+   * Checks that every output could be written now. Leaves nothing behind. Gives the real place of each below the media
+   * root, by which jobs can tell that they mean the same file. Throws `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`.
+   */
+  checkOutputs(
+    options: OutputRules & { jobId: string; outputs: readonly PlannedOutput[]; signal: AbortSignal },
+  ): Promise<string[]>;
   /**
    * Writes outputs, all or none: each into a temporary file beside it, checked and flushed; when all are
-   * there they are renamed.
+   * there they get their names. Nothing is published once the signal has aborted.
    */
-  writeOutputs(options: { jobId: string; outputs: readonly OutputToWrite[] }): Promise<OutputFile[]>;
-  /** Removes what a crash or a failure left of outputs that were never finished. */
-  removePartialOutputs(options: { jobId: string; outputs: readonly PlannedOutput[] }): Promise<void>;
+  writeOutputs(
+    options: OutputRules & { jobId: string; outputs: readonly OutputToWrite[]; signal: AbortSignal },
+  ): Promise<OutputFile[]>;
+  /**
+   * Removes the temporary files: what a crash or a failure left of outputs that were never finished, and the second
+   * names of finished ones, which tell the job's own outputs from other files until they are written down.
+   */
+  removePartialOutputs(options: {
+    jobId: string;
+    outputs: readonly PlannedOutput[];
+    signal: AbortSignal;
+  }): Promise<void>;
 }

@@ -1,7 +1,8 @@
 -- Writes what a job has earned and what is shown of it, only while the caller holds the job's lease.
 -- Every value but the token and the job ID may be "": then that part is left as it is.
 -- volumeId with ledgerEntry enters a volume in the ledger, struckVolumeId strikes one from it.
--- Answers written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
+-- targets is a JSON list of files that are claimed for the job, all or none; a claim of a job that is over is nobody's.
+-- Answers claimed with the job that has one of them (nothing is written then), written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
 
 -- A checkpoint that nobody touches for this long belongs to a job that was removed by hand: 30 days.
 local checkpoint_ttl_ms = 2592000000
@@ -10,6 +11,26 @@ local events_kept = 10000
 
 if redis.call("GET", lockKey) ~= token then
   return "refused"
+end
+if targets ~= "" then
+  local owner = queue .. ":" .. jobId
+  local claimed = cjson.decode(targets)
+  for _, target in ipairs(claimed) do
+    local holder = redis.call("HGET", claimsKey, target)
+    if holder and holder ~= owner then
+      local holderQueue, holderId = string.match(holder, "^([^:]*):(.*)$")
+      local queueKey = prefix .. ":" .. holderQueue
+      local isOver = redis.call("EXISTS", queueKey .. ":" .. holderId) == 0
+        or redis.call("ZSCORE", queueKey .. ":completed", holderId)
+        or redis.call("ZSCORE", queueKey .. ":failed", holderId)
+      if not isOver then
+        return "claimed " .. holderId
+      end
+    end
+  end
+  for _, target in ipairs(claimed) do
+    redis.call("HSET", claimsKey, target, owner)
+  end
 end
 if checkpoint ~= "" then
   redis.call("HSET", checkpointKey, "record", checkpoint)

@@ -51,9 +51,10 @@ class PollingWorker extends Worker {
 /**
  * Takes jobs from one queue, until stopped.
  *
- * Modes, in their order; only `stop()` changes them:
+ * Modes, in their order; only `stop()`, `pause()` and `resume()` change them:
  *
  * - `consuming`: from the start. BullMQ asks for jobs while fewer than `concurrency` run here.
+ * - `paused`: no job is asked for, those that run here go on; `resume()` leads back to `consuming`.
  * - `stopping`: no job is asked for. Those that run here have been interrupted, and one that BullMQ took in that moment
  *   is interrupted before it begins. Leases are still renewed and watched: jobs are being handed back.
  * - `stopped`: no job runs here, all books are clear, and the lease clock stands.
@@ -70,7 +71,7 @@ export class Consumer {
   readonly #worker: PollingWorker;
   readonly #leases: LeaseClock;
   readonly #settler: Settler;
-  #mode: "consuming" | "stopping" | "stopped" = "consuming";
+  #mode: "consuming" | "paused" | "stopping" | "stopped" = "consuming";
   /** Whether a job went back to its queue, where it may need a waiting worker to be woken. */
   #hasHandedBack = false;
 
@@ -104,10 +105,26 @@ export class Consumer {
     this.#leases.signalsOf(jobId)?.cancel();
   }
 
-  /** Milliseconds since Redis was last asked for a job; 0 while there is no room for one. */
+  /** Milliseconds since Redis was last asked for a job; 0 while none is wanted. */
   sincePollMs(): number {
+    if (this.#mode === "paused") return 0;
     const isFull = this.activeIds().length >= this.#options.concurrency;
     return isFull ? 0 : Date.now() - this.#worker.polledAt;
+  }
+
+  /** Takes no further jobs until `resume()`. */
+  async pause(): Promise<void> {
+    if (this.#mode !== "consuming") return;
+    this.#mode = "paused";
+    await this.#worker.pause(true);
+  }
+
+  /** Takes jobs again after `pause()`. */
+  resume(): void {
+    if (this.#mode !== "paused") return;
+    this.#mode = "consuming";
+    this.#worker.polledAt = Date.now();
+    this.#worker.resume().catch(this.#options.onError);
   }
 
   /** Stops taking jobs, aborts the running ones with `INTERRUPTED` and waits until all are handed back. */
@@ -125,7 +142,7 @@ export class Consumer {
   async #work(job: Job, token: string): Promise<JobSummary> {
     const { redis, prefix, queue, handle, onError } = this.#options;
     const held = this.#leases.hold(job.id ?? "");
-    if (this.#mode !== "consuming") held.signals.interrupt();
+    if (this.#mode === "stopping" || this.#mode === "stopped") held.signals.interrupt();
     try {
       const { job: jobKey } = jobKeys(prefix, queue.name, held.jobId);
       const result = await handle(this.#deliveryOf(job, token, held), {

@@ -17,6 +17,8 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     checkpoint: `${job}:checkpoint`,
     /** Ours: every live volume. */
     ledger: ledgerKey(prefix),
+    /** Ours: `<queue>:<job ID>` by the real place below the media root of each output that a live job will write. */
+    claims: `${prefix}:claims`,
   };
 }
 

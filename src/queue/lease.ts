@@ -22,11 +22,14 @@ export interface Commit {
   readonly strike?: string;
   readonly summary?: JobSummary;
   readonly log?: string;
+  /** Files that the job will write, to be claimed for it. */
+  readonly targets?: readonly string[] | undefined;
 }
 
 /**
  * How a write ended: `written`; `cancelRequested`: written, and a cancel is requested; `refused`: not written,
- * because another worker owns the job: leave, touch nothing.
+ * because another worker owns the job: leave, touch nothing; `claimed <job ID>`: not written, because that job will
+ * write one of the files.
  */
 export type Committed = ScriptAnswers["commit"];
 
@@ -37,7 +40,12 @@ export interface Lease {
   /** Writes while the lease holds. */
   commit(commit: Commit): Promise<Committed>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
-  settle(end: { volumeId: string | null; summary: JobSummary; log: string }): Promise<void>;
+  settle(end: {
+    volumeId: string | null;
+    summary: JobSummary;
+    log: string;
+    targets?: readonly string[] | undefined;
+  }): Promise<void>;
 }
 
 /** The lease that BullMQ gave with `token`. */
@@ -54,11 +62,13 @@ export function createLease(
       ]);
       return { record, cancelRequested: flag === 1 };
     },
-    async commit({ checkpoint, ledger, strike, summary, log }) {
+    async commit({ checkpoint, ledger, strike, summary, log, targets }) {
       return await runScript(redis, "commit", {
         keys,
         args: {
           token: options.token,
+          prefix: options.prefix,
+          queue: options.queue,
           jobId: options.jobId,
           checkpoint: checkpoint && encodeCheckpoint(checkpoint),
           volumeId: ledger?.volumeId,
@@ -66,14 +76,26 @@ export function createLease(
           struckVolumeId: strike,
           summary: summary && JSON.stringify(summary),
           log,
+          targets: listOf(targets),
         },
       });
     },
-    async settle({ volumeId, summary, log }) {
+    async settle({ volumeId, summary, log, targets }) {
       await runScript(redis, "settle", {
         keys,
-        args: { volumeId: volumeId ?? undefined, summary: JSON.stringify(summary), log },
+        args: {
+          queue: options.queue,
+          jobId: options.jobId,
+          volumeId: volumeId ?? undefined,
+          summary: JSON.stringify(summary),
+          log,
+          targets: listOf(targets),
+        },
       });
     },
   };
+}
+
+function listOf(targets: readonly string[] | undefined): string | undefined {
+  return targets === undefined || targets.length === 0 ? undefined : JSON.stringify(targets);
 }

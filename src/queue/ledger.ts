@@ -52,7 +52,11 @@ export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger
     async strike(volume, reason) {
       await redis.hdel(ledgerKey(prefix), volume.volumeId);
       if (reason !== "job uses another volume") {
-        await redis.del(jobKeys(prefix, volume.queue, volume.jobId).checkpoint);
+        const { checkpoint, claims } = jobKeys(prefix, volume.queue, volume.jobId);
+        await redis.del(checkpoint);
+        const owner = `${volume.queue}:${volume.jobId}`;
+        const claimed = Object.entries(await redis.hgetall(claims)).filter(([, holder]) => holder === owner);
+        if (claimed.length > 0) await redis.hdel(claims, ...claimed.map(([target]) => target));
       }
     },
   };

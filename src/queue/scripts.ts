@@ -8,12 +8,24 @@ import type { Redis } from "ioredis";
  */
 const SCRIPTS = {
   commit: {
-    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs"],
-    args: ["token", "jobId", "checkpoint", "volumeId", "ledgerEntry", "struckVolumeId", "summary", "log"],
+    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims"],
+    args: [
+      "token",
+      "prefix",
+      "queue",
+      "jobId",
+      "checkpoint",
+      "volumeId",
+      "ledgerEntry",
+      "struckVolumeId",
+      "summary",
+      "log",
+      "targets",
+    ],
   },
   settle: {
-    keys: ["lock", "checkpoint", "ledger", "job", "logs"],
-    args: ["volumeId", "summary", "log"],
+    keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims"],
+    args: ["queue", "jobId", "volumeId", "summary", "log", "targets"],
   },
   cancel: {
     keys: ["job", "lock", "checkpoint", "wait", "delayed", "prioritized", "active", "completed", "failed"],
@@ -28,7 +40,7 @@ export type ScriptName = keyof Scripts;
 
 /** The answers of the scripts, as their heads say. */
 export interface ScriptAnswers {
-  commit: "written" | "cancelRequested" | "refused";
+  commit: "written" | "cancelRequested" | "refused" | `claimed ${string}`;
   settle: "cleared" | "taken";
   cancel: "missing" | "finished" | "taken" | "held" | "active";
   retry: "missing" | "wrong" | "ready";

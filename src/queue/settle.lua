@@ -8,6 +8,13 @@ if redis.call("EXISTS", lockKey) == 1 then
   return "taken"
 end
 redis.call("DEL", checkpointKey)
+if targets ~= "" then
+  for _, target in ipairs(cjson.decode(targets)) do
+    if redis.call("HGET", claimsKey, target) == queue .. ":" .. jobId then
+      redis.call("HDEL", claimsKey, target)
+    end
+  end
+end
 if volumeId ~= "" then
   redis.call("HDEL", ledgerKey, volumeId)
 end

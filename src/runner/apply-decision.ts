@@ -27,6 +27,12 @@ export async function applyDecision(
       if (isFinalState(decision.to)) return finish(run, decision.to, outcome);
       await moveOn(run, decision.to, gained);
       return null;
+    case "wait": {
+      const delayMs = fullJitterMs(decision.ceilingMs, run.tools.random());
+      run.emit("job.delayed", { state, attempt, delayMs, code });
+      await run.wait(error, delayMs);
+      return { kind: "delayed", delayMs };
+    }
     case "again":
       await run.resetAttempts();
       return null;
@@ -56,7 +62,7 @@ export async function applyDecision(
 /**
  * Enters the next state. A volume that could not be written down, because the lease is lost or Redis refused, is known
  * to nobody else, so it is deleted. Should the write have been done after all, its job finds the volume gone and makes
- * another.
+ * another. A job whose output another one is writing ends here, before anything is paid for.
  */
 async function moveOn(run: JobRun, to: WorkingState, gained: StoredFacts): Promise<void> {
   const { volumeId: known } = run.checkpoint.facts;
@@ -66,6 +72,10 @@ async function moveOn(run: JobRun, to: WorkingState, gained: StoredFacts): Promi
     const { volumeId } = gained;
     if (known === undefined && volumeId !== undefined) {
       await attemptCleanup(run, "deleteVolume", async () => await run.tools.volumes.delete({ volumeId }));
+    }
+    if (error instanceof MirumojiError && error.code === "OUTPUT_CLAIMED") {
+      await run.unwind({ kind: "unwind", ending: "failed" }, error);
+      return;
     }
     throw error;
   }
@@ -113,7 +123,12 @@ function finish(run: JobRun, status: FinalState, outcome: Outcome): DeliveryResu
   const volumeId = outcome.kind === "done" ? (facts.volumeId ?? null) : null;
   const words = failure === undefined ? `${state} -> ${status}` : `${status}: ${code}: ${message}`;
   const settle = async () =>
-    await run.delivery.lease.settle({ volumeId, summary, log: logLine(run.tools.now(), words) });
+    await run.delivery.lease.settle({
+      volumeId,
+      summary,
+      log: logLine(run.tools.now(), words),
+      targets: facts.targets,
+    });
   if (status === "completed") return { kind: "completed", summary, settle };
   return { kind: "failed", code: code ?? "UNEXPECTED", message: message ?? "", settle };
 }

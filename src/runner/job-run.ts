@@ -8,7 +8,7 @@ import {
   withFacts,
 } from "../job/checkpoint.ts";
 import type { JobRequest } from "../job/contract.ts";
-import type { MirumojiError } from "../job/errors.ts";
+import { MirumojiError } from "../job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
 import type { StoredFacts } from "../job/facts.ts";
 import type { Decision, FinalState, Position, WorkingState } from "../job/machine.ts";
@@ -88,10 +88,21 @@ export class JobRun {
     await this.#commit(next, this.#ledgerEntry(next.facts));
   }
 
-  /** Enters the next state with the facts that the step earned. */
+  /**
+   * Enters the next state with the facts that the step earned.
+   *
+   * @throws MirumojiError `OUTPUT_CLAIMED`
+   */
   async move(to: WorkingState, gained: StoredFacts): Promise<void> {
     const next = moved(this.#checkpoint, to, gained, this.tools.now());
-    await this.#commit(next, this.#ledgerEntry(next.facts));
+    await this.#commit(next, { ...this.#ledgerEntry(next.facts), targets: next.facts.targets });
+  }
+
+  /** Shows what the job waits for; nothing is counted. */
+  async wait(error: MirumojiError, delayMs: number): Promise<void> {
+    const { state } = this.#checkpoint;
+    const pause = `next look in ${(delayMs / 1000).toFixed(1)} s`;
+    await this.#commit(this.#checkpoint, { log: `${state}: ${error.code}: ${error.message}; ${pause}` });
   }
 
   /** Counts a try; the next one comes in `delayMs`. */
@@ -130,7 +141,10 @@ export class JobRun {
     return { ...summaryOf(this.#checkpoint, { status, now: this.tools.now() }), state: status };
   }
 
-  async #commit(next: Checkpoint, extra: Pick<Commit, "ledger" | "strike" | "log">): Promise<void> {
+  async #commit(
+    next: Checkpoint,
+    extra: Pick<Commit, "ledger" | "strike" | "log" | "targets">,
+  ): Promise<void> {
     const before = this.#checkpoint;
     const now = this.tools.now();
     const changedState = before.state !== next.state;
@@ -141,6 +155,13 @@ export class JobRun {
       ...extra,
       ...(words === null ? {} : { log: logLine(now, words) }),
     });
+    if (written.startsWith("claimed ")) {
+      const holder = written.slice("claimed ".length);
+      throw new MirumojiError(
+        "OUTPUT_CLAIMED",
+        `job ${holder} is writing an output of this name; wait for its end`,
+      );
+    }
     if (!this.#heed(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
     this.#checkpoint = next;
     this.#tellMove(before, next);

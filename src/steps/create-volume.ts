@@ -3,11 +3,14 @@ import { planOutputs } from "../job/paths.ts";
 import type { Step } from "./context.ts";
 
 /** Checks the files first, so that a wrong request costs nothing, then makes the volume. */
-export const createVolume: Step<"createVolume"> = async ({ request, signal }, { volumes, media }) => {
-  await media.openInput({ ...inputWish(request), signal });
-  await media.checkOutputs(planOutputs(request));
+export const createVolume: Step<"createVolume"> = async ({ id, request, signal }, { volumes, media }) => {
+  const { input: path, overwrite = false } = request.request;
+  const input = await media.openInput({ ...inputWish(request), signal });
+  await input[Symbol.asyncDispose]();
+  const outputs = planOutputs(request);
+  const targets = await media.checkOutputs({ jobId: id, outputs, input: path, overwrite, signal });
   signal.throwIfAborted();
   // Not aborted once sent, only by the RPC's own deadline: a volume whose ID is never received cannot be deleted
   // and only expires.
-  return await volumes.create({ signal: new AbortController().signal });
+  return { ...(await volumes.create({ signal: new AbortController().signal })), targets };
 };

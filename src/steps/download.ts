@@ -27,7 +27,7 @@ async function saveVideo(step: StepJob<"download">, tools: StepTools): Promise<O
     },
     sha256,
   }));
-  return await tools.media.writeOutputs({ jobId: step.id, outputs });
+  return await tools.media.writeOutputs({ ...rulesOf(step), outputs });
 }
 
 async function saveSubtitles(step: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
@@ -36,12 +36,17 @@ async function saveSubtitles(step: StepJob<"download">, tools: StepTools): Promi
     const { format } = output;
     if (format === "mp4") return [];
     const text = render(format);
-    return [{ output, fill: async (into: FileHandle) => await overwrite(into, text) }];
+    return [{ output, fill: async (into: FileHandle) => await fillWith(into, text) }];
   });
-  return await tools.media.writeOutputs({ jobId: step.id, outputs });
+  return await tools.media.writeOutputs({ ...rulesOf(step), outputs });
 }
 
-async function overwrite(file: FileHandle, text: string): Promise<void> {
+function rulesOf({ id, request: { request }, signal }: StepJob<"download">) {
+  const { input, overwrite = false } = request;
+  return { jobId: id, input, overwrite, signal };
+}
+
+async function fillWith(file: FileHandle, text: string): Promise<void> {
   await file.truncate(0);
   await file.writeFile(text);
 }

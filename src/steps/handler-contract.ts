@@ -24,6 +24,7 @@ export function callInput(
       preset,
       tenant: _tenant,
       tags: _tags,
+      overwrite: _overwrite,
       ...more
     } = job.request;
     return {
@@ -31,9 +32,9 @@ export function callInput(
       kwargs: { to_mp4_kwargs: { resolution, target_bitrate, preset, ...notDefault("convert", more) } },
     };
   }
-  // Labels are for people; the function is given what it works by.
+  // Labels and rules for files are for people and workers; the function is given what it works by.
   const { v: _w, input: _i, output: _o, formats: _f, tenant: _t, tags: _g, ...options } = job.request;
-  const { audio_track, dual_mono, ...whisper } = options;
+  const { audio_track, dual_mono, overwrite: _r, ...whisper } = options;
   // A track that was sent alone is the one that was asked for.
   const sound = facts.audioOnly === true ? {} : notDefault("transcribe", { audio_track, dual_mono });
   const outputFormat = imageFunction === undefined ? "segments" : outputFormatFor(job.request);

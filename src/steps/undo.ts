@@ -4,9 +4,26 @@ import { toMirumojiError } from "../job/errors.ts";
 import type { StepJob, StepTools } from "./context.ts";
 import type { Calls } from "../ports/calls.ts";
 
-/** Undoes what the job did, newest first. Every action may be repeated. */
+/** Longest wait for a mount that does not answer. */
+const FILES_MS = 30_000;
+
+/**
+ * Undoes what the job did, newest first. Every action may be repeated. Files are removed meanwhile: a mount that hangs
+ * must not keep a call running.
+ */
 export async function undo(step: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {
-  for (const action of undoActions(from)) await UNDO[action](step, tools);
+  const actions = undoActions(from);
+  const files = actions.filter((action) => isAboutFiles(action));
+  const remote = actions.filter((action) => !isAboutFiles(action));
+  const removed = Promise.all(files.map(async (action) => await UNDO[action](step, tools)));
+  // Told in the end; what is remote comes first.
+  removed.catch(() => undefined);
+  for (const action of remote) await UNDO[action](step, tools);
+  await removed;
+}
+
+function isAboutFiles(action: UndoAction): boolean {
+  return action === "removePartialOutputs";
 }
 
 /** How long a container may take to stop by itself before it is terminated. */
@@ -32,8 +49,9 @@ async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promis
 }
 
 const UNDO: Record<UndoAction, (step: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
-  removePartialOutputs: async ({ id, request }, { media }) => {
-    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request) });
+  removePartialOutputs: async ({ id, request, signal }, { media }) => {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(FILES_MS)]);
+    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request), signal: inTime });
   },
   cancelCall: async ({ facts, signal }, { calls }) => {
     if (facts.callId === undefined || facts.result !== undefined) return;

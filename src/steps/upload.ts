@@ -9,7 +9,7 @@ import { transferReporter } from "./transfer-progress.ts";
 /** Sends the input, or what is needed of it, into the volume. A repeated upload sends only blocks that it lacks. */
 export const upload: Step<"upload"> = async (step, tools) => {
   const { request, signal } = step;
-  const input = await tools.media.openInput({ ...inputWish(request), signal });
+  await using input = await tools.media.openInput({ ...inputWish(request), signal });
   const sent = (await sendAudio(step, input, tools)) ?? (await sendFile(step, input, tools));
   return { ...sent, ...(input.seconds === null ? {} : { inputSeconds: input.seconds }) };
 };

@@ -112,9 +112,20 @@ describe("decide", () => {
     );
   });
 
+  it("waits for the disk as long as the job may take, but not to undo", () => {
+    for (const code of ["DISK_FULL", "STORAGE_UNAVAILABLE", "OUTPUT_WRITE_FAILED"] as const) {
+      for (const state of PATH) {
+        expect(decide(at(state, { attempt: 99 }), failing(code))).toMatchObject({ kind: "wait" });
+      }
+      expect(decide(at("undo"), failing(code))).toMatchObject({ kind: "retry" });
+      expect(decide(at("undo", { attempt: 99 }), failing(code))).toMatchObject({ kind: "move" });
+    }
+  });
+
   it("ends every sequence of outcomes within the budgets", () => {
     // Outcomes that cost nothing are left out: they may go on for ever by design.
-    const costly = outcome.filter(({ kind }) => !["pending", "interrupted", "throttled"].includes(kind));
+    const free = ["pending", "interrupted", "throttled", "blocked"];
+    const costly = outcome.filter(({ kind }) => !free.includes(kind));
     const attemptsOf = (state: WorkingState) => MACHINE[state].attempts;
     const bound =
       (LOST_BUDGET + 1) * PATH.reduce((sum, state) => sum + attemptsOf(state), 0) + attemptsOf("undo") + 1;

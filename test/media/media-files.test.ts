@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { MirumojiError, toMirumojiError } from "../../src/job/errors.ts";
+import type { PlannedOutput } from "../../src/job/paths.ts";
 import { createMediaFiles } from "../../src/media/media-files.ts";
 import { openMediaRoot } from "../../src/media/media-root.ts";
 import { quickLookForVideo } from "../../src/media/quick-look.ts";
@@ -27,12 +28,27 @@ async function setup() {
   await mkdir(root);
   await mkdir(join(folder.path, "outside"));
   await writeFile(join(folder.path, "outside", "secret.wav"), "secret");
-  const media = createMediaFiles(await openMediaRoot(root));
+  const files = createMediaFiles(await openMediaRoot(root));
+  const rules = { input: "film.mkv", overwrite: false, signal };
+  type Write = Partial<Parameters<typeof files.writeOutputs>[0]>;
+  const media = {
+    openInput: async (options: Parameters<typeof files.openInput>[0]) => await files.openInput(options),
+    checkOutputs: async (outputs: readonly PlannedOutput[], changes: Write = {}) =>
+      await files.checkOutputs({ ...rules, jobId: "job-1", ...changes, outputs }),
+    writeOutputs: async (options: Write) =>
+      await files.writeOutputs({ ...rules, jobId: "job-1", outputs: [], ...options }),
+    removePartialOutputs: async (outputs: readonly PlannedOutput[]) =>
+      await files.removePartialOutputs({ jobId: "job-1", outputs, signal }),
+  };
   const put = async (path: string, data: string) => {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), data);
   };
   return { ...folder, root, media, put, folder: folder.path };
+}
+
+async function close(held: AsyncDisposable): Promise<void> {
+  await held[Symbol.asyncDispose]();
 }
 
 async function codeOf(action: Promise<unknown>): Promise<string> {
@@ -46,14 +62,14 @@ describe("openInput", () => {
   it("gives the real place of a usable file", async () => {
     await using test = await setup();
     await run("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", "sine=d=0.2", join(test.root, "tone.wav")]);
-    await expect(test.media.openInput({ path: "tone.wav", needs: "audio", signal })).resolves.toEqual({
-      localPath: join(test.root, "tone.wav"),
-      seconds: expect.closeTo(0.2, 1),
+    await using input = await test.media.openInput({ path: "tone.wav", needs: "audio", signal });
+    expect(input).toMatchObject({
+      seconds: expect.closeTo(0.2, 1) as number,
       track: { kind: "audio", number: 1, codec: "pcm_s16le", why: "the only one" },
       warnings: [],
-      openAudio: expect.any(Function),
     });
-    expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }))).toBe(
+    expect(await readFile(input.localPath)).toEqual(await readFile(join(test.root, "tone.wav")));
+    expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }).then(close))).toBe(
       "INPUT_NOT_MEDIA",
     );
   });
@@ -66,7 +82,8 @@ describe("openInput", () => {
     await symlink(join(test.folder, "outside", "secret.wav"), join(test.root, "link.wav"));
     await symlink(join(test.folder, "outside"), join(test.root, "linked"));
     await symlink("loop", join(test.root, "loop"));
-    const open = async (path: string) => await codeOf(test.media.openInput({ path, needs: "audio", signal }));
+    const open = async (path: string) =>
+      await codeOf(test.media.openInput({ path, needs: "audio", signal }).then(close));
     expect(await open("missing.mp4")).toBe("INPUT_NOT_FOUND");
     expect(await open("text.mp4/inside")).toBe("INPUT_NOT_FOUND");
     expect(await open("loop")).toBe("INPUT_NOT_FOUND");
@@ -95,7 +112,7 @@ describe("openInput", () => {
         film,
       ]);
     const open = async (needs: "audio" | "video") =>
-      await codeOf(test.media.openInput({ path: "film.mp4", needs, signal }));
+      await codeOf(test.media.openInput({ path: "film.mp4", needs, signal }).then(close));
     await make("testsrc=d=0.4:s=64x64", "sine=d=0.4");
     expect([await open("video"), await open("audio")]).toEqual(["accepted", "accepted"]);
     const path = process.env["PATH"];
@@ -128,8 +145,10 @@ describe("openInput", () => {
       "wav",
       `file:${test.root}/concat:a|b`,
     ]);
-    await expect(test.media.openInput({ path: "-i.wav", needs: "audio", signal })).resolves.toBeDefined();
-    await expect(test.media.openInput({ path: "concat:a|b", needs: "audio", signal })).resolves.toBeDefined();
+    for (const path of ["-i.wav", "concat:a|b"]) {
+      await using input = await test.media.openInput({ path, needs: "audio", signal });
+      expect(await readFile(input.localPath)).toEqual(await readFile(join(test.root, path)));
+    }
   });
 });
 
@@ -151,6 +170,7 @@ describe("outputs", () => {
       },
     ]);
     expect(await readFile(join(test.root, "a/b/out.srt"), "utf8")).toBe("hello\n");
+    await test.media.removePartialOutputs([srt("a/b/out.srt")]);
     expect(await readdir(join(test.root, "a/b"))).toEqual(["out.srt"]);
   });
 
@@ -191,6 +211,7 @@ describe("outputs", () => {
     await frozen?.truncate(0);
     await frozen?.close();
     expect(await readFile(join(test.root, "out.srt"), "utf8")).toBe("right");
+    await test.media.removePartialOutputs([srt("out.srt")]);
     expect(await readdir(test.root)).toEqual(["out.srt"]);
   });
 
@@ -199,7 +220,7 @@ describe("outputs", () => {
     await test.put("one.srt", "old");
     await test.put("two.srt", "old");
     const failing = test.media.writeOutputs({
-      jobId: "job-1",
+      overwrite: true,
       outputs: [
         { output: srt("one.srt"), fill: async (handle) => await handle.writeFile("new") },
         {
@@ -236,6 +257,7 @@ describe("outputs", () => {
       await handle.write(" and whole", (await handle.stat()).size);
     });
     expect(await readFile(join(test.root, "one.srt"), "utf8")).toBe(expected);
+    await test.media.removePartialOutputs([srt("one.srt")]);
     expect(await readdir(test.root)).toEqual(["one.srt"]);
   });
 
@@ -273,7 +295,7 @@ describe("outputs", () => {
     await test.media.writeOutputs({ jobId: "job-1", outputs: [{ output, fill }] });
     await test.put(partial, "left by a crash");
     await test.put(".other.part", "of another job");
-    await test.media.removePartialOutputs({ jobId: "job-1", outputs: [output] });
+    await test.media.removePartialOutputs([output]);
     expect((await readdir(test.root)).toSorted()).toEqual([".other.part", "out.srt"]);
   });
 });

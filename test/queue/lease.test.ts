@@ -50,6 +50,36 @@ describe("commit", () => {
     expect(await redis.pttl(keys.checkpoint)).toBeGreaterThan(24 * 3600 * 1000);
   });
 
+  it("claims outputs for one live job at a time, all or none, until it ends", async () => {
+    const { prefix, keys, leaseOf, ledger } = await setup();
+    const other = createLease(redis, { prefix, queue: "convert", jobId: "j2", token: "other" });
+    const otherKeys = jobKeys(prefix, "convert", "j2");
+    await redis.hset(otherKeys.job, "name", "convert");
+    await redis.set(otherKeys.lock, "other");
+    const claim = async (lease: typeof other, ...targets: string[]) =>
+      await lease.commit({ checkpoint: firstCheckpoint(5, 0), targets });
+    expect(await claim(leaseOf("mine"), "a.srt", "b.srt")).toBe("written");
+    expect(await claim(leaseOf("mine"), "a.srt", "b.srt")).toBe("written");
+    expect(await claim(other, "c.srt", "b.srt")).toBe("claimed j1");
+    expect(await redis.hgetall(keys.claims)).toEqual({ "a.srt": "transcribe:j1", "b.srt": "transcribe:j1" });
+    expect(await redis.exists(otherKeys.checkpoint)).toBe(0);
+    expect(await claim(leaseOf("stale"), "d.srt")).toBe("refused");
+    // A job that is over, or was removed by hand, has no claim, even if nobody cleared it.
+    await redis.zadd(`${prefix}:transcribe:failed`, 1, "j1");
+    expect(await claim(other, "b.srt")).toBe("written");
+    await redis.del(keys.job);
+    expect(await claim(other, "a.srt")).toBe("written");
+    const end = { volumeId: null, summary: QUEUED_SUMMARY, log: "end", targets: ["a.srt", "b.srt"] };
+    await redis.del(keys.lock);
+    await leaseOf("mine").settle(end);
+    expect(Object.keys(await redis.hgetall(keys.claims)).toSorted()).toEqual(["a.srt", "b.srt"]);
+    await redis.del(otherKeys.lock);
+    await other.settle({ ...end, targets: ["a.srt"] });
+    expect(await redis.hgetall(keys.claims)).toEqual({ "b.srt": "convert:j2" });
+    await ledger.strike({ ...entry, queue: "convert", jobId: "j2", volumeId: "vo-9" }, "job finished");
+    expect(await redis.exists(keys.claims)).toBe(0);
+  });
+
   it("is refused whole for a worker that does not hold the lease", async () => {
     const { prefix, leaseOf } = await setup();
     await leaseOf("mine").commit({ checkpoint: firstCheckpoint(5, 0) });

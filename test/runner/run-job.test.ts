@@ -76,14 +76,15 @@ describe("runJob", () => {
   });
 
   it.each(["DISK_FULL", "OUTPUT_WRITE_FAILED"] as const)(
-    "keeps the remote result through %s, and calls nothing again, until the tries are spent",
+    "keeps the remote result through %s, and calls nothing again, as long as the job may take",
     async (code) => {
       const world = new FakeWorld();
-      world.before = failing("write", code, MACHINE.download.attempts - 1);
+      world.before = failing("write", code, 3 * MACHINE.download.attempts);
       let result = await runJob(world.delivery(), world.tools());
       for (; result.kind === "delayed"; result = await runJob(world.delivery(), world.tools())) {
         expect([...world.volumes]).toEqual(["vo-1"]);
         expect([...world.ledger.keys()]).toEqual(["vo-1"]);
+        expect(world.stored()?.attempt).toBe(1);
       }
       expect(result.kind).toBe("completed");
       expect([...world.calls.values()]).toEqual([{ started: 1, cancelled: false }]);
@@ -91,10 +92,33 @@ describe("runJob", () => {
       hopeless.before = failing("write", code, Infinity);
       result = await runJob(hopeless.delivery(), hopeless.tools());
       while (result.kind === "delayed") result = await runJob(hopeless.delivery(), hopeless.tools());
-      expect(result).toMatchObject({ kind: "failed", code });
+      expect(result).toMatchObject({ kind: "failed", code: "JOB_DEADLINE_EXCEEDED" });
       expect(hopeless.volumes.size).toBe(0);
     },
   );
+
+  it("pays for nothing when another job writes the same output, and leaves that claim alone", async () => {
+    const world = new FakeWorld();
+    world.claims.set("film.mp4", "another");
+    const result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "failed") throw new Error(result.kind);
+    expect(result).toMatchObject({ code: "OUTPUT_CLAIMED", message: expect.stringContaining("another") });
+    expect(world.effects).toEqual(["create", "delete"]);
+    expect(world.volumes.size).toBe(0);
+    await result.settle();
+    expect(world.claims).toEqual(new Map([["film.mp4", "another"]]));
+  });
+
+  it("claims its outputs until it is over", async () => {
+    const world = new FakeWorld();
+    world.before = (effect) => {
+      if (effect !== "create") expect(world.claims).toEqual(new Map([["film.mp4", "j1"]]));
+    };
+    const result = await runJob(world.delivery(), world.tools());
+    if (result.kind !== "completed") throw new Error(result.kind);
+    await result.settle();
+    expect(world.claims.size).toBe(0);
+  });
 
   it("cancels a call that runs when the job fails", async () => {
     const world = new FakeWorld();

@@ -52,6 +52,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
           track: TAKEN,
           warnings: [],
           openAudio: async ({ isForced }) => await Promise.resolve(isSmall && !isForced ? null : track),
+          [Symbol.asyncDispose]: async () => await Promise.resolve(),
         }),
     },
     volumes: {

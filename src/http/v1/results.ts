@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { parseSync } from "subtitle";
 import { z } from "zod";
@@ -97,8 +97,8 @@ export async function readTranscript(mediaRoot: MediaRoot | null, job: JobView):
   const output = ["json", "srt", "vtt"]
     .map((wanted) => job.outputs.find(({ format }) => format === wanted))
     .find((found) => found !== undefined);
-  const { path } = await findOutput(mediaRoot, output);
-  const text = await readFile(path, "utf8");
+  const found = await findOutput(mediaRoot, output);
+  const text = await readAndClose(found.file);
   if (output?.format === "json") return parseSegments(text);
   const segments = parseSync(text).flatMap((node) =>
     node.type === "cue"
@@ -106,4 +106,12 @@ export async function readTranscript(mediaRoot: MediaRoot | null, job: JobView):
       : [],
   );
   return { v: 1, language: "", segments };
+}
+
+async function readAndClose(handle: FileHandle): Promise<string> {
+  try {
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
+  }
 }

@@ -11,8 +11,9 @@ const ZEROS = Buffer.alloc(64 * 1024);
 /** Tasks that run longer than one turn, by number. */
 const underway = new Map();
 
-parentPort.on("message", ({ id, task, isStopped }) => {
-  if (isStopped) underway.get(id)?.abort();
+parentPort.on("message", ({ id, task, isStopped, isPing }) => {
+  if (isPing) parentPort.postMessage({ isPong: true });
+  else if (isStopped) underway.get(id)?.abort();
   else void run(id, task);
 });
 

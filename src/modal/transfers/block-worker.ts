@@ -25,7 +25,7 @@ export interface FetchedBlock {
 /** Reading, hashing, fetching and writing of blocks, off the main thread. Rejects with node's own errors. */
 export interface BlockThread {
   /** Reads a block of an open file into the front of `memory` and hashes it. */
-  load(task: FilePart & SharedPart): Promise<LoadedBytes>;
+  load(task: FilePart & SharedPart, signal: AbortSignal): Promise<LoadedBytes>;
   /** Hashes what is in the front of `memory`. */
   digest(task: SharedPart): Promise<LoadedBytes>;
   /**
@@ -38,8 +38,13 @@ export interface BlockThread {
   ): Promise<FetchedBlock>;
 }
 
-/** Failure to write the local file, independent of the store. */
+/** Failure to read or write the local file, independent of the store. */
 export class FileError extends Error {}
+
+/** The thread hangs in the file. It may still fill the memory that it was given, whenever the file answers. */
+export class UnansweredError extends FileError {
+  readonly code = "ETIMEDOUT";
+}
 
 /** More bytes arrived than the block has. */
 export class CorruptError extends Error {}
@@ -66,6 +71,7 @@ interface Fetched extends Pick<FetchedBlock, "status" | "storedBytes"> {
 
 interface Reply {
   readonly id: number;
+  readonly isPong?: boolean;
   readonly result?: unknown;
   readonly error?: {
     readonly message: string;
@@ -85,6 +91,35 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** One thread for each file system: where one hangs, the blocks of the others go on. */
+export interface BlockThreads {
+  /** The thread for files of this device; null for blocks that are in no file. */
+  of(device: bigint | null): BlockThread;
+}
+
+/** Threads at most; further file systems share the last one. */
+const MOST_THREADS = 16;
+
+/** Starts a thread with the first block of each file system. */
+export function blockThreads(): BlockThreads {
+  const threads = new Map<bigint | null, BlockThread>();
+  return {
+    of(device) {
+      const key =
+        threads.has(device) || threads.size < MOST_THREADS ? device : ([...threads.keys()].at(-1) ?? null);
+      const thread = threads.get(key) ?? blockThread();
+      threads.set(key, thread);
+      return thread;
+    },
+  };
+}
+
+/** A thread that answers nothing for so long hangs in a file, such as one of a network mount that is gone. */
+const ANSWER_MS = 60_000;
+const PING_MS = 10_000;
+/** Longest wait for a block that nobody wants any more. */
+const STOP_MS = 1000;
+
 /**
  * Starts a thread with the first block; it does not keep the process alive. One thread hashes about as much as a
  * 10 Gbit/s line carries; on two cores a second one is no faster and takes more memory.
@@ -95,10 +130,10 @@ export function blockThread(): BlockThread {
     thread ??= startThread(() => {
       thread = undefined;
     });
-    return await thread.run<R>({ ...task, kind }, signal);
+    return await thread.run<R>({ ...task, kind }, signal, kind === "load");
   };
   return {
-    load: async (task) => await run<LoadedBytes>("load", task),
+    load: async (task, signal) => await run<LoadedBytes>("load", task, signal),
     digest: async (task) => await run<LoadedBytes>("digest", task),
     fetch: async (task, signal) => {
       const { announced, digest, ...fetched } = await run<Fetched>("fetch", task, signal);
@@ -109,8 +144,8 @@ export function blockThread(): BlockThread {
 }
 
 interface Thread {
-  /** Runs a task; with a signal, one that can be stopped half-way. */
-  run<R>(task: object, signal?: AbortSignal): Promise<R>;
+  /** Runs a task; with a signal, one that can be stopped half-way, or that is abandoned when it does not answer. */
+  run<R>(task: object, signal?: AbortSignal, mayAbandon?: boolean): Promise<R>;
 }
 
 function startThread(onEnd: () => void): Thread {
@@ -126,13 +161,27 @@ function startThread(onEnd: () => void): Thread {
     // An error is followed by an exit; by then another thread may have taken over.
     if (hasEnded) return;
     hasEnded = true;
+    clearInterval(pings);
     onEnd();
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
   };
+  /** No more of its code runs, but the file system may keep the thread itself. */
+  const giveUp = (): void => {
+    end(new UnansweredError(`the file system has not answered for ${ANSWER_MS / 1000} s`));
+    void worker.terminate();
+  };
+  let heardAt = 0;
+  const pings = setInterval(() => {
+    if (waiting.size === 0) return;
+    if (performance.now() - heardAt > ANSWER_MS) giveUp();
+    else worker.postMessage({ isPing: true });
+  }, PING_MS).unref();
   worker.on("error", end);
   worker.on("exit", (code) => end(new Error(`the thread for blocks ended with ${code}`)));
-  worker.on("message", ({ id, result, error }: Reply) => {
+  worker.on("message", ({ id, result, error, isPong }: Reply) => {
+    heardAt = performance.now();
+    if (isPong === true) return;
     const task = waiting.get(id);
     waiting.delete(id);
     if (waiting.size === 0) worker.unref();
@@ -142,11 +191,19 @@ function startThread(onEnd: () => void): Thread {
   });
   worker.unref();
   return {
-    run: async <R>(task: object, signal?: AbortSignal) => {
+    run: async <R>(task: object, signal?: AbortSignal, mayAbandon = false) => {
       const id = ++lastId;
-      const stop = (): void => worker.postMessage({ id, isStopped: true });
+      let late: NodeJS.Timeout | undefined;
+      let onAbort = (): void => {};
+      if (waiting.size === 0) heardAt = performance.now();
       try {
         return await new Promise<R>((resolve, reject) => {
+          const stop = (): void => {
+            worker.postMessage({ id, isStopped: true });
+            if (mayAbandon)
+              late = setTimeout(() => reject(new UnansweredError("the file is not waited for")), STOP_MS);
+          };
+          onAbort = stop;
           waiting.set(id, { resolve, reject });
           // A working thread must keep the process alive.
           worker.ref();
@@ -155,7 +212,8 @@ function startThread(onEnd: () => void): Thread {
           else signal?.addEventListener("abort", stop, { once: true });
         });
       } finally {
-        signal?.removeEventListener("abort", stop);
+        signal?.removeEventListener("abort", onAbort);
+        clearTimeout(late);
       }
     },
   };

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError } from "../../job/errors.ts";
+import { storageError } from "../../job/storage-errors.ts";
 import { fetchIntoMemory, FinalError } from "./block-store.ts";
 import { type FetchedBlock, FileError } from "./block-worker.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
@@ -23,31 +24,36 @@ export interface DownloadSink {
  *
  * @param contentSha256 - of the content, where it is known and the file is open for reading too: what an
  * interrupted download of the same content has left is not fetched again
- * @throws MirumojiError `DISK_FULL`, `OUTPUT_UNWRITABLE` from its methods; from `fetch` in a `FinalError`
+ * @throws MirumojiError `DISK_FULL`, `STORAGE_UNAVAILABLE`, `OUTPUT_WRITE_FAILED` from its methods; from `fetch` in a `FinalError`
  */
 export function fileSink(
   into: FileHandle,
-  thread: TransferSlot["thread"],
+  threads: TransferSlot["threads"],
   remotePath: string,
   contentSha256: string | undefined,
 ): DownloadSink {
   let file: ResumableFile | undefined;
+  let device: bigint | null = null;
   const written = async <T>(work: Promise<T>): Promise<T> =>
     await work.catch((error: unknown) => {
       throw cannotBeSaved(remotePath, error);
     });
   return {
     begin: async (sizeBytes) => {
+      ({ dev: device } = await written(into.stat({ bigint: true })));
       const opened = await written(openResumableFile(into, sizeBytes, contentSha256));
       file = opened;
       return (index) => opened.has(index);
     },
     fetch: async (index, length, url, signal) => {
       const part = { fd: into.fd, position: index * BLOCK_BYTES, length, url };
-      return await thread.fetch(part, signal).catch((error: unknown) => {
-        if (error instanceof FileError) throw new FinalError(cannotBeSaved(remotePath, error));
-        throw error;
-      });
+      return await threads
+        .of(device)
+        .fetch(part, signal)
+        .catch((error: unknown) => {
+          if (error instanceof FileError) throw new FinalError(cannotBeSaved(remotePath, error));
+          throw error;
+        });
     },
     keep: async (index) => await written(Promise.resolve(file?.arrived(index))),
     finish: async () => await written(Promise.resolve(file?.finish())),
@@ -86,10 +92,9 @@ export function memorySink(
 }
 
 function cannotBeSaved(remotePath: string, cause: unknown): MirumojiError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  return new MirumojiError(
-    code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "OUTPUT_UNWRITABLE",
-    `${remotePath} cannot be saved: ${message}`,
-    { cause },
+  const { message } = cause as NodeJS.ErrnoException;
+  return (
+    storageError(remotePath, cause) ??
+    new MirumojiError("OUTPUT_WRITE_FAILED", `${remotePath} cannot be saved: ${message}`, { cause })
   );
 }

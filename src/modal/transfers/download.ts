@@ -35,7 +35,7 @@ export async function downloadFile(
   options: DownloadOptions & { readonly into: FileHandle; readonly sha256?: string | undefined },
 ): Promise<{ sizeBytes: number; fetchedBytes: number }> {
   return await limiter.run(options.signal, async (slot) => {
-    const sink = fileSink(options.into, slot.thread, options.remotePath, options.sha256);
+    const sink = fileSink(options.into, slot.threads, options.remotePath, options.sha256);
     return await fetchBlocks(session, slot, sink, options);
   });
 }

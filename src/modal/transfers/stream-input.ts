@@ -35,10 +35,10 @@ export function streamInput(content: AsyncIterable<Uint8Array>, expectedBytes: (
       return expectedBytes();
     },
     isRepeatable: false,
-    load: async (_index, block, thread) => {
+    load: async (_index, block, threads) => {
       const filled = turn.then(async () => await fill(block));
       turn = filled.catch(() => undefined);
-      return await thread.digest({ memory: block.memory, length: await filled });
+      return await threads.of(null).digest({ memory: block.memory, length: await filled });
     },
     // The producer of the content knows whether its source has changed.
     assertUnchanged: async () => await Promise.resolve(),

@@ -1,6 +1,6 @@
 import { abortError, throwIfAborted } from "../rpc/abort.ts";
 import { BLOCK_BYTES } from "./blocks.ts";
-import { type BlockThread, blockThread } from "./block-worker.ts";
+import { type BlockThreads, blockThreads } from "./block-worker.ts";
 
 /** How many transfers of a process move at once, unless told otherwise. */
 const DEFAULT_MAX_TRANSFERS = 8;
@@ -21,19 +21,21 @@ export interface Block {
   readonly memory: SharedArrayBuffer;
   /** The same memory. */
   readonly bytes: Uint8Array;
+  /** Leaves the memory to whatever may still write into it; to be called before it is given back. */
+  forgetMemory(): void;
   giveBack(): void;
 }
 
 /** The place of one transfer. */
 export interface TransferSlot {
-  readonly thread: BlockThread;
+  readonly threads: BlockThreads;
   /** The most blocks that one transfer can have. */
   readonly maxBlocks: number;
   /** Waits for a free block. The next one always goes to the transfer that has the fewest. */
   take(signal: AbortSignal): Promise<Block>;
 }
 
-/** Limits the transfers of a process, which share their memory and the thread that hashes. */
+/** Limits the transfers of a process, which share their memory and the threads that hash. */
 export interface TransferLimiter {
   /** Runs a transfer as soon as a slot is free, in the order of the calls. */
   run<T>(signal: AbortSignal, transfer: (slot: TransferSlot) => Promise<T>): Promise<T>;
@@ -44,7 +46,7 @@ export function createTransferLimiter({
   maxTransfers = DEFAULT_MAX_TRANSFERS,
   maxBlocks = MAX_BLOCKS,
 }: { readonly maxTransfers?: number; readonly maxBlocks?: number } = {}): TransferLimiter {
-  const thread = blockThread();
+  const threads = blockThreads();
   const forSlots: WaitList<undefined> = waitList();
   const forBlocks: WaitList<Held> = waitList();
   let running = 0;
@@ -78,6 +80,9 @@ export function createTransferLimiter({
       get bytes() {
         return new Uint8Array(take());
       },
+      forgetMemory() {
+        memory = undefined;
+      },
       giveBack() {
         if (memory !== undefined) spare.push(memory);
         blocksOut--;
@@ -95,7 +100,7 @@ export function createTransferLimiter({
       const held: Held = { blocks: 0 };
       try {
         return await transfer({
-          thread,
+          threads,
           maxBlocks: maxBlocks,
           take: async (stop) => {
             throwIfAborted(stop);

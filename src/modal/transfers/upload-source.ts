@@ -15,7 +15,12 @@ export interface UploadSource {
    *
    * @throws MirumojiError `INPUT_*`
    */
-  load(index: number, block: Block, thread: TransferSlot["thread"]): Promise<LoadedBytes>;
+  load(
+    index: number,
+    block: Block,
+    threads: TransferSlot["threads"],
+    signal: AbortSignal,
+  ): Promise<LoadedBytes>;
   /** Throws `INPUT_CHANGED` when it is not what it was in the beginning. */
   assertUnchanged(): Promise<void>;
   /** Error for content that has changed. */

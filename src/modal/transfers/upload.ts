@@ -26,7 +26,7 @@ export async function uploadFile(
   limiter: TransferLimiter,
   options: UploadOptions & { readonly localPath: string },
 ): Promise<{ sizeBytes: number; sentBytes: number }> {
-  const source = await openLocalInput(options.localPath);
+  const source = await openLocalInput(options.localPath, options.signal);
   try {
     return await uploadSource(session, limiter, { ...options, source });
   } finally {
@@ -108,7 +108,7 @@ async function sendOnce(upload: Upload): Promise<boolean> {
     const block = await slot.take(stop);
     try {
       const bytes = await urls.loading(async () => {
-        const loaded = await source.load(index, block, slot.thread);
+        const loaded = await source.load(index, block, slot.threads, stop);
         if (source.sizeBytes === null) grow(upload, index, loaded.readBytes);
         if (loaded.readBytes === 0) return null;
         blocks[index] = { contentsSha256: loaded.digest };
@@ -152,7 +152,7 @@ async function nameOnly(upload: Upload): Promise<false> {
     if (blocks[index] !== undefined) return;
     const block = await slot.take(stop);
     try {
-      const { digest } = await source.load(index, block, slot.thread);
+      const { digest } = await source.load(index, block, slot.threads, stop);
       blocks[index] = { contentsSha256: digest };
     } finally {
       block.giveBack();
@@ -207,7 +207,7 @@ async function sendAgain(
   }
   const block = await slot.take(signal);
   try {
-    const loaded = await source.load(index, block, slot.thread);
+    const loaded = await source.load(index, block, slot.threads, signal);
     // The bytes sent must be those announced, or the job would work on a mixture of two files.
     if (!sameBytes(loaded.digest, promised.contentsSha256)) {
       throw source.changed(`block ${index} is not the one that was read before`);

@@ -60,7 +60,7 @@ async function copyInto(
   for (let index = 0; ; index++) {
     const block = await slot.take(signal);
     try {
-      const { readBytes } = await source.load(index, block, slot.thread);
+      const { readBytes } = await source.load(index, block, slot.threads, signal);
       await file.write(block.bytes, 0, readBytes);
       if (readBytes < BLOCK_BYTES) return;
     } finally {

@@ -16,6 +16,7 @@ export const STATES = Object.keys(MACHINE) as WorkingState[];
 export const STATUSES = ["completed", "failed", "cancelled"] as const;
 export const OUTCOMES = [
   "done",
+  "blocked",
   "transient",
   "permanent",
   "throttled",
@@ -55,9 +56,9 @@ function codesOf(...kinds: readonly (typeof ERRORS)[ErrorCode]["kind"][]): Error
 }
 
 /** Codes that a job can fail with. */
-export const FAILURE_CODES = codesOf("input", "remote", "transient", "lost", "defect");
+export const FAILURE_CODES = codesOf("input", "remote", "storage", "transient", "lost", "defect");
 /** Codes for which a step is retried. */
-export const RETRY_CODES = codesOf("transient", "quota");
+export const RETRY_CODES = codesOf("storage", "transient", "quota");
 
 const MOST_METHODS = 64;
 

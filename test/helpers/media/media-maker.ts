@@ -25,7 +25,7 @@ export async function lookedAt(path: string, sound: SoundWish = ANY_SOUND) {
   const { signal } = new AbortController();
   const probed = await probe(path, signal);
   if (probed === null) throw new Error("there is no ffprobe");
-  const found = withSurvey(path, probed);
+  const found = withSurvey(path, { probed, survey: null });
   const choice = await chooseSound(found, sound, signal);
   return async (options: { isForced: boolean; signal: AbortSignal }) =>
     await openAudio(path, { found, choice, side: sound.dualMono, ...options });

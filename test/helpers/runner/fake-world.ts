@@ -24,6 +24,8 @@ export class FakeWorld {
   checkpoint: string | null = null;
   summary: JobSummary | null = null;
   ledger = new Map<string, string | null>();
+  /** Job that has claimed each output. */
+  readonly claims = new Map<string, string>();
   owner = "w1";
   clock = 1000;
   commits = 0;
@@ -163,10 +165,9 @@ export class FakeWorld {
             track: null,
             warnings: [],
             openAudio: async () => await Promise.resolve(null),
+            [Symbol.asyncDispose]: async () => await Promise.resolve(),
           }),
-        checkOutputs: async () => {
-          await Promise.resolve();
-        },
+        checkOutputs: async ({ outputs }) => await Promise.resolve(outputs.map(({ path }) => path)),
         writeOutputs: async ({ outputs }) => {
           this.#act("get");
           this.#volume(this.stored()?.facts.volumeId ?? "");
@@ -201,6 +202,10 @@ export class FakeWorld {
       commit: async (commit: Commit) => {
         await Promise.resolve();
         if (this.owner !== token) return "refused";
+        const targets = commit.targets ?? [];
+        const holder = targets.map((target) => this.claims.get(target) ?? "j1").find((job) => job !== "j1");
+        if (holder !== undefined) return `claimed ${holder}`;
+        for (const target of targets) this.claims.set(target, "j1");
         this.commits += 1;
         if (commit.checkpoint !== undefined) this.checkpoint = encodeCheckpoint(commit.checkpoint);
         if (commit.ledger !== undefined) this.ledger.set(commit.ledger.volumeId, commit.ledger.entry.callId);
@@ -208,8 +213,9 @@ export class FakeWorld {
         if (commit.summary !== undefined) this.summary = commit.summary;
         return this.cancelRequested ? "cancelRequested" : "written";
       },
-      settle: async ({ volumeId, summary }) => {
+      settle: async ({ volumeId, summary, targets = [] }) => {
         await Promise.resolve();
+        for (const target of targets) this.claims.delete(target);
         this.checkpoint = null;
         this.summary = summary;
         if (volumeId !== null) this.ledger.delete(volumeId);

@@ -9,6 +9,7 @@ import { blockThread, FileError } from "../../../src/modal/transfers/block-worke
 import { startHttpStore } from "../../helpers/modal/http-store.ts";
 
 const thread = blockThread();
+const { signal } = new AbortController();
 const memory = new SharedArrayBuffer(BLOCK_BYTES);
 const sha256 = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
 
@@ -46,7 +47,7 @@ describe("a file", () => {
     await writeFile(path, content);
     const file = await open(path);
     try {
-      const loaded = await thread.load({ fd: file.fd, position: 600, memory, length: 700 });
+      const loaded = await thread.load({ fd: file.fd, position: 600, memory, length: 700 }, signal);
       expect(loaded.readBytes).toBe(400);
       expect(Buffer.from(loaded.digest).equals(sha256(content.subarray(600)))).toBe(true);
       expect(Buffer.from(memory, 0, 400).equals(content.subarray(600))).toBe(true);
@@ -56,7 +57,7 @@ describe("a file", () => {
   });
 
   test("that cannot be used gives the system's own error code", async () => {
-    await expect(thread.load({ fd: 9999, position: 0, memory, length: 1 })).rejects.toMatchObject({
+    await expect(thread.load({ fd: 9999, position: 0, memory, length: 1 }, signal)).rejects.toMatchObject({
       code: "EBADF",
     });
     await using store = await startHttpStore((_, response) => response.end("bytes"));
