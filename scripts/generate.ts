@@ -7,6 +7,7 @@ import { conformancePage } from "./generate/conformance.ts";
 import { errorsPage } from "./generate/errors.ts";
 import { lifecyclePage } from "./generate/lifecycle.ts";
 import { openApiFile } from "./generate/openapi.ts";
+import { pythonTypes } from "./generate/python-types.ts";
 import { schemaFile } from "./generate/schema.ts";
 import { DASHBOARDS, dashboardFile } from "./grafana/dashboards.ts";
 
@@ -15,6 +16,7 @@ const GENERATED: Record<string, () => string | Promise<string>> = {
   "schema/transcribe.json": () => schemaFile("transcribe"),
   "schema/convert.json": () => schemaFile("convert"),
   "schema/openapi.json": openApiFile,
+  "clients/python/src/mirumoji_client/types.py": pythonTypes,
   "docs/lifecycle.md": lifecyclePage,
   "docs/errors.md": errorsPage,
   "docs/configuration.md": configurationPage,

@@ -5,6 +5,7 @@ import { conformancePage } from "../../scripts/generate/conformance.ts";
 import { errorsPage } from "../../scripts/generate/errors.ts";
 import { lifecyclePage } from "../../scripts/generate/lifecycle.ts";
 import { openApiFile } from "../../scripts/generate/openapi.ts";
+import { pythonTypes } from "../../scripts/generate/python-types.ts";
 import { schemaFile } from "../../scripts/generate/schema.ts";
 import { DASHBOARDS, dashboardFile } from "../../scripts/grafana/dashboards.ts";
 
@@ -13,6 +14,7 @@ describe("generated files", () => {
     ["schema/transcribe.json", () => schemaFile("transcribe")],
     ["schema/convert.json", () => schemaFile("convert")],
     ["schema/openapi.json", openApiFile],
+    ["clients/python/src/mirumoji_client/types.py", pythonTypes],
     ["docs/lifecycle.md", lifecyclePage],
     ["docs/errors.md", errorsPage],
     ["docs/configuration.md", configurationPage],

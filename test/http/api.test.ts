@@ -1,6 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type JobSummary, summarySchema } from "../../src/job/summary.ts";
 import { completed, startTestServer, type TestServer } from "../helpers/http/server.ts";
 
+/** The end of a job with everything that a report can hold. */
+const reported = (outputs: JobSummary["outputs"]): JobSummary => ({
+  ...completed(outputs),
+  report: summarySchema.shape.report.unwrap().parse({
+    engine: "test",
+    mediaSeconds: 3,
+    gpuSeconds: 1,
+    inputBytes: 10,
+    sentBytes: 10,
+    warnings: ["one"],
+    tracks: [{ kind: "audio", number: 1, codec: "aac", title: "Main", why: "the only one" }],
+  }),
+});
 const sha256 = "0".repeat(64);
 let server: TestServer;
 let key: string;
@@ -262,11 +276,15 @@ describe("the routes", () => {
     });
     await server.finish(
       "transcribe",
-      completed([
+      reported([
         { path: "talk.srt", format: "srt", bytes: 45, sha256 },
         { path: "talk.json", format: "json", bytes: 100, sha256 },
       ]),
     );
+    expect(await server.ask("GET", `/v1/jobs/${id}`, { key })).toMatchObject({
+      status: 200,
+      json: { status: "completed", report: { engine: "test" } },
+    });
     const read = async (path: string, headers = {}) => {
       const answer = await server.request(`/v1/jobs/${id}/${path}`, {
         headers: { authorization: `Bearer ${key}`, ...headers },
