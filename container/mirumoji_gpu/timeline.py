@@ -6,7 +6,7 @@ joined follow each other. `src/media/timeline.ts` has the same rule for the audi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Sequence
+from typing import Collection, Sequence
 
 # A clock that goes back further than this, in seconds, is another recording's.
 MOST_BACK = 1.0
@@ -15,6 +15,8 @@ MOST_AHEAD = 10.0
 JOINABLE = {"mpegts", "mpeg", "ogg", "flv"}
 # Times must not be negative between two programs, where the first sound may begin before the first picture.
 BIAS_SECONDS = 10
+# The header of a later link of an Ogg file passes for a packet; none of sound is as long.
+LONGEST_OGG = 0.9
 # Packets by which streams of one time may be apart in the file.
 INTERLEAVED = 3000
 # A recording with more joints has no clock at all.
@@ -47,7 +49,7 @@ class _Recording:
         return self.start - MOST_AHEAD <= time <= self.end + MOST_AHEAD
 
 
-def joints_of(packets: Sequence[Packet], formats: Iterable[str]) -> dict[int, list[Jump]]:
+def joints_of(packets: Sequence[Packet], formats: Collection[str]) -> dict[int, list[Jump]]:
     """The jumps of each stream's clock where recordings were joined. A gap in one stream alone is none."""
     ahead = MOST_AHEAD if JOINABLE & set(formats) else float("inf")
     recordings: list[_Recording] = []
@@ -55,6 +57,8 @@ def joints_of(packets: Sequence[Packet], formats: Iterable[str]) -> dict[int, li
     last: dict[int, tuple[int, float]] = {}  # its last packet: where in the file, and its end
     cuts: list[tuple[int, int, float]] = []  # stream, recording, time
     for at, packet in enumerate(packets):
+        if "ogg" in formats and packet.seconds > LONGEST_OGG:
+            continue
         before = last.get(packet.stream)
         step = packet.time - before[1] if before else 0.0
         is_jump = step < -MOST_BACK or (step > ahead and not _others_between(packets, before, at, packet))

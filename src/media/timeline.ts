@@ -10,6 +10,8 @@ const MOST_AHEAD = 10;
 const JOINABLE: readonly string[] = ["mpegts", "mpeg", "ogg", "flv"];
 /** Times must not be negative between two programs, where the first sound may begin before the first picture. */
 export const BIAS_SECONDS = 10;
+/** The header of a later link of an Ogg file passes for a packet; none of sound is as long. */
+const LONGEST_OGG = 0.9;
 /** Packets by which streams of one time may be apart in the file. */
 const INTERLEAVED = 3000;
 /** A recording with more joints has no clock at all. */
@@ -41,6 +43,7 @@ export function jointsOf(packets: readonly Packet[], formats: ReadonlySet<string
   const last = new Map<number, { at: number; end: number }>();
   const cuts: { stream: number; recording: number; time: number }[] = [];
   packets.forEach((packet, at) => {
+    if (formats.has("ogg") && packet.seconds > LONGEST_OGG) return;
     const before = last.get(packet.stream);
     const step = before === undefined ? 0 : packet.time - before.end;
     const isJump =

@@ -156,7 +156,7 @@ describe("an audio track", () => {
     await expect(failing()).rejects.toThrow("ffmpeg was ended by SIGKILL");
     await programs("ffmpeg", "exit 0");
     await expect(failing()).rejects.toThrow("found no sound");
-    const openFilm = await lookedAt(film);
+    const { open: openFilm } = await lookedAt(film);
     const empty = join(folder, "empty-bin");
     execFileSync("mkdir", [empty]);
     vi.stubEnv("PATH", empty);

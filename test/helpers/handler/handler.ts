@@ -54,6 +54,7 @@ export interface Converted {
   height: number;
   mediaSeconds: number;
   gpuSeconds: number;
+  tracks?: { kind: string; number: number; why: string; title?: string }[];
   warnings: string[];
 }
 export interface Segment {

@@ -15,20 +15,20 @@ export async function openTrack(
   path: string,
   { isForced, signal, sound = ANY_SOUND }: { isForced: boolean; signal: AbortSignal; sound?: SoundWish },
 ): Promise<AudioTrack | null> {
-  return await (
-    await lookedAt(path, sound)
-  )({ isForced, signal });
+  const { open } = await lookedAt(path, sound);
+  return await open({ isForced, signal });
 }
 
-/** Looks into a file; gives the start of taking its sound out. */
+/** Looks into a file; gives the sound that was chosen, and the start of taking it out. */
 export async function lookedAt(path: string, sound: SoundWish = ANY_SOUND) {
   const { signal } = new AbortController();
   const probed = await probe(path, signal);
   if (probed === null) throw new Error("there is no ffprobe");
   const found = withSurvey(path, { probed, survey: null });
   const choice = await chooseSound(found, sound, signal);
-  return async (options: { isForced: boolean; signal: AbortSignal }) =>
+  const open = async (options: { isForced: boolean; signal: AbortSignal }) =>
     await openAudio(path, { found, choice, side: sound.dualMono, ...options });
+  return { choice, open };
 }
 
 /** ffmpeg's options out of a line of them. */
