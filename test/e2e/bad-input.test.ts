@@ -1,6 +1,6 @@
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
-import { mkdir, readdir, symlink } from "node:fs/promises";
+import { mkdir, readdir, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DevServices, expectNothingLeft, startDev } from "../../support/dev.ts";
@@ -40,6 +40,8 @@ describe("a job from another program", () => {
     ["a NUL", { input: "film\0.mp4" }, "PATH_OUTSIDE_MEDIA_ROOT"],
     ["an output in a file", { input: "film.mp4", output: "text.mkv/out.mp4" }, "OUTPUT_UNWRITABLE"],
     ["an output that is a folder", { input: "film.mp4", output: "folder" }, "OUTPUT_UNWRITABLE"],
+    ["an output that exists", { input: "film.mp4", output: "text.mkv" }, "OUTPUT_EXISTS"],
+    ["the input", { input: "film.mp4", output: "alias/film.mp4", overwrite: true }, "REQUEST_INVALID"],
     ["an output outside", { input: "film.mp4", output: "link/out.mp4" }, "PATH_OUTSIDE_MEDIA_ROOT"],
     ["an unknown field", { input: "film.mp4", colour: "red" }, "REQUEST_INVALID"],
     ["a wrong type", { input: ["film.mp4"] }, "REQUEST_INVALID"],
@@ -51,6 +53,7 @@ describe("a job from another program", () => {
     await dev.put("text.mkv", "no media at all");
     await mkdir(join(dev.ready.mediaRoot, "folder"), { recursive: true });
     await symlink("/etc", join(dev.ready.mediaRoot, "link")).catch(() => undefined);
+    await symlink(".", join(dev.ready.mediaRoot, "alias")).catch(() => undefined);
     const before = await readdir(dev.ready.mediaRoot, { recursive: false });
     const job = await convert(fields);
     expect(job).toMatchObject({ status: "failed", state: "failed", outputs: [], error: { code } });
@@ -66,6 +69,24 @@ describe("a job from another program", () => {
     ["a list", "transcribe", "transcribe", [1, 2], "REQUEST_INVALID"],
   ])("fails garbage with its own code: %s", async (_what, queue, name, data, code) => {
     expect(await enqueue(queue, name, data)).toMatchObject({ status: "failed", error: { code } });
+  });
+
+  it("is refused while another one writes the same output, which overwrites only where it is told to", async () => {
+    await dev.put("film.mp4");
+    await dev.put("shared.mp4", "made by hand");
+    const request = { v: 1, input: "film.mp4", output: "shared.mp4", resolution: "64x64", overwrite: true };
+    const queue = new Queue("convert", { connection: redis, prefix: "{mirumoji}" });
+    const jobs = await queue.addBulk([1, 2].map(() => ({ name: "convert", data: request })));
+    const ends = await Promise.all(
+      jobs.map(async ({ id = "" }) => await dev.client.wait(id, { pollMs: 50 })),
+    );
+    await queue.close();
+    const codes = ends.map(({ status, error }) => error?.code ?? status);
+    expect(codes.toSorted()).toEqual(["OUTPUT_CLAIMED", "completed"]);
+    const [written] = ends.flatMap(({ outputs }) => outputs);
+    expect((await stat(join(dev.ready.mediaRoot, "shared.mp4"))).size).toBe(written?.bytes);
+    expect((await readdir(dev.ready.mediaRoot)).filter((name) => name.endsWith(".part"))).toEqual([]);
+    expect(await redis.exists("{mirumoji}:claims")).toBe(0);
   });
 
   it("fails Japanese for an engine that knows only English, and transcribes nothing", async () => {
