@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 /** Beginnings of files, hexadecimal; a dot stands for any digit. */
 const KINDS: readonly (readonly [RegExp, string])[] = [
   [/^52494646.{8}57454250/u, "a WebP picture"],
-  [/^ffd8ff/u, "a JPEG picture"],
+  [/^ffd8ff/u, "a JPEG picture or a raw MJPEG stream"],
   [/^89504e47/u, "a PNG picture"],
   [/^424d/u, "a bitmap picture"],
   [/^(49492a00|4d4d002a)/u, "a TIFF picture"],

@@ -5,7 +5,7 @@
 const INPUT_FORMATS =
   "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,live_flv,asf,ogg,wav,w64,mp3," +
   "mp2,flac,aac,ac3,eac3,dts,truehd,aiff,au,caf,amr,gsm,wv,ape,tta,tak,opus,mxf,nut,gxf,rm,ivf,av1,obu,dv,vob,gif," +
-  "wtv,yuv4mpegpipe,apng,mjpeg,swf,nsv,bink,smk,roq,voc,adx,mpc,mpc8,spdif,loas,latm";
+  "wtv,yuv4mpegpipe,apng,swf,nsv,bink,smk,roq,voc,adx,mpc,mpc8,spdif,loas,latm";
 
 /** Options before `-i` that keep ffmpeg and ffprobe to the one file that is named. */
 export const SAFE_INPUT = ["-protocol_whitelist", "file,pipe", "-format_whitelist", INPUT_FORMATS];
