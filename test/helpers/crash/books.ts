@@ -5,6 +5,8 @@ import { JOB_TYPES } from "../../../src/job/contract.ts";
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 /** Keys of the pool. */
 const POOL_KEYS = ["app"];
+/** Index of all jobs by time of submit. */
+const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
 const FLEETING = /:(app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter)$/u;
 
@@ -24,6 +26,12 @@ export async function foreignKeys(
     for (const key of await redis.keys(`${prefix}:*`)) {
       if (known.has(key)) continue;
       if (FLEETING.test(key) && (await redis.pttl(key)) !== -1) continue;
+      if (key === `${prefix}:${INDEX_KEY}`) {
+        const indexed = await redis.zrange(key, 0, -1);
+        const strangers = indexed.filter((member) => !jobs.some(({ id, type }) => member === `${type}:${id}`));
+        problems.push(...strangers.map((member) => `index of ${member}`));
+        continue;
+      }
       problems.push(`key ${key}`);
     }
     return problems;
