@@ -12,6 +12,7 @@ export function instantTools(): RunnerTools {
     queueWaitMs: 3_600_000,
     jobDeadlineMs: 60_000,
     uploadAudioOnly: "auto",
+    models: { allowed: [] },
     runtime: async () =>
       await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
     volumes: {

@@ -8,11 +8,16 @@ Progress goes to stdout as `MIRUMOJI {"stage": ..., "fraction": ...}`, one line 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .answers import answer
 from .conversion import convert_file
 from .transcription import transcribe_file
+
+# Libraries of the engines report on their use over the network, and keep an ID on the disk, unless they are told not to.
+for _name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_name, "1")
 
 
 def transcribe(

@@ -22,11 +22,20 @@ TRANSCRIBE_DEFAULTS: dict[str, Any] = {
     "no_speech_threshold": 0.3,
     "condition_on_previous_text": False,
     "initial_prompt": None,
-    "vad_filter": False,
+    "hotwords": None,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "hallucination_silence_threshold": None,
+    "batch_size": None,
+    "task": "transcribe",
+    "language_confidence": 0.5,
+    "vad_filter": True,
+    "vad_threshold": 0.5,
+    "vad_min_speech_ms": 100,
+    "vad_min_silence_ms": 1000,
+    "vad_speech_pad_ms": 500,
     "clean_audio": False,
 }
-
-MODEL_DEFAULTS: dict[str, Any] = {"model": "large-v3", "device": "auto", "compute_type": "default"}
 
 # Options of a transcription that are about the file and no engine's.
 SOURCE_DEFAULTS: dict[str, Any] = {"audio_track": None, "dual_mono": "both"}

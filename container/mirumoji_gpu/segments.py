@@ -17,14 +17,16 @@ def group_words(words: Sequence[tuple[str, float, float]]) -> list[Segment]:
     segments: list[Segment] = []
     for word, start, end in words:
         word = re.sub(r"^i(?=$|')", "I", word)
+        timed = {"start": start, "end": end, "text": word}
         last = segments[-1] if segments else None
         pause = last is None or start - last["end"] > 0.5
         if last is None or pause or end - last["start"] > 7 or len(last["text"]) + 1 + len(word) > 84:
-            text = word[:1].upper() + word[1:] if pause else word
-            segments.append({"start": start, "end": end, "text": text})
+            timed["text"] = text = word[:1].upper() + word[1:] if pause else word
+            segments.append({"start": start, "end": end, "text": text, "words": [timed]})
         else:
             last["text"] += " " + word
             last["end"] = end
+            last["words"].append(timed)
     return segments
 
 
@@ -47,6 +49,13 @@ def tidy(raw: Sequence[Segment], seconds: float) -> list[Segment]:
             value = item.get(key)
             if value is not None and math.isfinite(value):
                 segment[key] = round(float(value), 4)
+        if item.get("words"):
+            segment["words"] = [_inside(word, start, end) for word in item["words"]]
         segments.append(segment)
         floor = max(floor, start)
     return segments
+
+
+def _inside(word: dict[str, Any], start: float, end: float) -> dict[str, Any]:
+    times = {key: round(min(max(float(word[key]), start), end), 3) for key in ("start", "end")}
+    return {**word, **times}

@@ -13,8 +13,8 @@ from .audio import extract_audio, is_ready
 from .engines import choose_engine, refuse_unsupported
 from .errors import Expected
 from .ffmpeg import need_ffmpeg
+from .models import default_model_options
 from .options import (
-    MODEL_DEFAULTS,
     SOURCE_DEFAULTS,
     TRANSCRIBE_DEFAULTS,
     SourceOptions,
@@ -41,9 +41,9 @@ def transcribe_file(
     if output_format != "segments":
         raise Expected("OPTION_UNSUPPORTED", f"output_format {output_format!r} is not known; use 'segments'.")
     asked = with_defaults(transcribe_args, {**TRANSCRIBE_DEFAULTS, **SOURCE_DEFAULTS}, "transcribe option")
-    wanted = parse_source(asked, asked["language"])
+    wanted = parse_source(asked, None if asked["language"] == "auto" else asked["language"])
     options = {key: value for key, value in asked.items() if key not in SOURCE_DEFAULTS}
-    model_options = with_defaults(model_args, MODEL_DEFAULTS, "model option")
+    model_options = with_defaults(model_args, default_model_options(), "model option")
     need_ffmpeg()
     engine = choose_engine(options, model_options)
     refuse_unsupported(engine, options, model_options)
@@ -57,16 +57,17 @@ def transcribe_file(
 
     progress = Progress("transcribe")
     started = time.monotonic()
-    raw = engine.run(audio, options, model_options, media_seconds, progress)
+    speech = engine.run(audio, options, model_options, media_seconds, progress)
     gpu_seconds = time.monotonic() - started
     progress.done()
 
     warnings = [*heard.warnings]
-    segments = tidy(raw, media_seconds)
+    segments = tidy(speech.segments, media_seconds)
     if not segments:
         warnings.append("no speech was found")
     result = temp / "segments.json"
-    document = {"v": VERSION, "language": options["language"], "segments": segments}
+    written = "en" if options["task"] == "translate" else speech.language
+    document = {"v": VERSION, "language": written, "segments": segments}
     result.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     stored = upload(volume, result, vol_fp, "segments.json")
     return {
@@ -75,8 +76,11 @@ def transcribe_file(
         **stored,
         "engine": engine.name,
         "model": engine.model,
-        "language": options["language"],
+        "language": speech.language,
+        "languageProbability": _rounded(speech.language_probability),
         "mediaSeconds": round(media_seconds, 3),
+        "speechSeconds": _rounded(speech.speech_seconds),
+        "droppedSegments": speech.dropped_segments,
         "gpuSeconds": round(gpu_seconds, 3),
         "tracks": heard.tracks,
         "warnings": warnings,
@@ -121,3 +125,7 @@ def _listen(source: Path, name: str, wanted: SourceOptions, audio: Path, clean: 
     )
     warnings = [*choice.warnings, *damage(probe, survey, stream)]
     return Heard(audio, seconds, [shown_track("audio", choice)], warnings)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,5 +1,5 @@
 import prettyBytes from "pretty-bytes";
-import type { JobView } from "../job/summary.ts";
+import type { JobReport, JobView } from "../job/summary.ts";
 
 /** Describes a job in several lines. */
 export function describeJob(job: JobView): string {
@@ -13,14 +13,34 @@ export function describeJob(job: JobView): string {
     ...job.outputs.map(({ path, bytes }) => `  output   ${path}  ${prettyBytes(bytes)}`),
   ];
   if (job.report !== null) {
-    const { engine, mediaSeconds, gpuSeconds, sentBytes, inputBytes, audioOnly, warnings } = job.report;
-    lines.push(`  done by  ${engine}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`);
+    const { mediaSeconds, gpuSeconds, sentBytes, inputBytes, audioOnly, warnings } = job.report;
+    lines.push(
+      `  done by  ${engineText(job.report)}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`,
+      ...speechLines(job.report),
+    );
     const what = audioOnly ? ", the audio only" : "";
     lines.push(`  sent     ${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${what}`);
     lines.push(...warnings.map((warning) => `  warning  ${warning}`));
   }
   if (job.error !== null) lines.push(`  error    ${job.error.code}: ${job.error.message}`);
   return lines.join("\n");
+}
+
+function engineText({ engine, model }: JobReport): string {
+  return model === undefined ? engine : `${engine} (${model})`;
+}
+
+function speechLines({
+  language,
+  languageProbability,
+  speechSeconds,
+  droppedSegments = 0,
+}: JobReport): string[] {
+  if (language === undefined) return [];
+  const sure = languageProbability === undefined ? "" : ` (${Math.round(languageProbability * 100)} %)`;
+  const speech = speechSeconds === undefined ? "" : `, ${speechSeconds.toFixed(1)} s of speech`;
+  const dropped = droppedSegments === 0 ? "" : `, ${droppedSegments} segments dropped that nobody said`;
+  return [`  heard    ${language}${sure}${speech}${dropped}`];
 }
 
 /** Describes a job in one line of a list. */

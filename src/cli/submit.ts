@@ -1,6 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import { isAbsolute, relative, resolve } from "node:path";
-import { CONTRACT_VERSION, type JobType, SUBTITLE_FORMATS } from "../job/contract.ts";
+import { CONTRACT_VERSION, type JobType } from "../job/contract.ts";
 import type { RequestOptions } from "../job/contract.ts";
 import { inputWish } from "../job/input-wish.ts";
 import { parseRequest } from "../job/parse-request.ts";
@@ -11,6 +11,7 @@ import { clientEnvironment } from "./dev-session.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 import { createProgressView } from "./progress-view.ts";
+import { addTranscribeOptions, parseNumber, transcribeFields } from "./transcribe-options.ts";
 
 interface CommonOptions {
   json?: boolean;
@@ -26,22 +27,8 @@ export function addSubmit(program: Command): void {
   const transcribe = submit
     .command("transcribe")
     .description("speech to subtitles and text")
-    .argument("<path>", "media file, relative to the media root")
-    .addOption(new Option("-f, --formats <list>", `any of ${SUBTITLE_FORMATS.join(",")}`).default("srt"))
-    .option("-l, --language <code>", "spoken language", "ja")
-    .option("--audio-track <number>", "audio track, counted from 1", parseNumber)
-    .option("--dual-mono <side>", "channel of a dual-mono broadcast: both, left or right")
-    .option("--initial-prompt <text>", "text that primes the decoder")
-    .option("--clean-audio", "band-pass and loudness normalisation first")
-    .option("--vad-filter", "drop silence before decoding")
-    .option("--condition-on-previous-text", "feed the previous text to the decoder");
-  for (const [flag, what] of NUMBERS) transcribe.option(`--${flag} <number>`, what, parseNumber);
-  // commander reads `--no-...` as a negation, so this option has a name of its own.
-  transcribe.option("--silence-threshold <number>", "no_speech_threshold: silence limit", parseNumber);
-  common(transcribe, "transcribe", ({ formats, ...rest }) => ({
-    ...rest,
-    formats: String(formats).split(","),
-  }));
+    .argument("<path>", "media file, relative to the media root");
+  common(addTranscribeOptions(transcribe), "transcribe", transcribeFields);
   const convert = submit
     .command("convert")
     .description("any video to H.264 and AAC in MP4")
@@ -64,16 +51,6 @@ export function addSubmit(program: Command): void {
     ...(dropSubtitles === true ? { keepSubtitles: false } : {}),
   }));
 }
-
-const NUMBERS = [
-  ["beam-size", "beams kept while decoding"],
-  ["best-of", "candidates when sampling"],
-  ["patience", "beam search patience factor"],
-  ["length-penalty", "exponential length penalty"],
-  ["temperature", "sampling temperature"],
-  ["compression-ratio-threshold", "repetition limit"],
-  ["log-prob-threshold", "least average log probability"],
-] as const;
 
 function common(command: Command, type: JobType, shape: (options: Record<string, unknown>) => object): void {
   command
@@ -138,10 +115,4 @@ async function checkInput(
     signal: AbortSignal.timeout(60_000),
   });
   return inside;
-}
-
-function parseNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("must be a number");
-  return value;
 }

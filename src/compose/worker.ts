@@ -31,6 +31,7 @@ import { findCarrier } from "../queue/trace-carrier.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
+import type { SpeechModels } from "../steps/speech-models.ts";
 import { watchedVolumes } from "../telemetry/watched-volumes.ts";
 import { createEventBus } from "../telemetry/event-bus.ts";
 import { logSubscriber } from "../telemetry/log-subscriber.ts";
@@ -158,6 +159,7 @@ export async function openWorker(
       runtime: async (signal) => await runtime.get(signal),
       callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
       uploadAudioOnly: environment.MIRUMOJI_UPLOAD_AUDIO_ONLY,
+      models: speechModels(environment),
       queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
       jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
       now: Date.now,
@@ -211,5 +213,14 @@ export async function openWorker(
       session.close();
       await tracing.close();
     },
+  };
+}
+
+function speechModels(environment: Environment): SpeechModels {
+  return {
+    model: environment.MIRUMOJI_WHISPER_MODEL,
+    device: environment.MIRUMOJI_WHISPER_DEVICE,
+    computeType: environment.MIRUMOJI_WHISPER_COMPUTE_TYPE,
+    allowed: environment.MIRUMOJI_WHISPER_MODELS ?? [],
   };
 }

@@ -82,6 +82,38 @@ export const environmentSchema = z
       .describe(
         "Name of the Modal secret with `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, for an image in a private registry.",
       ),
+    MIRUMOJI_WHISPER_MODEL: text
+      .optional()
+      .describe(
+        "Whisper model of jobs that name none: a size such as `large-v3-turbo`, a model of the Hugging Face Hub, or the path of a folder beside the GPU. Without it the image's own, `large-v3-turbo` in ours.",
+      ),
+    MIRUMOJI_WHISPER_MODELS: z
+      .string()
+      .transform((list) => list.split(",").map((model) => model.trim()))
+      .pipe(z.array(text))
+      .optional()
+      .describe("Other models that a job may name, several with commas."),
+    MIRUMOJI_WHISPER_DEVICE: z
+      .enum(["auto", "cuda", "cpu"])
+      .optional()
+      .describe("Where Whisper runs. Without it on the GPU, if there is one."),
+    MIRUMOJI_WHISPER_COMPUTE_TYPE: z
+      .enum([
+        "default",
+        "auto",
+        "int8",
+        "int8_float16",
+        "int8_float32",
+        "int8_bfloat16",
+        "int16",
+        "float16",
+        "bfloat16",
+        "float32",
+      ])
+      .optional()
+      .describe(
+        "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored.",
+      ),
     MIRUMOJI_MODAL_GPU: z
       .string()
       .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")

@@ -10,6 +10,9 @@ import type { MediaRoot } from "../media/media-root.ts";
 export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   srt: "application/x-subrip; charset=utf-8",
   vtt: "text/vtt; charset=utf-8",
+  ass: "text/x-ssa; charset=utf-8",
+  lrc: "text/plain; charset=utf-8",
+  tsv: "text/tab-separated-values; charset=utf-8",
   json: "application/json; charset=utf-8",
   txt: "text/plain; charset=utf-8",
   joined: "text/plain; charset=utf-8",

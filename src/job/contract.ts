@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { layoutOptions, speechOptions, whisperOptions } from "./transcribe-options.ts";
 
 /** The version that producers write into `v`. A worker refuses versions it does not know. */
 export const CONTRACT_VERSION = 1;
@@ -13,7 +14,7 @@ export function isJobType(name: unknown): name is JobType {
 }
 
 /** Subtitle and text formats; several come from one GPU run. */
-export const SUBTITLE_FORMATS = ["srt", "vtt", "json", "txt", "joined"] as const;
+export const SUBTITLE_FORMATS = ["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined"] as const;
 export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
 
 const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
@@ -47,41 +48,14 @@ const overwrite = z
   .optional()
   .describe("Whether outputs replace files that are there; without it a job whose output exists is refused.");
 
-/**
- * Whisper options that Mirumoji curated for long Japanese media, with its defaults. Engines other than
- * Whisper refuse a value that is not the default and that they cannot honour.
- */
-const whisperOptions = {
-  beam_size: z.int().min(1).max(20).default(5).describe("Beams kept while decoding."),
-  best_of: z.int().min(1).max(20).default(5).describe("Candidates when sampling (temperature above 0)."),
-  patience: z.number().min(0).max(10).default(1).describe("Beam search patience factor."),
-  length_penalty: z.number().min(-10).max(10).default(1).describe("Exponential length penalty."),
-  temperature: z.number().min(0).max(1).default(0).describe("Sampling temperature; 0 is greedy."),
-  compression_ratio_threshold: z
-    .number()
-    .min(0)
-    .max(100)
-    .default(2)
-    .describe("Text that compresses better than this counts as a repetition loop and is decoded again."),
-  log_prob_threshold: z
-    .number()
-    .min(-100)
-    .max(0)
-    .default(-1)
-    .describe("Average log probability below which a segment is decoded again."),
-  no_speech_threshold: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.3)
-    .describe("Probability of silence above which a segment is dropped."),
-  condition_on_previous_text: z
-    .boolean()
-    .default(false)
-    .describe("Feed the previous text to the decoder; off, because it makes loops in long media."),
-  initial_prompt: z.string().max(2000).nullable().default(null).describe("Text that primes the decoder."),
-  vad_filter: z.boolean().default(false).describe("Drop silence before decoding (voice activity detection)."),
-};
+const formats = z
+  .array(z.enum(SUBTITLE_FORMATS))
+  .min(1)
+  .max(SUBTITLE_FORMATS.length)
+  .refine((list) => new Set(list).size === list.length, "has the same format twice")
+  .meta({ uniqueItems: true })
+  .default(["srt"])
+  .describe("Files to write; `joined` is the segment texts joined by the Japanese full stop.");
 
 const audioTrack = z
   .int()
@@ -108,22 +82,36 @@ export const transcribeRequestSchema = z
     ).optional(),
     ...labels,
     overwrite,
-    formats: z
-      .array(z.enum(SUBTITLE_FORMATS))
-      .min(1)
-      .max(SUBTITLE_FORMATS.length)
-      .refine((formats) => new Set(formats).size === formats.length, "has the same format twice")
-      .meta({ uniqueItems: true })
-      .default(["srt"])
-      .describe("Files to write; `joined` is the segment texts joined by the Japanese full stop."),
+    formats,
     language: z
       .string()
-      .regex(/^[a-z]{2,3}$/, "must be a language code such as `ja` or `en`")
+      .regex(/^(?:[a-z]{2,3}|auto)$/, "must be a language code such as `ja` or `en`, or `auto`")
       .default("ja")
-      .describe("Spoken language, ISO 639 code."),
+      .describe("Spoken language, ISO 639 code; `auto` finds it out."),
     audio_track: audioTrack,
     dual_mono: dualMono,
+    language_confidence: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.5)
+      .describe("With `language: auto`, how sure the engine must be; otherwise the job fails."),
+    task: z
+      .enum(["transcribe", "translate"])
+      .default("transcribe")
+      .describe("`translate` writes English, whatever is spoken."),
+    model: z
+      .string()
+      .min(1)
+      .max(1000)
+      .nullable()
+      .default(null)
+      .describe(
+        "One of the models that the operator allows (MIRUMOJI_WHISPER_MODELS). Default: the operator's.",
+      ),
     ...whisperOptions,
+    ...speechOptions,
+    ...layoutOptions,
     clean_audio: z
       .boolean()
       .default(false)

@@ -38,7 +38,15 @@ const work = {
     .string()
     .min(1)
     .transform((name) => cutText(name, NAME_CHARS)),
+  /** The speech model, where the engine has several. */
+  model: z.string().optional(),
+  /** The language that was spoken, and how sure the engine was where it had to find out. */
+  language: z.string().optional(),
+  languageProbability: z.number().min(0).max(1).optional(),
   mediaSeconds: count,
+  /** How much of the media is speech, and how many segments were dropped because nobody said them. */
+  speechSeconds: count.optional(),
+  droppedSegments: count.optional(),
   gpuSeconds: count,
   warnings: z
     .array(z.string())

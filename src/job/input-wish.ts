@@ -21,6 +21,6 @@ export function inputWish({ type, request }: JobRequest): InputWish {
   return {
     path,
     needs: type === "transcribe" ? "audio" : "video",
-    sound: { language, audioTrack, dualMono },
+    sound: { language: language === "auto" ? null : language, audioTrack, dualMono },
   };
 }

@@ -5,6 +5,9 @@ import { MirumojiError } from "./errors.ts";
 const EXTENSIONS: Record<SubtitleFormat, string> = {
   srt: ".srt",
   vtt: ".vtt",
+  ass: ".ass",
+  lrc: ".lrc",
+  tsv: ".tsv",
   json: ".json",
   txt: ".txt",
   joined: ".joined.txt",

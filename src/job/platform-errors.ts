@@ -12,6 +12,17 @@ export const PLATFORM_ERRORS = {
     meaning: "The speech engine or encoder cannot do what an option asks for.",
     advice: "Leave the option out, or install an engine that has it.",
   },
+  LANGUAGE_UNCERTAIN: {
+    kind: "input",
+    meaning: "`language: auto` found no language with the confidence that is asked for.",
+    advice: "Name the language, or lower `language_confidence`.",
+  },
+  MODEL_MISSING: {
+    kind: "remote",
+    meaning: "The Whisper model is not beside the GPU and cannot be fetched.",
+    advice:
+      "Use an image that holds it, or let `MIRUMOJI_WHISPER_MODEL` name its folder; `doctor` and the GPU host's `/readyz` say what is there.",
+  },
   ENGINE_MISSING: {
     kind: "remote",
     meaning: "No speech engine, or no ffmpeg, was found beside the GPU.",

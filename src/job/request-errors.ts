@@ -22,6 +22,11 @@ export const REQUEST_ERRORS = {
     meaning: "A path leaves the media root: by `..`, as an absolute path, through a symlink or with a NUL.",
     advice: "Give a path relative to `HOST_MEDIA_PATH` that stays inside it.",
   },
+  MODEL_NOT_ALLOWED: {
+    kind: "input",
+    meaning: "The job names a speech model that the operator does not allow.",
+    advice: "Leave `model` out, or name one of `MIRUMOJI_WHISPER_MODELS`.",
+  },
   INPUT_NOT_FOUND: {
     kind: "input",
     meaning: "There is no file at the input path.",

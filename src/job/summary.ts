@@ -27,7 +27,14 @@ export type StepProgress = z.output<typeof stepProgressSchema>;
 /** Report of a finished job on its work. */
 const reportSchema = z.object({
   engine: z.string(),
+  /** The speech model, the language that was spoken, and how sure the engine is of it where it had to find out. */
+  model: z.string().optional(),
+  language: z.string().optional(),
+  languageProbability: z.number().optional(),
   mediaSeconds: count,
+  /** How much of the media is speech, and how many segments were dropped because nobody said them. */
+  speechSeconds: count.optional(),
+  droppedSegments: count.optional(),
   gpuSeconds: count,
   inputBytes: count,
   /** Bytes that travelled, and how many fewer they are than the input has. */
@@ -113,8 +120,10 @@ export function summaryOf(
 
 function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
   const { inputBytes = 0, sentBytes = 0, audioOnly = false, inputTracks = [], inputWarnings = [] } = facts;
+  const { engine, model, language, languageProbability, speechSeconds, droppedSegments } = result;
   return {
-    engine: result.engine,
+    engine,
+    ...defined({ model, language, languageProbability, speechSeconds, droppedSegments }),
     mediaSeconds: result.mediaSeconds,
     gpuSeconds: result.gpuSeconds,
     inputBytes,
@@ -129,4 +138,9 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
 /** A line of the job's log in Redis: when, and what. Bull Board and the job page show them as a timeline. */
 export function logLine(now: number, words: string): string {
   return `${new Date(now).toISOString()} ${words}`;
+}
+
+/** Without what is undefined, so that it has no key. */
+function defined<T extends object>(values: T): T {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }

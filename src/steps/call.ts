@@ -1,6 +1,7 @@
 import { MirumojiError } from "../job/errors.ts";
 import type { RemoteResult } from "../job/facts.ts";
-import { callInput, parseHandlerResult } from "./handler-contract.ts";
+import { callInput } from "./call-input.ts";
+import { parseHandlerResult } from "./handler-contract.ts";
 import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { CallState } from "../ports/calls.ts";
@@ -19,7 +20,7 @@ export const call: Step<"call"> = async (step, tools) => {
     const runtime = await tools.runtime(signal);
     const functionId = runtime.functionId(step.request.type);
     const imageFunction = runtime.imageFunctions[step.request.type];
-    const input = callInput(step.request, step.facts, imageFunction);
+    const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
     const opened = await calls.open({ functionId, input, signal });
     // The kind of result belongs to the call: another worker may be set up differently.
     await step.save({
@@ -42,7 +43,7 @@ export const call: Step<"call"> = async (step, tools) => {
     if (runtime.appId !== appId || runtime.imageFunctions[step.request.type] !== imageFunction) {
       throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
     }
-    const input = callInput(step.request, step.facts, imageFunction);
+    const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
     await calls.start({ functionId: runtime.functionId(step.request.type), callId, input, signal });
   }
   if (tools.now() - step.enteredAt > tools.callDeadlineMs) {

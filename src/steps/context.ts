@@ -7,6 +7,7 @@ import type { Calls } from "../ports/calls.ts";
 import type { FunctionDirectory } from "../ports/functions.ts";
 import type { MediaFiles } from "../ports/media.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import type { SpeechModels } from "./speech-models.ts";
 
 /** The adapters that steps act through. */
 export interface StepTools {
@@ -18,6 +19,8 @@ export interface StepTools {
   readonly apps: Apps;
   /** Whether transcribe jobs send the audio track alone; `auto`: when that is less. */
   readonly uploadAudioOnly: "auto" | "never" | "always";
+  /** The speech models that jobs may use. */
+  readonly models: SpeechModels;
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
   readonly now: () => number;

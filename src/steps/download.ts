@@ -1,20 +1,24 @@
 import type { FileHandle } from "node:fs/promises";
-import type { SubtitleFormat } from "../job/contract.ts";
+import type { SubtitleFormat, TranscribeRequest } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile, RemoteResult } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
-import { outputFormatFor, parseSegments, type Transcript } from "./handler-contract.ts";
+import { renderTranscript } from "../subtitles/render.ts";
+import type { Transcript } from "../subtitles/transcript.ts";
+import { outputFormatFor } from "./call-input.ts";
+import { parseSegments } from "./handler-contract.ts";
 import { transcriptFromSrt } from "./image-function.ts";
 import { unpackText } from "./packed-text.ts";
 import { transferReporter } from "./transfer-progress.ts";
-import { renderTranscript } from "./transcript-formats.ts";
 
 /** Fetches the result and writes the outputs: the MP4 as it is, subtitles rendered from the segments. */
 export const download: Step<"download"> = async (step, tools) => {
   return {
     outputs:
-      step.request.type === "convert" ? await saveVideo(step, tools) : await saveSubtitles(step, tools),
+      step.request.type === "convert"
+        ? await saveVideo(step, tools)
+        : await saveSubtitles(step, step.request.request, tools),
   };
 };
 
@@ -30,8 +34,12 @@ async function saveVideo(step: StepJob<"download">, tools: StepTools): Promise<O
   return await tools.media.writeOutputs({ ...rulesOf(step), outputs });
 }
 
-async function saveSubtitles(step: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
-  const render = await subtitles(step, tools);
+async function saveSubtitles(
+  step: StepJob<"download">,
+  request: TranscribeRequest,
+  tools: StepTools,
+): Promise<OutputFile[]> {
+  const render = await subtitles(step, request, tools);
   const outputs = planOutputs(step.request).flatMap((output) => {
     const { format } = output;
     if (format === "mp4") return [];
@@ -54,20 +62,20 @@ async function fillWith(file: FileHandle, text: string): Promise<void> {
 /** Gives the text of each format. */
 async function subtitles(
   step: StepJob<"download">,
+  options: TranscribeRequest,
   tools: StepTools,
 ): Promise<(format: SubtitleFormat) => string> {
   const { result } = step.facts;
   const { engine } = result;
-  const text = "packedText" in result ? await unpackText(result.packedText) : null;
-  if (text === null || step.request.type === "convert") {
+  if (!("packedText" in result)) {
     const transcript = await fetchTranscript(step, tools);
-    return (format) => renderTranscript(format, transcript, engine);
+    return (format) => renderTranscript(format, transcript, { engine, options });
   }
-  const { request } = step.request;
-  if (outputFormatFor(request) === "joined") return () => text;
-  const transcript = transcriptFromSrt(text, { name: engine, language: request.language });
+  const text = await unpackText(result.packedText);
+  if (outputFormatFor(options) === "joined") return () => text;
+  const transcript = transcriptFromSrt(text, { name: engine, language: options.language });
   // Its own SRT stays as the function wrote it.
-  return (format) => (format === "srt" ? text : renderTranscript(format, transcript, engine));
+  return (format) => (format === "srt" ? text : renderTranscript(format, transcript, { engine, options }));
 }
 
 /** A file that a container wrote is seen by others a moment later; one that is not seen by then was never written. */

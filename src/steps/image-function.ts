@@ -2,7 +2,8 @@ import { parseSync } from "subtitle";
 import type { JobRequest } from "../job/contract.ts";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { FactsAt, RemoteResult } from "../job/facts.ts";
-import { outputFormatFor, type Transcript } from "./handler-contract.ts";
+import type { Transcript } from "../subtitles/transcript.ts";
+import { outputFormatFor } from "./call-input.ts";
 import { packText } from "./packed-text.ts";
 
 /**

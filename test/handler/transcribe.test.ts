@@ -53,6 +53,9 @@ test("the answer is what the contract says, and nothing else", () => {
     engine: "pocketsphinx",
     model: "en-us",
     language: "en",
+    languageProbability: null,
+    speechSeconds: null,
+    droppedSegments: 0,
     mediaSeconds: expect.closeTo(15.38, 0),
     gpuSeconds: expect.any(Number),
     tracks: [{ kind: "audio", number: 1, codec: "aac", why: "the only one", language: "en" }],
@@ -145,7 +148,7 @@ test("no ffmpeg", async () => {
 test.each([
   [{ beam_size: 8 }, "beam_size"],
   [{ temperature: 0.4 }, "temperature"],
-  [{ vad_filter: true }, "vad_filter"],
+  [{ hotwords: "names" }, "hotwords"],
   [{ initial_prompt: "names" }, "initial_prompt"],
   [{ condition_on_previous_text: true }, "condition_on_previous_text"],
   [{ no_speech_threshold: 0.6 }, "no_speech_threshold"],

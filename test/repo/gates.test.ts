@@ -24,6 +24,7 @@ const FOLDERS = [
   "telemetry",
   "config",
   "ports",
+  "subtitles",
   "job",
 ] as const;
 type Folder = (typeof FOLDERS)[number];
@@ -33,6 +34,7 @@ const APART: Partial<Record<Folder, readonly Folder[]>> = {
   http: ["gpu-host"],
   "gpu-host": ["pool", "runner", "steps", "modal", "queue"],
   steps: ["modal", "queue", "media"],
+  ports: ["subtitles"],
 };
 
 function mayImport(from: Folder, to: Folder): boolean {

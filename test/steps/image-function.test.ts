@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { REQUEST_SCHEMAS, type SubtitleFormat } from "../../src/job/contract.ts";
 import type { FactsAt } from "../../src/job/facts.ts";
 import { download } from "../../src/steps/download.ts";
-import { callInput, outputFormatFor } from "../../src/steps/handler-contract.ts";
+import { callInput, outputFormatFor } from "../../src/steps/call-input.ts";
 import { parseImageResult, transcriptFromSrt } from "../../src/steps/image-function.ts";
 import { packText, unpackText } from "../../src/steps/packed-text.ts";
 import { FakeWorld } from "../helpers/runner/fake-world.ts";
@@ -27,6 +27,7 @@ const convert = {
   type: "convert" as const,
   request: REQUEST_SCHEMAS.convert.parse({ v: 1, input: "film.mkv" }),
 };
+const models = { allowed: [] };
 const SRT =
   "1\n00:00:00,500 --> 00:00:02,000\nこんにちは\n世界\n\n2\n00:00:03,000 --> 00:00:04,250\nさようなら\n";
 
@@ -36,8 +37,12 @@ describe("a call of the image's own function", () => {
     for (const format of ["srt", "vtt", "json", "txt"] as const) {
       expect(outputFormatFor({ formats: ["joined", format] })).toBe("srt");
     }
-    expect(callInput(transcribe(["vtt"]), facts, name).args).toEqual(["j1/film.mkv", "vo-1", "srt"]);
-    expect(callInput(transcribe(["vtt"]), facts, undefined).args).toEqual([
+    expect(callInput(transcribe(["vtt"]), facts, { imageFunction: name, models }).args).toEqual([
+      "j1/film.mkv",
+      "vo-1",
+      "srt",
+    ]);
+    expect(callInput(transcribe(["vtt"]), facts, { imageFunction: undefined, models }).args).toEqual([
       "j1/film.mkv",
       "vo-1",
       "segments",

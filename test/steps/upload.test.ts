@@ -3,7 +3,7 @@ import { decodeCheckpoint, encodeCheckpoint, firstCheckpoint, rewound } from "..
 import { REQUEST_SCHEMAS } from "../../src/job/contract.ts";
 import { type ErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import type { RunnerTools } from "../../src/runner/job-run.ts";
-import { callInput } from "../../src/steps/handler-contract.ts";
+import { callInput } from "../../src/steps/call-input.ts";
 import type { AudioTrack } from "../../src/ports/media.ts";
 import { upload } from "../../src/steps/upload.ts";
 import { FakeWorld } from "../helpers/runner/fake-world.ts";
@@ -43,6 +43,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
   const tools: RunnerTools = {
     ...fake,
     uploadAudioOnly: mode,
+    models: { allowed: [] },
     media: {
       ...fake.media,
       openInput: async () =>
@@ -156,7 +157,10 @@ describe("the upload of a transcribe job", () => {
     expect(rewound(stored, "call", 1).facts).toEqual(facts);
     expect(rewound(stored, "upload", 1).facts).toEqual({ volumeId: "vo-1" });
     const request = REQUEST_SCHEMAS.transcribe.parse({ v: 1, input: "film.mkv" });
-    const call = callInput({ type: "transcribe", request }, facts, "jobs:transcribe");
+    const call = callInput({ type: "transcribe", request }, facts, {
+      imageFunction: "jobs:transcribe",
+      models: { allowed: [] },
+    });
     expect(call.args).toEqual(["j1/audio.flac", "vo-1", "srt"]);
   });
 });

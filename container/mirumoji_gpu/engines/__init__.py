@@ -6,12 +6,19 @@ import os
 from typing import Any
 
 from ..errors import Expected
-from ..options import MODEL_DEFAULTS, TRANSCRIBE_DEFAULTS
+from ..models import default_model_options
+from ..options import TRANSCRIBE_DEFAULTS
 from . import faster_whisper, pocketsphinx, whisper_cpp
 from .engine import Engine
 
 # Mirumoji asks for these by itself, and PocketSphinx is on the CPU anyway: no reason to refuse a job.
-MODEL_DEFAULTS_TOO = {("device", "cuda"), ("device", "cpu"), ("compute_type", "float16"), ("compute_type", "auto")}
+MODEL_DEFAULTS_TOO = {
+    ("model", "large-v3"),
+    ("device", "cuda"),
+    ("device", "cpu"),
+    ("compute_type", "float16"),
+    ("compute_type", "auto"),
+}
 FINDERS = {
     "faster-whisper": faster_whisper.find,
     "whisper.cpp": whisper_cpp.find,
@@ -48,7 +55,7 @@ def choose_engine(options: dict[str, Any], model_options: dict[str, Any]) -> Eng
 def refuse_unsupported(engine: Engine, options: dict[str, Any], model_options: dict[str, Any]) -> None:
     refused = [
         key
-        for given, defaults in ((options, TRANSCRIBE_DEFAULTS), (model_options, MODEL_DEFAULTS))
+        for given, defaults in ((options, TRANSCRIBE_DEFAULTS), (model_options, default_model_options()))
         for key, default in defaults.items()
         if given[key] != default and key not in engine.supported
         if (key, given[key]) not in (("model", engine.model), *MODEL_DEFAULTS_TOO)

@@ -12,8 +12,8 @@ from typing import Any
 from ..children import last_words, run_child
 from ..errors import Expected
 from ..progress import Progress
-from ..segments import Segment, group_words
-from .engine import Engine
+from ..segments import group_words
+from .engine import Engine, Heard
 
 MODEL_FOLDERS = (
     "/usr/share/pocketsphinx/model/en-us",
@@ -24,7 +24,7 @@ MODEL_FOLDERS = (
 def find(_model_options: dict[str, Any]) -> Engine | None:
     if not _model_folder() or not (shutil.which("pocketsphinx_continuous") or shutil.which("pocketsphinx")):
         return None
-    supported = frozenset({"language", "clean_audio"})
+    supported = frozenset({"language", "clean_audio", "vad_filter"})
     return Engine("pocketsphinx", "en-us", frozenset({"en"}), supported, _transcribe, pad_seconds=1.0)
 
 
@@ -37,7 +37,7 @@ def _model_folder() -> Path | None:
 
 def _transcribe(
     audio: Path, _options: dict[str, Any], _model_options: dict[str, Any], seconds: float, progress: Progress
-) -> list[Segment]:
+) -> Heard:
     folder = _model_folder()
     model = ["-hmm", f"{folder}/en-us", "-lm", f"{folder}/en-us.lm.bin", "-dict", f"{folder}/cmudict-en-us.dict"]
     if shutil.which("pocketsphinx_continuous"):  # 5prealpha: lines of `word start end probability`
@@ -55,7 +55,7 @@ def _transcribe(
     code = run_child(argv, log, on_line)
     if code != 0:
         raise Expected("ENGINE_FAILED", f"{argv[0]} failed with exit code {code}: {last_words(log)}")
-    return group_words(words)
+    return Heard(group_words(words), "en")
 
 
 def _words(line: str) -> list[tuple[str, float, float]]:

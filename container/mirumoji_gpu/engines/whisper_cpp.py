@@ -13,7 +13,7 @@ from ..children import last_words, run_child
 from ..errors import Expected
 from ..progress import Progress
 from ..segments import Segment
-from .engine import Engine, WHISPER_LANGUAGES
+from .engine import WHISPER_LANGUAGES, Engine, Heard
 
 
 def find(_model_options: dict[str, Any]) -> Engine | None:
@@ -28,15 +28,13 @@ def find(_model_options: dict[str, Any]) -> Engine | None:
     model = re.sub(r"^ggml-|\.bin$", "", os.path.basename(path))
     languages = frozenset({"en"}) if english_only or model.endswith(".en") else WHISPER_LANGUAGES
     supported = {"language", "beam_size", "best_of", "temperature", "log_prob_threshold", "no_speech_threshold"}
-    supported |= {"condition_on_previous_text", "initial_prompt", "clean_audio", "device"}
-    if os.environ.get("MIRUMOJI_WHISPER_CPP_VAD_MODEL"):
-        supported.add("vad_filter")
+    supported |= {"condition_on_previous_text", "initial_prompt", "clean_audio", "device", "vad_filter"}
     return Engine("whisper.cpp", model, languages, frozenset(supported), _transcribe)
 
 
 def _transcribe(
     audio: Path, options: dict[str, Any], model_options: dict[str, Any], seconds: float, progress: Progress
-) -> list[Segment]:
+) -> Heard:
     output = audio.with_name("whisper")
     threads = min(8, os.cpu_count() or 4)
     argv = ["whisper-cli", "-m", os.environ["MIRUMOJI_WHISPER_CPP_MODEL"], "-f", str(audio), "-t", str(threads)]
@@ -46,7 +44,8 @@ def _transcribe(
     argv += [] if options["condition_on_previous_text"] else ["-mc", "0"]
     argv += ["-tp", str(options["temperature"]), "-nf"] if options["temperature"] else []
     argv += ["--prompt", options["initial_prompt"]] if options["initial_prompt"] else []
-    argv += ["--vad", "-vm", os.environ["MIRUMOJI_WHISPER_CPP_VAD_MODEL"]] if options["vad_filter"] else []
+    vad_model = os.environ.get("MIRUMOJI_WHISPER_CPP_VAD_MODEL")
+    argv += ["--vad", "-vm", vad_model] if options["vad_filter"] and vad_model else []
     argv += ["-ng"] if model_options["device"] == "cpu" else []
 
     log = audio.with_name("engine.log")
@@ -65,7 +64,8 @@ def _transcribe(
     language = document.get("result", {}).get("language", options["language"])
     if language != options["language"]:
         raise Expected("LANGUAGE_UNSUPPORTED", f"whisper-cli's model wrote {language!r}, not {options['language']!r}.")
-    return [
+    segments: list[Segment] = [
         {"start": item["offsets"]["from"] / 1000, "end": item["offsets"]["to"] / 1000, "text": item["text"]}
         for item in document["transcription"]
     ]
+    return Heard(segments, language)

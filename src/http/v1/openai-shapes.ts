@@ -1,7 +1,8 @@
 import { type ErrorCode, isErrorCode } from "../../job/errors.ts";
 import type { JobReport } from "../../job/summary.ts";
-import type { Transcript } from "../../steps/handler-contract.ts";
-import { renderTranscript } from "../../steps/transcript-formats.ts";
+import { DEFAULT_LAYOUT } from "../../job/transcribe-options.ts";
+import { renderTranscript } from "../../subtitles/render.ts";
+import type { Transcript } from "../../subtitles/transcript.ts";
 import { problemOf } from "./problem.ts";
 
 /** The answers of OpenAI's audio routes, as its API reference has them. */
@@ -27,7 +28,10 @@ export function renderOpenAi(
   switch (format) {
     case "srt":
     case "vtt":
-      return { text: renderTranscript(format, transcript, ""), type: "text/plain; charset=utf-8" };
+      return {
+        text: renderTranscript(format, transcript, { engine: "", options: DEFAULT_LAYOUT }),
+        type: "text/plain; charset=utf-8",
+      };
     case "text":
       return { text: `${text}\n`, type: "text/plain; charset=utf-8" };
     case "json":

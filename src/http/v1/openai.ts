@@ -97,7 +97,7 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
       const { code, message } = job.error ?? { code: job.status, message: `the job is ${job.status}` };
       throw Object.assign(new Error(`${code}: ${message}`), { jobCode: code });
     }
-    const transcript = await readTranscript(mediaRoot, job);
+    const { transcript } = await readTranscript(mediaRoot, job);
     return renderOpenAi(fields.response_format, { task, transcript, report: job.report });
   } catch (error) {
     if (hangUp.signal.aborted && jobId !== null) await store.cancel(jobId).catch(() => undefined);

@@ -4,10 +4,13 @@ import { parseSync } from "subtitle";
 import { z } from "zod";
 import { SUBTITLE_FORMATS } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
+import { DEFAULT_LAYOUT } from "../../job/transcribe-options.ts";
 import { isFinal, type JobView } from "../../job/summary.ts";
 import type { MediaRoot } from "../../media/media-root.ts";
-import { parseSegments, type Transcript } from "../../steps/handler-contract.ts";
-import { renderTranscript } from "../../steps/transcript-formats.ts";
+import { parseSegments } from "../../steps/handler-contract.ts";
+import { joinLines } from "../../subtitles/layout.ts";
+import { renderTranscript } from "../../subtitles/render.ts";
+import type { Transcript } from "../../subtitles/transcript.ts";
 import { CONTENT_TYPES, findOutput, sendOutput } from "../send-output.ts";
 import { idParams, visibleJob } from "./jobs.ts";
 import { PROBLEMS } from "./problem.ts";
@@ -79,10 +82,9 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
         }
         const own = job.outputs.find((output) => output.format === format);
         if (own !== undefined) return await sendOutput(request, reply, await findOutput(mediaRoot, own));
-        const transcript = await readTranscript(mediaRoot, job);
-        return await reply
-          .type(CONTENT_TYPES[format])
-          .send(renderTranscript(format, transcript, job.report?.engine ?? ""));
+        const { transcript, layout } = await readTranscript(mediaRoot, job);
+        const options = { engine: job.report?.engine ?? "", options: { ...DEFAULT_LAYOUT, layout } };
+        return await reply.type(CONTENT_TYPES[format]).send(renderTranscript(format, transcript, options));
       },
     );
   };
@@ -93,19 +95,23 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
  *
  * @throws MirumojiError `OUTPUT_NOT_FOUND`
  */
-export async function readTranscript(mediaRoot: MediaRoot | null, job: JobView): Promise<Transcript> {
+export async function readTranscript(
+  mediaRoot: MediaRoot | null,
+  job: JobView,
+): Promise<{ readonly transcript: Transcript; readonly layout: "readable" | "raw" }> {
   const output = ["json", "srt", "vtt"]
     .map((wanted) => job.outputs.find(({ format }) => format === wanted))
     .find((found) => found !== undefined);
   const found = await findOutput(mediaRoot, output);
   const text = await readAndClose(found.file);
-  if (output?.format === "json") return parseSegments(text);
+  if (output?.format === "json") return { transcript: parseSegments(text), layout: "readable" };
   const segments = parseSync(text).flatMap((node) =>
     node.type === "cue"
-      ? [{ start: node.data.start / 1000, end: node.data.end / 1000, text: node.data.text }]
+      ? [{ start: node.data.start / 1000, end: node.data.end / 1000, text: joinLines(node.data.text) }]
       : [],
   );
-  return { v: 1, language: "", segments };
+  // They are laid out already.
+  return { transcript: { v: 1, language: "", segments }, layout: "raw" };
 }
 
 async function readAndClose(handle: FileHandle): Promise<string> {

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { expect } from "vitest";
 import { type Client, createClient } from "../../../src/index.ts";
-import { JOB_TYPES, type JobType } from "../../../src/job/contract.ts";
+import { JOB_TYPES, type JobType, transcribeRequestSchema } from "../../../src/job/contract.ts";
 import { isFinal, type JobStatus, type JobView } from "../../../src/job/summary.ts";
-import { renderTranscript } from "../../../src/steps/transcript-formats.ts";
+import { renderTranscript } from "../../../src/subtitles/render.ts";
 import { type CommandResult, runCommand, SAMPLE, type Stats } from "../../../support/dev.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../../support/stack.ts";
 import { foreignKeys, terminalEvents } from "./books.ts";
@@ -315,5 +315,11 @@ function withFreeBox(film: Buffer, content: Buffer): Buffer {
 
 function subtitles(digest: string): Buffer {
   const segments = [{ start: 0, end: 1, text: digest }];
-  return Buffer.from(renderTranscript("srt", { v: 1, language: "en", segments }, "crash-test"));
+  return Buffer.from(
+    renderTranscript(
+      "srt",
+      { v: 1, language: "en", segments },
+      { engine: "crash-test", options: transcribeRequestSchema.parse({ v: 1, input: "film.mp4" }) },
+    ),
+  );
 }

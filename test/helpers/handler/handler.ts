@@ -41,6 +41,8 @@ export interface Transcript {
   engine: string;
   model: string;
   language: string;
+  languageProbability: number | null;
+  speechSeconds: number | null;
   mediaSeconds: number;
   gpuSeconds: number;
   warnings: string[];
@@ -64,6 +66,7 @@ export interface Segment {
   avgLogProb?: number;
   noSpeechProb?: number;
   compressionRatio?: number;
+  words?: { start: number; end: number; text: string }[];
 }
 
 export interface Call {
@@ -75,6 +78,8 @@ export interface Call {
   bin?: string;
   /** The folder of `fixtures` with stand-ins for Python modules. */
   python?: string;
+  /** Python to run it with, in the place of the machine's own. */
+  interpreter?: string;
   /** Programs of this machine that the handler may see. */
   programs?: readonly string[];
 }
@@ -130,20 +135,24 @@ export class Sandbox {
     }
     const result = join(this.root, "result.json");
     const request = { function: call.function, args: call.args, kwargs: call.kwargs ?? {} };
-    const child = spawn(PYTHON, [join(FIXTURES, "call.py"), HANDLER, JSON.stringify(request), result], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        PATH: [...(call.bin ? [join(FIXTURES, call.bin)] : []), bin].join(delimiter),
-        PYTHONPATH: [FIXTURES, ...(call.python ? [join(FIXTURES, call.python)] : [])].join(delimiter),
-        PYTHONDONTWRITEBYTECODE: "1",
-        PYTHONIOENCODING: "utf-8",
-        TMPDIR: this.temp,
-        TEST_VOLUMES: join(this.root, "volumes"),
-        TEST_CALLS: this.calls,
-        TEST_REAL_FFMPEG: which("ffmpeg") ?? "",
-        ...call.env,
+    const child = spawn(
+      call.interpreter ?? PYTHON,
+      [join(FIXTURES, "call.py"), HANDLER, JSON.stringify(request), result],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: {
+          PATH: [...(call.bin ? [join(FIXTURES, call.bin)] : []), bin].join(delimiter),
+          PYTHONPATH: [FIXTURES, ...(call.python ? [join(FIXTURES, call.python)] : [])].join(delimiter),
+          PYTHONDONTWRITEBYTECODE: "1",
+          PYTHONIOENCODING: "utf-8",
+          TMPDIR: this.temp,
+          TEST_VOLUMES: join(this.root, "volumes"),
+          TEST_CALLS: this.calls,
+          TEST_REAL_FFMPEG: which("ffmpeg") ?? "",
+          ...call.env,
+        },
       },
-    });
+    );
     return { child, result };
   }
 

@@ -67,6 +67,7 @@ export class FakeWorld {
       queueWaitMs: 60_000,
       jobDeadlineMs: 60_000,
       uploadAudioOnly: "auto",
+      models: { allowed: [] },
       runtime: async () =>
         await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
       volumes: {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-SubtitleFormat = Literal["srt", "vtt", "json", "txt", "joined"]
+SubtitleFormat = Literal["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
@@ -16,10 +16,13 @@ class TranscribeRequest(TypedDict):
     tenant: NotRequired[str]
     tags: NotRequired[list[str]]
     overwrite: NotRequired[bool]
-    formats: NotRequired[list[Literal["srt", "vtt", "json", "txt", "joined"]]]
+    formats: NotRequired[list[Literal["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined"]]]
     language: NotRequired[str]
     audio_track: NotRequired[int | None]
     dual_mono: NotRequired[Literal["both", "left", "right"]]
+    language_confidence: NotRequired[float]
+    task: NotRequired[Literal["transcribe", "translate"]]
+    model: NotRequired[str | None]
     beam_size: NotRequired[int]
     best_of: NotRequired[int]
     patience: NotRequired[float]
@@ -30,7 +33,21 @@ class TranscribeRequest(TypedDict):
     no_speech_threshold: NotRequired[float]
     condition_on_previous_text: NotRequired[bool]
     initial_prompt: NotRequired[str | None]
+    hotwords: NotRequired[str | None]
+    repetition_penalty: NotRequired[float]
+    no_repeat_ngram_size: NotRequired[int]
+    hallucination_silence_threshold: NotRequired[float | None]
+    batch_size: NotRequired[int | None]
     vad_filter: NotRequired[bool]
+    vad_threshold: NotRequired[float]
+    vad_min_speech_ms: NotRequired[int]
+    vad_min_silence_ms: NotRequired[int]
+    vad_speech_pad_ms: NotRequired[int]
+    layout: NotRequired[Literal["readable", "raw"]]
+    max_line_width: NotRequired[int | None]
+    max_lines: NotRequired[int]
+    max_cps: NotRequired[float | None]
+    word_times: NotRequired[bool]
     clean_audio: NotRequired[bool]
 
 
@@ -56,7 +73,7 @@ class ConvertRequest(TypedDict):
 
 class JobOutputs(TypedDict):
     path: str
-    format: Literal["srt", "vtt", "json", "txt", "joined", "mp4"]
+    format: Literal["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined", "mp4"]
     bytes: float
     sha256: str
 
@@ -92,7 +109,12 @@ class JobReportTracks(TypedDict):
 
 class JobReport(TypedDict):
     engine: str
+    model: NotRequired[str]
+    language: NotRequired[str]
+    languageProbability: NotRequired[float]
     mediaSeconds: float
+    speechSeconds: NotRequired[float]
+    droppedSegments: NotRequired[float]
     gpuSeconds: float
     inputBytes: float
     sentBytes: float

@@ -1,0 +1,59 @@
+"""The Whisper model in memory."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from ..errors import Expected
+from ..models import model_name
+from ..progress import log
+
+
+def load(model_options: dict[str, Any], language: str) -> Any:
+    """
+    The model, ready to work.
+
+    Raises `LANGUAGE_UNSUPPORTED` when it does not know the language, `MODEL_MISSING` when it cannot be had.
+    """
+    model = _load(str(model_options["model"]), str(model_options["device"]), str(model_options["compute_type"]))
+    known = getattr(model, "supported_languages", [language])
+    if language != "auto" and language not in known:
+        name = model_name(str(model_options["model"]))
+        raise Expected("LANGUAGE_UNSUPPORTED", f"the model {name} does not know {language!r}.")
+    return model
+
+
+def is_loaded() -> bool:
+    return _load.cache_info().currsize > 0
+
+
+@functools.lru_cache(maxsize=1)
+def _load(model: str, device: str, compute_type: str) -> Any:
+    """Kept for the next call of a warm process."""
+    from faster_whisper import WhisperModel
+
+    log(f"loading the model {model_name(model)}")
+    try:
+        return WhisperModel(model, device=device, compute_type=compute_type, cpu_threads=_cores())
+    except Exception as error:
+        if not _is_download_failure(error):
+            raise
+        raise Expected(
+            "MODEL_MISSING",
+            f"the Whisper model {model!r} is not beside the GPU and cannot be fetched: {error}; put it into the "
+            "image, or let MIRUMOJI_WHISPER_MODEL name its folder.",
+        ) from error
+
+
+def _cores() -> int:
+    """As many as this process may use; more threads than those wait for each other."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 4)
+
+
+def _is_download_failure(error: Exception) -> bool:
+    """Whether the model is not here; errors of its loading come from CTranslate2."""
+    return type(error).__module__.split(".")[0] in {"huggingface_hub", "httpx", "requests", "httpx2"} or isinstance(
+        error, (ConnectionError, FileNotFoundError, ValueError)
+    )

@@ -1,0 +1,20 @@
+import type { TimedUnit } from "./times.ts";
+
+/** Text that is shown at a time. */
+export interface Cue {
+  /** Seconds from the start of the media. */
+  readonly start: number;
+  readonly end: number;
+  /** Its lines, with the time of each character. */
+  readonly lines: readonly (readonly TimedUnit[])[];
+}
+
+/** A cue with the times of what is in it. */
+export function cueOf(lines: Cue["lines"]): Cue {
+  return { start: lines[0]?.[0]?.start ?? 0, end: lines.at(-1)?.at(-1)?.end ?? 0, lines };
+}
+
+/** The lines of a cue as text. */
+export function linesOf({ lines }: Cue): string[] {
+  return lines.map((line) => line.map(({ text }) => text).join(""));
+}
