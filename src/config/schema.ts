@@ -112,7 +112,7 @@ export const environmentSchema = z
       ])
       .optional()
       .describe(
-        "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored.",
+        "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
       ),
     MIRUMOJI_MODAL_GPU: z
       .string()

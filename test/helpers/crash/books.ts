@@ -28,7 +28,9 @@ export async function foreignKeys(
       if (FLEETING.test(key) && (await redis.pttl(key)) !== -1) continue;
       if (key === `${prefix}:${INDEX_KEY}`) {
         const indexed = await redis.zrange(key, 0, -1);
-        const strangers = indexed.filter((member) => !jobs.some(({ id, type }) => member === `${type}:${id}`));
+        const strangers = indexed.filter(
+          (member) => !jobs.some(({ id, type }) => member === `${type}:${id}`),
+        );
         problems.push(...strangers.map((member) => `index of ${member}`));
         continue;
       }
