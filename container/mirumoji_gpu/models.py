@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import Expected
 
-# The one that the image is built with. `python -m mirumoji_gpu.models` fetches it.
+# The one that the image is built with. Running this file as a module fetches it.
 DEFAULT_MODEL = "large-v3-turbo"
 
 
@@ -33,20 +33,23 @@ def missing_model(model: str) -> str | None:
     missing = [name for name in ("model.bin", "config.json") if not Path(model, name).is_file()]
     if not missing:
         return None
-    return f"the Whisper model {model!r} has no {' and no '.join(missing)}; MIRUMOJI_WHISPER_MODEL must name a folder with a CTranslate2 model"
+    return (
+        f"the Whisper model {model!r} has no {' and no '.join(missing)}; MIRUMOJI_WHISPER_MODEL must name a folder "
+        "with a CTranslate2 model"
+    )
 
 
-def is_cached(model: str) -> bool:
-    """Whether a model can be loaded without the network."""
-    if os.path.isdir(model):
-        return missing_model(os.path.abspath(model)) is None
+def problem_of(model: str) -> str | None:
+    """Says why a model cannot be loaded without the network, if that is so."""
+    if os.path.isdir(model) or missing_model(model):
+        return missing_model(os.path.abspath(model))
     from faster_whisper.utils import download_model
 
     try:
         download_model(model, local_files_only=True)
     except Exception:
-        return False
-    return True
+        return f"the Whisper model {model!r} is not here yet; the first job has to fetch it"
+    return None
 
 
 def fetch(model: str) -> str:

@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
+import { z } from "zod";
 import { checkModal } from "../compose/check-modal.ts";
+import { HANDLER_PATH } from "../compose/modal.ts";
+import { handlerEnvironment } from "../config/child-environment.ts";
 import type { Environment } from "../config/schema.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import { openMediaRoot } from "../media/media-root.ts";
@@ -97,21 +100,30 @@ async function checkModalServer(environment: Environment): Promise<Finding> {
   }
 }
 
+const enginesSchema = z.array(
+  z.object({ engine: z.string(), model: z.string(), problem: z.string().nullable() }),
+);
+
+/** Asks the handler itself, with the environment that the GPU host here would give it. */
 async function checkEngines(): Promise<Finding> {
-  const probes = await Promise.all([
-    works("python3", ["-c", "import faster_whisper"]).then((found) => (found ? "faster-whisper" : null)),
-    works("whisper-cli", ["--help"]).then((found) => (found ? "whisper.cpp" : null)),
-    Promise.all([works("pocketsphinx_continuous", ["-version"]), works("pocketsphinx", ["help"])]).then(
-      (found) => (found.some(Boolean) ? "pocketsphinx (English only)" : null),
-    ),
-  ]);
-  const engines = probes.filter((name) => name !== null);
-  return finding(
-    "engines",
-    engines.length > 0 ? "ok" : "warning",
-    engines.length > 0 ? engines.join(", ") : "none on this machine",
-    "only the GPU host needs one here: faster-whisper, whisper.cpp or PocketSphinx",
-  );
+  const advice = "only the GPU host needs one here: faster-whisper, whisper.cpp or PocketSphinx";
+  try {
+    const environment = handlerEnvironment({
+      PYTHONPATH: dirname(HANDLER_PATH),
+      PYTHONDONTWRITEBYTECODE: "1",
+    });
+    const { stdout } = await run("python3", ["-m", "mirumoji_gpu.report"], {
+      timeout: 60_000,
+      env: environment,
+    });
+    const engines = enginesSchema.parse(JSON.parse(stdout));
+    const problem = engines.find((engine) => engine.problem !== null)?.problem;
+    const names = engines.map(({ engine, model }) => `${engine} (model ${model})`).join(", ");
+    if (engines.length === 0) return finding("engines", "warning", "none on this machine", advice);
+    return finding("engines", problem === undefined ? "ok" : "warning", names, problem ?? "");
+  } catch (error) {
+    return finding("engines", "warning", `cannot be asked: ${toMirumojiError(error).message}`, advice);
+  }
 }
 
 async function checkMediaRoot(environment: Environment): Promise<Finding[]> {

@@ -21,7 +21,7 @@ export const PLATFORM_ERRORS = {
     kind: "remote",
     meaning: "The Whisper model is not beside the GPU and cannot be fetched.",
     advice:
-      "Use an image that holds it, or let `MIRUMOJI_WHISPER_MODEL` name its folder; `doctor` and the GPU host's `/readyz` say what is there.",
+      "Use an image that holds it, or let `MIRUMOJI_WHISPER_MODEL` name its folder; `doctor` beside the GPU says what is there.",
   },
   ENGINE_MISSING: {
     kind: "remote",
