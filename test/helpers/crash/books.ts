@@ -27,7 +27,7 @@ export async function foreignKeys(
       if (known.has(key)) continue;
       if (FLEETING.test(key) && (await redis.pttl(key)) !== -1) continue;
       if (key === `${prefix}:${INDEX_KEY}`) {
-        const indexed = await redis.zrange(key, 0, -1);
+        const indexed = await redis.zrange(key, "0", "-1");
         const strangers = indexed.filter(
           (member) => !jobs.some(({ id, type }) => member === `${type}:${id}`),
         );
