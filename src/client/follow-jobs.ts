@@ -48,12 +48,12 @@ export async function* watchJob(
   const look = async () => {
     const before = changes;
     const job = await source.get(id);
-    // What was heard in the meantime is newer than what was read.
+    // Changes heard in the meantime are newer than the job that was read.
     if (changes === before) put(job);
   };
   const lookAgain = () => {
     look().catch((error: unknown) => {
-      // Whatever else goes wrong may be over when it is looked at next.
+      // Other errors may be over by the next look.
       if (!(error instanceof MirumojiError) || error.code !== "JOB_NOT_FOUND") return;
       failure = error;
       wake();

@@ -6,7 +6,7 @@ import type { Served } from "../http/server.ts";
 import type { ApiServices } from "../http/v1/services.ts";
 import { type MediaRoot, openMediaRoot } from "../media/media-root.ts";
 import { redisHealth } from "../pool/health.ts";
-import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
+import { closeRedis, connectLastingRedis, pingRedis } from "../queue/connection.ts";
 import { readPoolState } from "../queue/depth.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { openLedger } from "../queue/ledger.ts";
@@ -57,7 +57,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     health: { redis: redisHealth(async () => await pingRedis(redis)) },
     async stop() {
       await closeQueues(queues);
-      redis.disconnect();
+      closeRedis(redis);
       await tracing.close();
     },
   };

@@ -22,14 +22,14 @@ export interface FrontParts {
   readonly onError: (error: unknown, what: string) => void;
 }
 
-/** What the HTTP API is made of; it closes with the connection to Redis. */
+/** Services of the HTTP API; they close with the connection to Redis. */
 export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontParts): ApiServices {
   const { onError } = rest;
   const parts = openJobParts(redis, queues, {
     prefix,
     onError: (error) => onError(error, "the feed of changes"),
   });
-  // Whoever asks later is served all the same; what is said here is only why lists may be short until then.
+  // Later requests are served all the same; the log line explains why lists may be short until then.
   const takeUp = async () => {
     await parts.feed.start();
     await parts.index.takeUpNewest(TAKEN_UP_AT_START);

@@ -20,7 +20,7 @@ import {
 import { diskHealth, workerHealth } from "../pool/health.ts";
 import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool } from "../pool/worker-pool.ts";
-import { connectLastingRedis, pingRedis } from "../queue/connection.ts";
+import { closeRedis, connectLastingRedis, pingRedis } from "../queue/connection.ts";
 import { createAppShare } from "../queue/app-share.ts";
 import { cancelLatency } from "../queue/cancel-latency.ts";
 import { readPoolState } from "../queue/depth.ts";
@@ -209,7 +209,7 @@ export async function openWorker(
       await pool.stop();
       await runtime.close();
       await closeQueues(queues);
-      redis.disconnect();
+      closeRedis(redis);
       session.close();
       await tracing.close();
     },

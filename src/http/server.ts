@@ -32,7 +32,7 @@ export interface Served {
   readonly mediaRoot: MediaRoot | null;
   readonly metrics: Metrics;
   readonly health: HealthChecks;
-  /** What the API is made of, in the process that serves it. */
+  /** Services of the API, in the process that serves it. */
   readonly api?: ApiServices;
 }
 
@@ -46,7 +46,7 @@ export interface HttpSettings {
   readonly isWritable: boolean;
   /** Secrets that are hidden on every page. */
   readonly secrets: readonly string[];
-  /** What a proxy puts in front of every path, such as `/mirumoji`; empty for nothing. */
+  /** Prefix that a proxy puts in front of every path, such as `/mirumoji`; empty for nothing. */
   readonly prefix: string;
   /** Addresses of proxies that are believed what they say of the caller. */
   readonly trustedProxies: readonly string[];

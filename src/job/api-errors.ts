@@ -1,6 +1,6 @@
 import type { ErrorRow } from "./error-kinds.ts";
 
-/** What is wrong with a question that somebody asked of the API or the SDK; no job fails with these. */
+/** Errors of requests to the API or the SDK; no job fails with these. */
 export const API_ERRORS = {
   UNAUTHENTICATED: {
     kind: "input",

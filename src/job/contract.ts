@@ -19,7 +19,7 @@ export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
 
 const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
 
-/** What `checkMediaPath` refuses, for those who read the schema; the check itself has an error of its own. */
+/** Pattern of what `checkMediaPath` refuses, for readers of the schema; the check itself has an error of its own. */
 const PATH_PATTERN = String.raw`^(?![/\\])(?![A-Za-z]:[/\\])(?!([^\0]*[/\\])?\.\.([/\\]|$))[^\0]+$`;
 
 const mediaPath = (what: string) =>

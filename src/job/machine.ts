@@ -107,7 +107,7 @@ export interface Position {
 const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
 
 /** Pause of a job that waits for the disk or the mount of its files. */
-const STORAGE_WAIT_MS = 60 * SECOND;
+const STORAGE_WAIT_MS = 30 * SECOND;
 
 /** Pure: every transition in the system is decided here, and nowhere else. */
 export function decide(position: Position, outcome: Outcome): Decision {

@@ -5,7 +5,7 @@ import { MirumojiError } from "../job/errors.ts";
 import { parseJson } from "./job-view.ts";
 import { apiKeys } from "./keys.ts";
 
-/** What a key may do: put jobs in, look at jobs, or change what is there. */
+/** Rights of a key: submit jobs, read jobs, or change existing ones. */
 export const SCOPES = ["submit", "read", "operate"] as const;
 export type Scope = (typeof SCOPES)[number];
 

@@ -21,7 +21,7 @@ const entrySchema = z.object({
 });
 export type AuditEntry = z.output<typeof entrySchema>;
 
-/** Who did what, newest last; bounded, so that nobody can fill Redis with it. */
+/** Record of changes and their authors, newest last; bounded, so that nobody can fill Redis with it. */
 export interface AuditLog {
   write(entry: Omit<AuditEntry, "at">): Promise<void>;
   /** The newest first. */

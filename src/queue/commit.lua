@@ -19,10 +19,10 @@ if targets ~= "" then
     local holder = redis.call("HGET", claimsKey, target)
     if holder and holder ~= owner then
       local holderQueue, holderId = string.match(holder, "^([^:]*):(.*)$")
-      local queueKey = prefix .. ":" .. holderQueue
-      local isOver = redis.call("EXISTS", queueKey .. ":" .. holderId) == 0
-        or redis.call("ZSCORE", queueKey .. ":completed", holderId)
-        or redis.call("ZSCORE", queueKey .. ":failed", holderId)
+      local holderPrefix = prefix .. ":" .. holderQueue
+      local isOver = redis.call("EXISTS", holderPrefix .. ":" .. holderId) == 0
+        or redis.call("ZSCORE", holderPrefix .. ":completed", holderId)
+        or redis.call("ZSCORE", holderPrefix .. ":failed", holderId)
       if not isOver then
         return "claimed " .. holderId
       end

@@ -74,3 +74,10 @@ function withoutCredentials(url: string): string {
     return "(unreadable URL)";
   }
 }
+
+/** Closes a connection. ioredis announces no end of one that waits to reconnect; those who close with it need one. */
+export function closeRedis(redis: Redis): void {
+  const isWaiting = redis.status === "reconnecting";
+  redis.disconnect();
+  if (isWaiting) redis.emit("end");
+}

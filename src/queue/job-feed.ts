@@ -29,7 +29,7 @@ export interface JobFeed {
   listen(listener: FeedListener): Promise<() => void>;
   /** The place that has been read up to. */
   cursor(): string;
-  /** What changed since a place, as it is now; null when that is longer ago than what is kept. */
+  /** Jobs that changed since a cursor, as they are now; null when the cursor is older than the events kept. */
   since(cursor: FeedCursor, jobId: string | null): Promise<JobView[] | null>;
 }
 

@@ -67,7 +67,7 @@ function narrowest({ tenant, tag }: JobFilter): IndexName {
   return tenant === undefined ? "all" : { tenant };
 }
 
-/** What a cursor looks like; every text that does is a place in the list. */
+/** Form of a cursor; every text of this form is a place in the list. */
 export const LIST_CURSOR = /^(\d{1,15}):(transcribe|convert):(.{1,256})$/;
 
 function encodeCursor({ submittedAt, type, id }: IndexedJob): string {

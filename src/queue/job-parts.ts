@@ -4,7 +4,7 @@ import { createJobIndex, type JobIndex } from "./job-index.ts";
 import { createJobReader, type JobReader } from "./job-reader.ts";
 import type { Queues } from "./queues.ts";
 
-/** What everything that shows jobs is made of. */
+/** Parts that everything which shows jobs is built from. */
 export interface JobParts {
   readonly reader: JobReader;
   readonly index: JobIndex;

@@ -9,7 +9,7 @@ import {
   summarySchema,
 } from "../job/summary.ts";
 
-/** What BullMQ keeps of a job, as far as it is shown; BullMQ's own `Job` is one. */
+/** BullMQ's record of a job, as far as it is shown; BullMQ's own `Job` is one. */
 export interface JobRecord {
   readonly id?: string | undefined;
   readonly name: string;

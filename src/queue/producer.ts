@@ -1,6 +1,6 @@
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
-import { connectRedis, ensureRedis } from "./connection.ts";
+import { closeRedis, connectRedis, ensureRedis } from "./connection.ts";
 import type { JobStore } from "../client/contract.ts";
 import { createJobStore } from "./job-store.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
@@ -38,7 +38,7 @@ export async function openProducer(
     ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
     [Symbol.asyncDispose]: async () => {
       await closeQueues(queues);
-      redis.disconnect();
+      closeRedis(redis);
       await tracing.close();
     },
   };

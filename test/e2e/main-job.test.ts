@@ -118,7 +118,7 @@ describe("the commands", () => {
     expect(JSON.parse(status.stdout)).toEqual(job);
     const queued = await dev.command("submit", "convert", "cli.mp4", "--resolution", "64x64", "--json");
     const submitted = JSON.parse(queued.stdout) as { id: string; type: string };
-    expect(submitted).toEqual({ id: submitted.id, type: "convert" });
+    expect(submitted).toEqual({ id: submitted.id, type: "convert", created: true });
     expect((await dev.client.wait(submitted.id)).status).toBe("completed");
     const list = JSON.parse((await dev.command("list", "--json")).stdout) as { id: string }[];
     expect(list.map(({ id }) => id)).toEqual(expect.arrayContaining([job.id, submitted.id]));

@@ -66,7 +66,7 @@ test("gRPC messages", async () => {
     functionCallType: 2,
     pipelinedInputs: [input([1])],
   });
-  const { blobId = "" } = await cp.blobCreate({ contentLength: 3 });
+  const { blobId } = await cp.blobCreate({ contentLength: 3 });
   const ids = [appId, functionId, functionCallId, blobId, await newVolume(cp)];
   const next = randomMessages(SEED, ids);
   const client = new Client(new URL(host.serverUrl).host, credentials.createInsecure());

@@ -274,7 +274,7 @@ describe("the trace of a job", () => {
     });
     try {
       const jobId = randomUUID();
-      const data = { v: 1, input: "wait2-a.mp4", language: "en" };
+      const data = { v: 1, input: "wait2-a.mp4", language: "en", overwrite: true };
       const job = await queue.add("transcribe", data, { jobId });
       const carrier = placeIn((await queue.getJob(jobId))?.opts.telemetry?.metadata);
       expect((await stack.client.wait(jobId, { pollMs: 50 })).status).toBe("completed");

@@ -10,9 +10,9 @@ declare module "fastify" {
     apiKey: ApiKey | null;
   }
   interface FastifyContextConfig {
-    /** What a key must be allowed to use the route; routes without it are open. */
+    /** Scope that a key needs for the route; routes without one are open. */
     scope?: Scope;
-    /** What the audit log calls it. */
+    /** Name of the action in the audit log. */
     audit?: string;
   }
 }

@@ -17,7 +17,7 @@ const OPENAPI_PATH = "/openapi.json";
 const BODY_LIMIT_BYTES = 2 ** 20;
 
 export interface ApiOptions {
-  /** What callers have to put in front of every path. */
+  /** Prefix that callers put in front of every path. */
   readonly prefix: string;
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string;

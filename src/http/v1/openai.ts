@@ -19,7 +19,7 @@ import type { ApiServices } from "./services.ts";
 const FOLDER = "openai-uploads";
 
 const fieldsSchema = z.object({
-  // Whatever OpenAI calls its models: the operator decides which one runs.
+  // Name of OpenAI's model, which is ignored: the operator decides which model runs.
   model: z.string().optional(),
   language: z.string().optional(),
   prompt: z.string().optional(),

@@ -22,7 +22,7 @@ const media = (types: readonly string[]) => ({
 });
 const TYPES = [...new Set(Object.values(CONTENT_TYPES).map((type) => type.split(";")[0] ?? type))];
 
-/** What jobs made: files as they are, and transcripts in any format. */
+/** Outputs of jobs: files as they are, and transcripts in any format. */
 export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAsyncZod {
   return async (server) => {
     server.get(

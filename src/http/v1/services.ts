@@ -5,7 +5,7 @@ import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
 import type { JobStore } from "../../client/contract.ts";
 
-/** What the API is made of. */
+/** Services that the API is built from. */
 export interface ApiServices {
   readonly store: JobStore;
   readonly feed: JobFeed;
