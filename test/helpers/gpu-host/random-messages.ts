@@ -70,9 +70,7 @@ export function randomMessages(seed: number, ids: readonly string[]) {
 
   return (): { path: string; message: Buffer; isStream: boolean } => {
     const rpc = pick(rpcs);
-    const message = rpc.requestSerialize(
-      messageOf(rpc.requestType.type as Type),
-    );
+    const message = rpc.requestSerialize(messageOf(rpc.requestType.type as Type));
     if (message.length > 0 && random() < 0.25) message[below(message.length)] = below(256);
     return { path: rpc.path, message, isStream: rpc.responseStream };
   };
