@@ -323,7 +323,7 @@ describe("the trace of a job", () => {
   it("tells no secret, no signed address and nothing of what is in the files", async () => {
     const bodies = collector.requests.map(({ body }) => body.toString()).join("\n");
     const heard = (await readFile(join(stack.mediaRoot, "wait2-a.srt"), "utf8")).split("\n")[2] ?? "";
-    expect(heard).toMatch(/^\w{64}$/u);
+    expect(heard).toMatch(/^\w{32,}$/u);
     const secrets = [stack.host.tokenId, stack.host.tokenSecret, "collector-key", heard, stack.redisUrl];
     expect(secrets.filter((secret) => secret === "" || bodies.includes(secret))).toEqual([]);
     expect(bodies).not.toMatch(/https?:|signature|film|\.mp4|\.srt/u);
