@@ -26,7 +26,7 @@ describe("volumes that the server would soon remove", { timeout: 120_000 }, () =
     const folder = join(scene.mediaRoot, "films");
     await rename(folder, `${folder}-away`);
     await writeFile(folder, "a file in place of the folder");
-    await expect.poll(() => scene.logs(), { timeout: 30_000 }).toMatch(/OUTPUT_WRITE_FAILED.*"job.delayed"/u);
+    await expect.poll(() => scene.logs(), { timeout: 30_000 }).toMatch(/"job.delayed".*OUTPUT_WRITE_FAILED/u);
     await sleep(VOLUME_TTL_MS);
     await rm(folder);
     await rename(`${folder}-away`, folder);
