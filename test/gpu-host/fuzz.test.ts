@@ -54,7 +54,7 @@ function headersOf(host: GpuHost): Metadata {
   return metadata;
 }
 
-test("gRPC messages", async () => {
+test("gRPC messages", { retry: 2 }, async () => {
   const host = await startHost({ python: "/nonexistent", logger: silentLog });
   const cp = connect(host);
   const { appId, functions } = await register(cp, "def echo(*args):\n    return args\n", ["echo"], {
