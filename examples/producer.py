@@ -14,7 +14,8 @@ from bullmq import Queue
 
 
 async def main() -> None:
-    queue = Queue("convert", {"connection": os.environ["REDIS_URL"], "prefix": "{mirumoji}"})
+    prefix = os.environ.get("MIRUMOJI_QUEUE_PREFIX", "{mirumoji}")
+    queue = Queue("convert", {"connection": os.environ["REDIS_URL"], "prefix": prefix})
     job = await queue.add("convert", {"v": 1, "input": sys.argv[1], "resolution": "640x360"})
     print(job.id)
     await queue.close()

@@ -5,7 +5,7 @@ import { STYLE } from "./style.ts";
 
 /** Its own style and nothing else. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
-const PAGES = ["operations", "errors", "configuration", "lifecycle", "architecture"];
+const PAGES = ["operations", "api", "errors", "configuration", "lifecycle", "architecture"];
 
 /**
  * Serves the pages of `docs/`, with an anchor for each heading: alerts and dashboards link to the runbook of

@@ -5,6 +5,8 @@ import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.t
 
 /** Apps are beaten this often by Modal's own clients; the grace of a missed beat is not documented. */
 const ROUND_MS = 15_000;
+/** Entries of the index that lead nowhere cost about 100 bytes each. */
+const PRUNE_MS = 3_600_000;
 /** A leader that missed this many rounds is replaced. */
 const TERM_ROUNDS = 2;
 
@@ -17,6 +19,8 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   readonly onReaped: (leftover: Leftover) => void;
   /** Counts the jobs that ended without a worker; one process of the pool must. */
   readonly tellEnded: () => Promise<void>;
+  /** Removes jobs from the index whose retention has ended. */
+  readonly pruneIndex: () => Promise<unknown>;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -29,6 +33,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   const { signal } = stopping;
   const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
   let volumesBeatenAt = 0;
+  let prunedAt = options.now();
   let suspects: ReadonlySet<string> = new Set();
   let current: Promise<void> | null = null;
   const round = async () => {
@@ -42,6 +47,10 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
     suspects = new Set(leftovers.map(({ volume }) => volume.volumeId));
     for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
     await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
+    if (options.now() - prunedAt >= PRUNE_MS) {
+      prunedAt = options.now();
+      await options.pruneIndex();
+    }
   };
   const next = () => {
     // A slow round (Redis was away) is neither overtaken nor followed by all the rounds that it held up.

@@ -2,9 +2,10 @@ import { isJobType, JOB_TYPES, type JobType } from "../job/contract.ts";
 import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";
+import { createJobIndex } from "../queue/job-index.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
 import type { Ledger } from "../queue/ledger.ts";
-import type { Queues } from "../queue/queues.ts";
+import { type Queues, RETENTION } from "../queue/queues.ts";
 import type { RunJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
@@ -87,6 +88,11 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const caretaker = startCaretaker({
     ...options,
     ...tools,
+    // Younger ones are kept, or were removed by somebody who took them out of the index too.
+    pruneIndex: async () =>
+      await createJobIndex(redis, options.queues, prefix).prune(
+        tools.now() - RETENTION.removeOnComplete.age * 1000,
+      ),
     tellEnded: async () => {
       for (const job of await takeEnded(redis, prefix)) {
         tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });

@@ -14,6 +14,7 @@ import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
 import { createLease } from "./lease.ts";
 import { type HeldLease, LeaseClock } from "./lease-clock.ts";
+import { RETENTION } from "./queues.ts";
 import { repairData } from "./repair-data.ts";
 import { Settler } from "./settler.ts";
 import { adoptCarrier, carrierOf } from "./trace-carrier.ts";
@@ -91,6 +92,7 @@ export class Consumer {
       lockRenewTime: Math.floor(leaseMs / 3),
       stalledInterval: options.stalledIntervalMs,
       maxStalledCount: Number.MAX_SAFE_INTEGER,
+      ...RETENTION,
     });
     this.#listen();
   }

@@ -2,10 +2,12 @@ import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
 
-/** How long finished jobs can be looked at. */
 const DAY_SECONDS = 24 * 3600;
-const KEEP_COMPLETED = { age: 7 * DAY_SECONDS, count: 10_000 };
-const KEEP_FAILED = { age: 30 * DAY_SECONDS, count: 10_000 };
+/** How long finished jobs can be looked at. Workers use it too, for jobs whose producer said nothing about it. */
+export const RETENTION = {
+  removeOnComplete: { age: 7 * DAY_SECONDS, count: 10_000 },
+  removeOnFail: { age: 30 * DAY_SECONDS, count: 10_000 },
+} as const;
 
 export type Queues = Record<JobType, Queue>;
 
@@ -18,8 +20,7 @@ export function openQueues(redis: Redis, prefix: string): Queues {
       defaultJobOptions: {
         // The machine counts attempts per state; BullMQ must not add its own.
         attempts: 1,
-        removeOnComplete: KEEP_COMPLETED,
-        removeOnFail: KEEP_FAILED,
+        ...RETENTION,
       },
     });
   const queues = { transcribe: open("transcribe"), convert: open("convert") };

@@ -104,7 +104,7 @@ describe("docker-compose.yml", () => {
     const { worker, api, grafana } = compose.services;
     expect(worker?.environment["HOST_MEDIA_PATH"]).toBe("/media");
     expect(worker?.volumes.map(filled)).toEqual(["./media:/media"]);
-    expect(api?.volumes.map(filled)).toEqual(["./media:/media:ro"]);
+    expect(api?.volumes.map(filled)).toEqual(["./media:/media"]);
     const folder = /path: (\S+)/u.exec(read("grafana/provisioning/dashboards/mirumoji.yml"))?.[1];
     expect(grafana?.volumes).toContain(`./grafana/dashboards:${folder}:ro`);
     expect(grafana?.environment["PROMETHEUS_URL"]).toBe("http://prometheus:9090");
