@@ -33,7 +33,6 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
   const takeUp = async () => {
     await parts.feed.start();
     await parts.index.takeUpNewest(TAKEN_UP_AT_START);
-    await parts.index.prune(Date.now());
   };
   takeUp().catch((error: unknown) => {
     if (redis.status === "ready") onError(error, "jobs of other programs are not taken up yet");
