@@ -2,7 +2,7 @@
 export { modalApps } from "./apps/app.ts";
 export { deployModal, type Deployment } from "./apps/deploy.ts";
 export { imageFunctions, openRuntime, registrationOptions } from "./apps/open-runtime.ts";
-export { createRuntimeHolder } from "./apps/runtime-holder.ts";
+export { createRuntimeHolder, type RuntimeHolder } from "./apps/runtime-holder.ts";
 export { modalCalls } from "./calls/calls.ts";
 export { runCanary } from "./canary/canary.ts";
 export type { Learnt, StepReport } from "./canary/step.ts";

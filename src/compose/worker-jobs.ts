@@ -1,0 +1,115 @@
+import { isJobType } from "../job/contract.ts";
+import type { Environment } from "../config/schema.ts";
+import { toMirumojiError } from "../job/errors.ts";
+import { createMediaFiles } from "../media/media-files.ts";
+import type { MediaRoot } from "../media/media-root.ts";
+import { createTransferLimiter, modalVolumes } from "../modal/index.ts";
+import { diskHealth } from "../pool/health.ts";
+import type { Leftover } from "../pool/reaper.ts";
+import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
+import { cancelLatency } from "../queue/cancel-latency.ts";
+import { readPoolState } from "../queue/depth.ts";
+import { HeldKey } from "../queue/held-key.ts";
+import { findCarrier } from "../queue/trace-carrier.ts";
+import type { RunnerTools } from "../runner/job-run.ts";
+import type { RunJob } from "../runner/run-job.ts";
+import { createEventBus } from "../telemetry/event-bus.ts";
+import { logSubscriber } from "../telemetry/log-subscriber.ts";
+import { watchedVolumes } from "../telemetry/watched-volumes.ts";
+import type { WorkerPlatform } from "./worker-platform.ts";
+import type { WorkerStore } from "./worker-store.ts";
+import type { WorkerTelemetry } from "./worker-telemetry.ts";
+
+export interface JobsParts {
+  readonly root: MediaRoot;
+  readonly store: WorkerStore;
+  readonly platform: WorkerPlatform;
+  readonly telemetry: WorkerTelemetry;
+  readonly run: RunJob;
+}
+
+/** Starts to take jobs, and shows them in the metrics. */
+export function startJobs(environment: Environment, parts: JobsParts): WorkerPool {
+  const { store, telemetry } = parts;
+  const { logger, metrics } = telemetry;
+  const concurrency = {
+    transcribe: environment.MIRUMOJI_TRANSCRIBE_CONCURRENCY,
+    convert: environment.MIRUMOJI_CONVERT_CONCURRENCY,
+  };
+  const pool = startWorkerPool({
+    ...store,
+    concurrency,
+    leadership: new HeldKey(store.redis, `${store.prefix}:leader:caretaker`),
+    run: parts.run,
+    tracing: telemetry.tracing,
+    heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
+    onReaped: reapedListener(store, telemetry),
+    checkDisk: diskHealth(parts.root.path, environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20),
+    onDisk: (problem) => {
+      if (problem === null) logger.info("the disk is well again; jobs are taken");
+      else logger.error({ code: "DISK_FULL" }, `no jobs are taken: ${problem}`);
+    },
+    onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
+    tools: runnerTools(environment, parts),
+  });
+  metrics.showSlots({ jobs: concurrency, transfers: environment.MIRUMOJI_MAX_TRANSFERS }, (type) =>
+    pool.activeCount(type),
+  );
+  metrics.showPool(async () => await readPoolState(store, Date.now()));
+  return pool;
+}
+
+function runnerTools(
+  environment: Environment,
+  { root, store, platform, telemetry: { logger, metrics, tracing } }: JobsParts,
+): RunnerTools {
+  const transfers = createTransferLimiter({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
+  const cancels = cancelLatency(store.redis, store.prefix, {
+    now: Date.now,
+    observe: metrics.observeCancel,
+    onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
+  });
+  return {
+    volumes: watchedVolumes(modalVolumes(platform.session, transfers), [
+      metrics.watchTransfer,
+      tracing.watchTransfer,
+    ]),
+    apps: platform.apps,
+    calls: platform.calls,
+    media: createMediaFiles(root),
+    runtime: async (signal) => await platform.runtime.get(signal),
+    callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
+    uploadAudioOnly: environment.MIRUMOJI_UPLOAD_AUDIO_ONLY,
+    models: {
+      model: environment.MIRUMOJI_WHISPER_MODEL,
+      device: environment.MIRUMOJI_WHISPER_DEVICE,
+      computeType: environment.MIRUMOJI_WHISPER_COMPUTE_TYPE,
+      allowed: environment.MIRUMOJI_WHISPER_MODELS ?? [],
+    },
+    queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
+    jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
+    now: Date.now,
+    random: Math.random,
+    emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels, tracing.subscriber], (error) =>
+      logger.error({ err: error }, "an event subscriber failed"),
+    ),
+  };
+}
+
+/** Logs and counts a volume that was left behind, and ends the trace of its job. */
+function reapedListener(
+  { redis, prefix, queues }: WorkerStore,
+  { logger, metrics, tracing }: WorkerTelemetry,
+): (leftover: Leftover) => void {
+  return ({ volume, reason, problem }) => {
+    const { queue, jobId, volumeId, callId } = volume;
+    metrics.observeReaped(reason, problem === null);
+    logger.warn(
+      { volumeId, jobId, callId, reason },
+      problem === null ? "removed a leftover volume" : `a leftover volume stays: ${problem}`,
+    );
+    if (!isJobType(queue)) return;
+    const find = async () => await findCarrier(redis, queues[queue], { prefix, jobId });
+    void tracing.traceCommand("reap", { queue, jobId }, find, async (answered) => answered(reason));
+  };
+}

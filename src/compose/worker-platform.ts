@@ -1,0 +1,87 @@
+import type { Environment } from "../config/schema.ts";
+import { toMirumojiError } from "../job/errors.ts";
+import {
+  createRuntimeHolder,
+  imageFunctions,
+  modalApps,
+  modalCalls,
+  type ModalSession,
+  openRuntime,
+  type RuntimeHolder,
+} from "../modal/index.ts";
+import { createAppShare } from "../queue/app-share.ts";
+import type { StepTools } from "../steps/context.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { HANDLER_PATH, openSession } from "./modal.ts";
+import type { WorkerStore } from "./worker-store.ts";
+import type { WorkerTelemetry } from "./worker-telemetry.ts";
+
+/** The session with Modal and the functions that this worker calls there. */
+export interface WorkerPlatform {
+  readonly session: ModalSession;
+  readonly runtime: RuntimeHolder;
+  readonly apps: StepTools["apps"];
+  readonly calls: StepTools["calls"];
+  close(): Promise<void>;
+}
+
+/** @throws MirumojiError `CONFIG_INVALID` when there is no token */
+export function openObservedSession(
+  environment: Environment,
+  { logger, metrics, tracing }: WorkerTelemetry,
+): ModalSession {
+  return openSession(environment, {
+    onRpc: (event) => {
+      metrics.observeRpc(event);
+      tracing.observeRpc(event);
+    },
+    onWarning: (message) => logger.warn(message),
+  });
+}
+
+/**
+ * Registers the functions ahead of the first job. A registration that fails is logged, and fails again, with its code,
+ * in the job that needs it.
+ */
+export function openPlatform(
+  environment: Environment,
+  session: ModalSession,
+  { redis, prefix, leaseMs }: WorkerStore,
+  logger: Logger,
+): WorkerPlatform {
+  const share = createAppShare(redis, { prefix, leaseMs, now: Date.now });
+  const deployedApps = new Set<string>();
+  let isClosing = false;
+  const runtime = createRuntimeHolder(async (signal) => {
+    const opened = await openRuntime(session, environment, {
+      share,
+      handlerPath: HANDLER_PATH,
+      signal,
+      onLog: (line) => logger.info({ image: environment.MIRUMOJI_MODAL_IMAGE }, line),
+      onHeartbeatError: (error, appId) => {
+        logger.warn({ code: error.code }, `app heartbeat: ${error.message}`);
+        if (error.code === "APP_LOST") runtime.forget(appId);
+      },
+    });
+    if (environment.MODAL_APP_MODE !== "ephemeral") deployedApps.add(opened.appId);
+    return opened;
+  }, imageFunctions(environment));
+  runtime.get().then(
+    ({ appId }) => logger.info({ appId }, "functions are registered"),
+    (error: unknown) => {
+      const { code, message } = toMirumojiError(error);
+      if (!isClosing) logger.error({ code }, `functions cannot be registered: ${message}`);
+    },
+  );
+  return {
+    session,
+    runtime,
+    apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
+    calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
+    async close() {
+      isClosing = true;
+      await runtime.close();
+      session.close();
+    },
+  };
+}

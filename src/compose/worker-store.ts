@@ -1,0 +1,35 @@
+import type { Environment } from "../config/schema.ts";
+import { closeRedis, connectLastingRedis, type RedisConnection } from "../queue/connection.ts";
+import { type Ledger, openLedger } from "../queue/ledger.ts";
+import { closeQueues, openQueues, type Queues } from "../queue/queues.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/** The queues and the ledger in Redis. */
+export interface WorkerStore {
+  readonly redis: RedisConnection;
+  readonly prefix: string;
+  readonly queues: Queues;
+  readonly ledger: Ledger;
+  readonly leaseMs: number;
+  close(): Promise<void>;
+}
+
+/** @throws MirumojiError `REDIS_UNAVAILABLE` */
+export async function openStore(environment: Environment, logger: Logger): Promise<WorkerStore> {
+  const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
+    logger.warn({ err: error }, "Redis connection"),
+  );
+  const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
+  const queues = openQueues(redis, prefix);
+  return {
+    redis,
+    prefix,
+    queues,
+    ledger: openLedger(redis, queues, prefix),
+    leaseMs: environment.MIRUMOJI_LEASE * 1000,
+    async close() {
+      await closeQueues(queues);
+      closeRedis(redis);
+    },
+  };
+}
