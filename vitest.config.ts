@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
  * test/helpers/unit-guard.ts fails one that starts a process or listens on a port.
  */
 const NEEDS_PROCESSES = [
-  "test/{cli,crash,e2e,gpu-host,handler,http,media,queue}/**/*.test.ts",
+  "test/{cli,crash,e2e,gpu-host,handler,http,media,net,queue}/**/*.test.ts",
   "test/repo/{build,ci,compose,gates,setup}.test.ts",
   "test/telemetry/{live,logger,metrics,rules,traces,tracing,unseen-ends,untraced}.test.ts",
   "test/modal/**/{calls,calls-scripted,canary,deploy,existing,many-calls,registration,session,volumes}.test.ts",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseGpuPrices } from "./gpu-prices.ts";
 import { secretFileVariables } from "./secret-files.ts";
+import { outboundVariables } from "./outbound.ts";
 import { tracingVariables } from "./tracing.ts";
 
 const text = z.string().min(1);
@@ -218,6 +219,7 @@ export const environmentSchema = z
       .describe(
         "Proxies whose word on the caller's address counts, such as `10.0.0.0/8`; for the audit log.",
       ),
+    ...outboundVariables,
     BOARD_USERS: z
       .string()
       .regex(/^[^:,\s]+:[^,\s]+(,[^:,\s]+:[^,\s]+)*$/u, "must look like name:password, several with commas")

@@ -93,6 +93,12 @@ export const REQUEST_ERRORS = {
     meaning: "The disk or the network mount of the media root does not answer, or answers with errors.",
     advice: "Check the disk or the mount; the job waits for it as long as a job may take.",
   },
+  URL_NOT_ALLOWED: {
+    kind: "input",
+    meaning: "A URL cannot be used, or leads to an address that is not public.",
+    advice:
+      "Use a public `https` address; the operator can allow private networks with `MIRUMOJI_PRIVATE_NETWORKS`.",
+  },
   IDEMPOTENCY_CONFLICT: {
     kind: "input",
     meaning: "A job with this idempotency key exists, with another request.",
