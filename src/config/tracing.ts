@@ -14,9 +14,9 @@ export const tracingVariables = {
     .optional()
     .describe("The same as a whole address, path included, for traces alone."),
   OTEL_EXPORTER_OTLP_PROTOCOL: z
-    .enum(["http/protobuf", "http/json"], "must be http/protobuf or http/json (gRPC is not built in)")
+    .enum(["http/protobuf"], "must be http/protobuf, the only one that is built in")
     .default("http/protobuf")
-    .describe("How traces are sent."),
+    .describe("How traces are sent; there is no other way."),
   OTEL_EXPORTER_OTLP_HEADERS: text
     .optional()
     .describe("Headers for the collector, as `name=value,name=value`. Never logged."),
@@ -65,7 +65,6 @@ type TracingVariables = z.output<typeof tracingSchema>;
 /** Destination of traces and how they are sent. */
 export interface TracingSettings {
   readonly url: string;
-  readonly protocol: TracingVariables["OTEL_EXPORTER_OTLP_PROTOCOL"];
   /** `name=value,name=value`, percent-encoded. */
   readonly headers: string;
   readonly serviceName: string;
@@ -87,7 +86,6 @@ export function tracingSettings(variables: TracingVariables): TracingSettings | 
   if (url === undefined || isOff) return null;
   return {
     url,
-    protocol: variables.OTEL_EXPORTER_OTLP_PROTOCOL,
     headers: variables.OTEL_EXPORTER_OTLP_HEADERS ?? "",
     serviceName: variables.OTEL_SERVICE_NAME,
     resource: variables.OTEL_RESOURCE_ATTRIBUTES ?? "",

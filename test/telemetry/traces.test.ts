@@ -22,7 +22,6 @@ beforeAll(async () => {
   stack = await startStack({ maxConcurrentCalls: 2 });
   env = {
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
     OTEL_EXPORTER_OTLP_HEADERS: "x-api-key=collector-key%20one",
     OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test",
     OTEL_BSP_SCHEDULE_DELAY: "20",

@@ -13,7 +13,6 @@ async function open(collector: Collector, more: Record<string, string> = {}) {
   const problems: string[] = [];
   const wanted = settings({
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
     ...more,
   });
   const tracing = await openTracing(wanted, {

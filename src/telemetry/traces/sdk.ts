@@ -1,5 +1,6 @@
 /** Only file that loads OpenTelemetry's SDK; imported when traces have a destination. */
 import { ROOT_CONTEXT } from "@opentelemetry/api";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { ExportResultCode, parseKeyPairsIntoRecord, W3CTraceContextPropagator } from "@opentelemetry/core";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
 import {
@@ -31,7 +32,11 @@ const CLOSE_MS = { worker: 5000, api: 2000, client: 2000 } as const;
  */
 export async function openOtelTracing(settings: TracingSettings, options: TracingOptions): Promise<Tracing> {
   const exporter = reporting(
-    await exporterOf(settings, CLOSE_MS[options.role]),
+    new OTLPTraceExporter({
+      url: settings.url,
+      timeoutMillis: CLOSE_MS[options.role],
+      headers: parseKeyPairsIntoRecord(settings.headers),
+    }),
     settings.url,
     options.onProblem,
   );
@@ -60,17 +65,6 @@ export async function openOtelTracing(settings: TracingSettings, options: Tracin
       limit.abort();
     },
   };
-}
-
-async function exporterOf(
-  { url, protocol, headers }: TracingSettings,
-  timeoutMillis: number,
-): Promise<SpanExporter> {
-  const { OTLPTraceExporter } =
-    protocol === "http/json"
-      ? await import("@opentelemetry/exporter-trace-otlp-http")
-      : await import("@opentelemetry/exporter-trace-otlp-proto");
-  return new OTLPTraceExporter({ url, timeoutMillis, headers: parseKeyPairsIntoRecord(headers) });
 }
 
 function samplerOf({ sampler, share }: TracingSettings): Sampler {

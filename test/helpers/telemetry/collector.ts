@@ -1,17 +1,23 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import protobuf from "protobufjs";
 import { z } from "zod";
+
+const exportRequest = protobuf
+  .loadSync(fileURLToPath(new URL("otlp.proto", import.meta.url)))
+  .lookupType("ExportTraceServiceRequest");
 
 const valueSchema = z.object({
   stringValue: z.string().optional(),
-  intValue: z.union([z.number(), z.string()]).optional(),
+  intValue: z.string().optional(),
   doubleValue: z.number().optional(),
   boolValue: z.boolean().optional(),
-  arrayValue: z.unknown().optional(),
 });
 const attributesSchema = z
   .array(z.object({ key: z.string(), value: valueSchema }))
+  .default([])
   .transform((list) =>
     Object.fromEntries(
       list.map(({ key, value }) => [
@@ -21,10 +27,12 @@ const attributesSchema = z
     ),
   );
 const nanoseconds = z.string().transform((text) => Number(BigInt(text) / 1000n) / 1000);
+/** An ID, which protobuf.js gives as base64, in hexadecimal digits as everybody writes it. */
+const id = z.string().transform((base64) => Buffer.from(base64, "base64").toString("hex"));
 const spanSchema = z.object({
-  traceId: z.string(),
-  spanId: z.string(),
-  parentSpanId: z.string().default(""),
+  traceId: id,
+  spanId: id,
+  parentSpanId: id.default(""),
   name: z.string(),
   kind: z.number(),
   startTimeUnixNano: nanoseconds,
@@ -80,7 +88,7 @@ export async function startCollector({ mute = false } = {}): Promise<Collector> 
       const body = Buffer.concat(chunks);
       const type = request.headers["content-type"] ?? "";
       requests.push({ type, headers: JSON.stringify(request.headers), body });
-      if (type === "application/json" && request.url === "/v1/traces") spans.push(...spansOf(body));
+      if (type === "application/x-protobuf" && request.url === "/v1/traces") spans.push(...spansOf(body));
       response.writeHead(200, { "content-type": type }).end();
     });
   });
@@ -99,7 +107,9 @@ export async function startCollector({ mute = false } = {}): Promise<Collector> 
 }
 
 function spansOf(body: Buffer): ReceivedSpan[] {
-  const { resourceSpans } = exportSchema.parse(JSON.parse(body.toString()));
+  const { resourceSpans } = exportSchema.parse(
+    exportRequest.toObject(exportRequest.decode(body), { longs: String, bytes: String }),
+  );
   return resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans.flatMap((scope) =>
       scope.spans.map(({ startTimeUnixNano, endTimeUnixNano, status, ...span }) => ({
