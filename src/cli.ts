@@ -20,6 +20,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   modal: async () => (await import("./cli/modal-check.ts")).addModal,
   volume: async () => (await import("./cli/volume.ts")).addVolume,
   cancel: async () => (await import("./cli/cancel.ts")).addCancel,
+  reformat: async () => (await import("./cli/reformat.ts")).addReformat,
   retry: async () => (await import("./cli/retry.ts")).addRetry,
   reap: async () => (await import("./cli/reap.ts")).addReap,
   keys: async () => (await import("./cli/keys.ts")).addKeys,

@@ -8,10 +8,11 @@
  */
 import { processTracing } from "./config/load.ts";
 import { VERSION } from "./config/version.ts";
-import type { JobStore } from "./client/contract.ts";
+import type { JobStore, TranscriptReader } from "./client/contract.ts";
 import { createHttpJobs, type HttpJobs } from "./client/http-client.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
+import type { Producer } from "./queue/producer.ts";
 import type { Tracing } from "./telemetry/trace-contract.ts";
 import { NO_TRACING, openTracing } from "./telemetry/tracing.ts";
 
@@ -31,7 +32,15 @@ export {
 export { type ErrorCode, type ErrorKind, MirumojiError } from "./job/errors.ts";
 export type { OutputFile } from "./job/facts.ts";
 export type { JobReport, JobStatus, JobView, StepProgress } from "./job/summary.ts";
-export type { JobFilter, JobPage, JobQuery, JobStore, Submitted } from "./client/contract.ts";
+export type { LayoutWish, ReformatOptions } from "./job/reformat.ts";
+export type {
+  JobFilter,
+  JobPage,
+  JobQuery,
+  JobStore,
+  Submitted,
+  TranscriptReader,
+} from "./client/contract.ts";
 export type { WaitOptions, WatchOptions } from "./client/follow-jobs.ts";
 
 export type { HttpJobs } from "./client/http-client.ts";
@@ -46,6 +55,8 @@ export interface RedisClientOptions {
    * @defaultValue `{mirumoji}`, like `MIRUMOJI_QUEUE_PREFIX` of the workers
    */
   readonly queuePrefix?: string;
+  /** The media root, where this program has it too: `reformat` writes there. */
+  readonly mediaRoot?: string;
 }
 
 /** A client that speaks HTTP. */
@@ -59,11 +70,11 @@ export interface HttpClientOptions {
 export type ClientOptions = RedisClientOptions | HttpClientOptions;
 
 /** Submits jobs and looks at them. Close it with `await client.close()` or `await using`. */
-export interface Client extends JobStore, AsyncDisposable {
+export interface Client extends JobStore, TranscriptReader, AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** A client over HTTP, which reads outputs and transcripts too. */
+/** A client over HTTP, which reads outputs too. */
 export interface HttpClient extends Client, HttpJobs {}
 
 /**
@@ -91,7 +102,24 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     await clientTracing(),
   );
   const close = async () => await producer[Symbol.asyncDispose]();
-  return { ...producer.store, close, [Symbol.asyncDispose]: close };
+  const transcripts = transcriptReader(producer, options.mediaRoot ?? null);
+  return { ...producer.store, ...transcripts, close, [Symbol.asyncDispose]: close };
+}
+
+/** Loaded when it is needed: most programs that speak to Redis lay no text out. */
+function transcriptReader(producer: Producer, folder: string | null): TranscriptReader {
+  const open = async () => {
+    const { openTranscriptReader } = await import("./compose/transcripts.ts").catch((cause: unknown) => {
+      const what =
+        "to lay text out, install the packages ass-compiler, budoux, get-east-asian-width and subtitle";
+      throw new MirumojiError("PROGRAM_MISSING", what, { cause });
+    });
+    return await openTranscriptReader(producer, folder);
+  };
+  return {
+    readTranscript: async (...call) => await (await open()).readTranscript(...call),
+    reformat: async (...call) => await (await open()).reformat(...call),
+  };
 }
 
 /** Loaded when it is needed: programs that speak HTTP install neither BullMQ nor ioredis. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { REQUEST_SCHEMAS, SUBTITLE_FORMATS } from "../../src/job/contract.ts";
+import { layoutWish, reformatRequestSchema } from "../../src/job/reformat.ts";
 import { JOB_STATUSES, jobViewSchema } from "../../src/job/summary.ts";
 
 interface Schema {
@@ -22,6 +23,8 @@ export function pythonTypes(): string {
   };
   add("TranscribeRequest", REQUEST_SCHEMAS.transcribe.omit({ v: true }));
   add("ConvertRequest", REQUEST_SCHEMAS.convert.omit({ v: true }));
+  add("LayoutWish", z.object(layoutWish));
+  add("ReformatRequest", reformatRequestSchema);
   add("Job", jobViewSchema);
   return [
     '"""Requests and jobs. Generated from the contract by `npm run generate`; do not edit."""',

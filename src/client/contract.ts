@@ -1,4 +1,6 @@
-import type { JobType, RequestOptions } from "../job/contract.ts";
+import type { JobType, RequestOptions, SubtitleFormat } from "../job/contract.ts";
+import type { OutputFile } from "../job/facts.ts";
+import type { LayoutWish, ReformatOptions } from "../job/reformat.ts";
 import type { JobStatus, JobView } from "../job/summary.ts";
 import type { WaitOptions, WatchOptions } from "./follow-jobs.ts";
 
@@ -87,6 +89,23 @@ export interface JobStore {
    * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`
    */
   delete(id: string): Promise<void>;
+}
+
+/** Transcripts of jobs that are over, in any format and layout, without the GPU. */
+export interface TranscriptReader {
+  /**
+   * The text of a transcript. What is left out of `layout` is as the job had it.
+   *
+   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`, `OUTPUT_NOT_FOUND`
+   */
+  readTranscript(id: string, format?: SubtitleFormat, layout?: LayoutWish): Promise<string>;
+  /**
+   * Writes files below the media root, by default beside those of the job, all or none.
+   *
+   * @throws MirumojiError the same, `REQUEST_INVALID`, `OUTPUT_EXISTS` unless `overwrite` is true, `OUTPUT_CLAIMED`,
+   * `OUTPUT_UNWRITABLE`; `CONFIG_INVALID` where whoever writes has no media root
+   */
+  reformat(id: string, options: ReformatOptions): Promise<OutputFile[]>;
 }
 
 /** A job that is in its queue. */

@@ -1,25 +1,19 @@
-import type { SubtitleFormat } from "../job/contract.ts";
 import { toMirumojiError } from "../job/errors.ts";
+import type { OutputFile } from "../job/facts.ts";
 import type { JobView } from "../job/summary.ts";
-import type { JobFilter, JobPage, JobStore } from "./contract.ts";
+import type { JobPage, JobStore, TranscriptReader } from "./contract.ts";
 import { type JobSource, waitForJob, watchJob } from "./follow-jobs.ts";
 import { askApi, type HttpTarget } from "./http-exchange.ts";
 import { createHttpFeed } from "./http-feed.ts";
 
 /** A client that speaks HTTP; beside what every client can do, it reads what jobs made. */
-export interface HttpJobs extends JobStore {
+export interface HttpJobs extends JobStore, TranscriptReader {
   /**
    * A file that a job made, by its place in `outputs`. `range`: bytes from and to, both included.
    *
    * @throws MirumojiError `JOB_NOT_FOUND`, `OUTPUT_NOT_FOUND`, `RANGE_UNSATISFIABLE`
    */
   readOutput(id: string, index: number, options?: { range?: [number, number] }): Promise<Response>;
-  /**
-   * The transcript of a job that is over, in any format.
-   *
-   * @throws MirumojiError `JOB_NOT_FOUND`, `JOB_NOT_FINISHED`, `OUTPUT_NOT_FOUND`
-   */
-  readTranscript(id: string, format?: SubtitleFormat): Promise<string>;
 }
 
 /** How often a job is looked at over HTTP in case its changes are not heard of. */
@@ -72,20 +66,27 @@ export function createHttpJobs(target: HttpTarget): { jobs: HttpJobs; close: () 
       await askApi(target, pathOf(id, `/outputs/${index}`), {
         headers: range === undefined ? {} : { range: `bytes=${range[0]}-${range[1]}` },
       }),
-    async readTranscript(id, format = "srt") {
-      const response = await askApi(target, pathOf(id, `/transcript?format=${format}`));
+    async readTranscript(id, format = "srt", layout = {}) {
+      const response = await askApi(target, pathOf(id, `/transcript?${queryOf({ format, ...layout })}`));
       return await response.text().catch((error: unknown) => {
         throw toMirumojiError(error);
       });
+    },
+    async reformat(id, options) {
+      const response = await askApi(target, pathOf(id, "/reformat"), { method: "POST", body: options });
+      return ((await response.json()) as { outputs: OutputFile[] }).outputs;
     },
   };
   return { jobs, close: () => feed.close() };
 }
 
-function queryOf(query: JobFilter & { limit: number; cursor?: string | undefined }): string {
+type QueryValue = string | number | boolean | readonly string[] | null | undefined;
+
+/** A null says that the default is wanted, as leaving it out does. */
+function queryOf(query: object): string {
   const pairs = new URLSearchParams();
-  for (const [name, value] of Object.entries(query) as [string, string | number | string[] | undefined][]) {
-    for (const one of value === undefined ? [] : [value].flat()) pairs.append(name, String(one));
+  for (const [name, value] of Object.entries(query) as [string, QueryValue][]) {
+    for (const one of [value ?? []].flat()) pairs.append(name, String(one));
   }
   return pairs.toString();
 }

@@ -8,6 +8,7 @@ import { createJobStore } from "../queue/job-store.ts";
 import { apiKeys } from "../queue/keys.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
+import { openTranscripts } from "./transcripts.ts";
 
 /** So many of each list are looked through when the API starts, for jobs that other programs queued. */
 const TAKEN_UP_AT_START = 1_000_000;
@@ -40,6 +41,7 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
   return {
     store: createJobStore(redis, queues, prefix, tracing, parts),
     feed: parts.feed,
+    transcripts: openTranscripts({ redis, reader: parts.reader, prefix, mediaRoot: rest.mediaRoot }),
     keys: openApiKeys(redis, prefix, Date.now),
     audit: openAuditLog(redis, prefix),
     limits: { redis, namespace: apiKeys(prefix).limits },

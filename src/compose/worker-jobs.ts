@@ -10,6 +10,7 @@ import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
 import { cancelLatency } from "../queue/cancel-latency.ts";
 import { readPoolState } from "../queue/depth.ts";
 import { HeldKey } from "../queue/held-key.ts";
+import { keptTranscripts } from "../queue/kept-transcripts.ts";
 import { findCarrier } from "../queue/trace-carrier.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import type { RunJob } from "../runner/run-job.ts";
@@ -77,6 +78,10 @@ function runnerTools(
     apps: platform.apps,
     calls: platform.calls,
     media: createMediaFiles(root),
+    transcripts: keptTranscripts(store.redis, store.prefix, {
+      ttlMs: environment.MIRUMOJI_KEEP_SEGMENTS * 1000,
+      limitBytes: environment.MIRUMOJI_KEEP_SEGMENTS_LIMIT * 2 ** 20,
+    }),
     runtime: async (signal) => await platform.runtime.get(signal),
     callDeadlineMs: environment.MIRUMOJI_CALL_WAIT * 1000,
     uploadAudioOnly: environment.MIRUMOJI_UPLOAD_AUDIO_ONLY,

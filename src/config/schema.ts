@@ -190,6 +190,16 @@ export const environmentSchema = z
       .describe(
         "Whether transcribe jobs send the audio track (16 kHz mono FLAC) in the place of the input. `auto`: when that is at least 1 MiB and 10 % less and ffmpeg can; `always` fails where it cannot.",
       ),
+    MIRUMOJI_KEEP_SEGMENTS: seconds(0, 2_592_000)
+      .default(604_800)
+      .describe(
+        "How long the segments of a finished transcript are kept in Redis, so that `reformat` makes other formats and layouts without the GPU, in seconds; 0 keeps none.",
+      ),
+    MIRUMOJI_KEEP_SEGMENTS_LIMIT: count(1, 100_000)
+      .default(64)
+      .describe(
+        "Memory of Redis for them, in MiB; the oldest make room. An hour of speech takes about 0.1 MiB.",
+      ),
     MIRUMOJI_DRAIN: seconds(0, 3600)
       .default(20)
       .describe("How long a stopping worker may take to hand its jobs back, in seconds."),

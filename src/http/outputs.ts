@@ -1,8 +1,9 @@
 import type { FastifyInstance } from "fastify";
 import { MirumojiError } from "../job/errors.ts";
+import { findOutput } from "../media/finished-output.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
-import { findOutput, sendOutput } from "./send-output.ts";
+import { sendOutput } from "./send-output.ts";
 
 /** Path at which an output of a job is served. */
 export function outputPath(jobId: string, index: number): string {

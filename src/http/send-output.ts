@@ -1,10 +1,8 @@
-import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { OutputFile } from "../job/facts.ts";
 import { MirumojiError } from "../job/errors.ts";
-import { isMissing } from "../media/errno.ts";
-import type { MediaRoot } from "../media/media-root.ts";
+import type { FoundOutput } from "../media/finished-output.ts";
 
 /** By format, never by the name of the file: no output is ever a page that could run a script. */
 export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
@@ -18,34 +16,6 @@ export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   joined: "text/plain; charset=utf-8",
   mp4: "video/mp4",
 };
-
-/** The file of an output, open; its reader closes it. */
-export interface FoundOutput {
-  readonly output: OutputFile;
-  readonly file: FileHandle;
-  readonly bytes: number;
-}
-
-/**
- * Opens the file of a job's output.
- *
- * @throws MirumojiError `OUTPUT_NOT_FOUND`
- */
-export async function findOutput(
-  mediaRoot: MediaRoot | null,
-  output: OutputFile | undefined,
-): Promise<FoundOutput> {
-  if (output === undefined) throw notFound("there is no such output");
-  if (mediaRoot === null) throw notFound("this process has no media root (HOST_MEDIA_PATH)");
-  const file = await mediaRoot.openExisting(output.path, "output").catch((error: unknown) => {
-    if (isMissing(error)) throw notFound("the output is not there any more");
-    throw error instanceof MirumojiError ? notFound(error.message) : error;
-  });
-  const found = await file.stat();
-  if (found.isFile()) return { output, file, bytes: found.size };
-  await file.close();
-  throw notFound("the output is not a file any more");
-}
 
 /** Answers with a file, or with the part of it that was asked for. */
 export async function sendOutput(
@@ -84,8 +54,4 @@ export function parseRange(
   const start = from === "" ? Math.max(0, bytes - Number(to)) : Number(from);
   const end = from === "" || to === "" ? bytes - 1 : Math.min(Number(to), bytes - 1);
   return start > end ? "unsatisfiable" : { start, end };
-}
-
-function notFound(message: string): MirumojiError {
-  return new MirumojiError("OUTPUT_NOT_FOUND", message);
 }

@@ -9,6 +9,7 @@ import { NO_TRACING } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
 import type { JobPage, JobStore } from "../client/contract.ts";
 import { type JobSource, waitForJob, watchJob } from "../client/follow-jobs.ts";
+import { forgetTranscript } from "./kept-transcripts.ts";
 import { listJobs } from "./job-list.ts";
 import { type JobParts, openJobParts } from "./job-parts.ts";
 import { jobKeys } from "./keys.ts";
@@ -101,6 +102,7 @@ export function createJobStore(
         }
         await queues[type].remove(id);
         await index.forget({ type, id }, view);
+        await forgetTranscript(redis, prefix, id);
         return;
       }
       throw notFound(id);

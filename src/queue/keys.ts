@@ -18,8 +18,13 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     /** Ours: every live volume. */
     ledger: ledgerKey(prefix),
     /** Ours: `<queue>:<job ID>` by the real place below the media root of each output that a live job will write. */
-    claims: `${prefix}:claims`,
+    claims: claimsKey(prefix),
   };
+}
+
+/** Hash of the jobs that have claimed an output, by its real place below the media root. */
+export function claimsKey(prefix: string): string {
+  return `${prefix}:claims`;
 }
 
 /** Hash of live volumes, by volume ID. */
@@ -36,6 +41,20 @@ export function indexKeys(prefix: string) {
     labels: `${all}:labels`,
     tenant: (tenant: string) => `${all}:tenant:${tenant}`,
     tag: (tag: string) => `${all}:tag:${tag}`,
+  };
+}
+
+/** Segments of finished transcripts. */
+export function transcriptKeys(prefix: string) {
+  const [start, ending] = [`${prefix}:transcribe:`, ":segments"];
+  return {
+    start,
+    ending,
+    text: (jobId: string) => `${start}${jobId}${ending}`,
+    /** Sorted set of the job IDs by when their text expires. */
+    order: `${prefix}:segments`,
+    /** Hash of how many bytes each one has. */
+    sizes: `${prefix}:segments:sizes`,
   };
 }
 

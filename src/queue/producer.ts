@@ -1,7 +1,9 @@
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
-import { closeRedis, connectRedis, ensureRedis } from "./connection.ts";
+import { closeRedis, connectRedis, ensureRedis, type RedisConnection } from "./connection.ts";
 import type { JobStore } from "../client/contract.ts";
+import { openJobParts } from "./job-parts.ts";
+import type { JobReader } from "./job-reader.ts";
 import { createJobStore } from "./job-store.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { closeQueues, openQueues, type Queues } from "./queues.ts";
@@ -11,6 +13,8 @@ export interface Producer extends AsyncDisposable {
   readonly queues: Queues;
   readonly store: JobStore;
   readonly ledger: Ledger;
+  /** Where more is read about jobs. */
+  readonly source: { readonly redis: RedisConnection; readonly reader: JobReader; readonly prefix: string };
 }
 
 /**
@@ -31,11 +35,14 @@ export async function openProducer(
     redis.disconnect();
     throw error;
   }
-  const queues = openQueues(redis, environment.MIRUMOJI_QUEUE_PREFIX);
+  const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
+  const queues = openQueues(redis, prefix);
+  const parts = openJobParts(redis, queues, { prefix, onError: () => undefined });
   return {
     queues,
-    store: createJobStore(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX, tracing),
-    ledger: openLedger(redis, queues, environment.MIRUMOJI_QUEUE_PREFIX),
+    store: createJobStore(redis, queues, prefix, tracing, parts),
+    ledger: openLedger(redis, queues, prefix),
+    source: { redis, reader: parts.reader, prefix },
     [Symbol.asyncDispose]: async () => {
       await closeQueues(queues);
       closeRedis(redis);

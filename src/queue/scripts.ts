@@ -33,6 +33,10 @@ const SCRIPTS = {
   },
   retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
   "read-job": { keys: ["job", "lock", "completed", "failed"], args: ["jobId"] },
+  "keep-transcript": {
+    keys: ["order", "sizes"],
+    args: ["jobId", "start", "ending", "text", "ttlMs", "limitBytes"],
+  },
 } as const;
 
 type Scripts = typeof SCRIPTS;
@@ -44,6 +48,7 @@ export interface ScriptAnswers {
   settle: "cleared" | "taken";
   cancel: "missing" | "finished" | "taken" | "held" | "active";
   retry: "missing" | "wrong" | "ready";
+  "keep-transcript": number;
   "read-job": readonly [state: string, ...fields: (string | null)[]] | null;
 }
 

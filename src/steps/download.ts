@@ -1,10 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
 import type { SubtitleFormat, TranscribeRequest } from "../job/contract.ts";
-import { MirumojiError } from "../job/errors.ts";
+import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { OutputFile, RemoteResult } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { renderTranscript } from "../subtitles/render.ts";
+import { writeKept } from "../subtitles/kept.ts";
 import type { Transcript } from "../subtitles/transcript.ts";
 import { outputFormatFor } from "./call-input.ts";
 import { parseSegments } from "./handler-contract.ts";
@@ -69,13 +70,26 @@ async function subtitles(
   const { engine } = result;
   if (!("packedText" in result)) {
     const transcript = await fetchTranscript(step, tools);
+    await keep(step, tools, { engine, layout: options, transcript });
     return (format) => renderTranscript(format, transcript, { engine, options });
   }
   const text = await unpackText(result.packedText);
   if (outputFormatFor(options) === "joined") return () => text;
   const transcript = transcriptFromSrt(text, { name: engine, language: options.language });
+  await keep(step, tools, { engine, layout: options, transcript });
   // Its own SRT stays as the function wrote it.
   return (format) => (format === "srt" ? text : renderTranscript(format, transcript, { engine, options }));
+}
+
+/** Keeps the segments for other formats and layouts. The job's own files do not depend on it. */
+async function keep(
+  { id, warn }: StepJob<"download">,
+  { transcripts }: StepTools,
+  kept: Parameters<typeof writeKept>[0],
+): Promise<void> {
+  await transcripts
+    .put(id, writeKept(kept))
+    .catch((error: unknown) => warn(`the segments are not kept: ${toMirumojiError(error).message}`));
 }
 
 /** A file that a container wrote is seen by others a moment later; one that is not seen by then was never written. */

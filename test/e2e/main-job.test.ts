@@ -66,6 +66,15 @@ describe("a transcribe job", () => {
     expect(joined.split("。")).toEqual(
       (await media("talk/hello there.txt")).toString().trimEnd().split("\n"),
     );
+    // Other formats later need no other call.
+    const narrow = ["--format", "srt,ass", "--max-line-width", "16", "--output", "talk/narrow"];
+    const { code, stdout, stderr } = await dev.command("reformat", id, ...narrow);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("talk/narrow.ass");
+    const lines = (await media("talk/narrow.srt")).toString().split("\n");
+    expect(lines.filter((line) => line.length > 16 && !line.includes("-->"))).toEqual([]);
+    const again = await dev.command("reformat", id, ...narrow, "--json");
+    expect([again.code, JSON.parse(again.stdout)]).toMatchObject([1, { error: { code: "OUTPUT_EXISTS" } }]);
     const { calls } = await dev.stats();
     expect(calls.list.filter(({ path }) => path === `${id}/hello there.mp4`)).toHaveLength(1);
   });

@@ -29,6 +29,8 @@ def main(api_url: str, api_key: str) -> None:
         client.submit("transcribe", {"input": "second.mkv", "tags": ["python"], "formats": ["srt"]})
         assert [found["input"] for found in client.list(tag="python")] == ["second.mkv", "py.mkv"]
         refused("JOB_NOT_FINISHED", lambda: client.transcript(job["id"]))
+        refused("JOB_NOT_FINISHED", lambda: client.transcript(job["id"], "vtt", {"max_lines": 1, "word_times": True}))
+        refused("JOB_NOT_FINISHED", lambda: client.reformat(job["id"], {"formats": ["vtt"], "max_line_width": 30}))
         refused("OUTPUT_NOT_FOUND", lambda: list(client.output(job["id"], 0)))
         refused("JOB_NOT_FOUND", lambda: client.wait("nobody"))
         refused("REQUEST_INVALID", lambda: client.submit("convert", {"input": ""}))

@@ -12,7 +12,6 @@ import { isFinal } from "../../job/summary.ts";
 import type { MediaRoot } from "../../media/media-root.ts";
 import { tenantOf } from "./access.ts";
 import { openAiError, renderOpenAi, RESPONSE_FORMATS } from "./openai-shapes.ts";
-import { readTranscript } from "./results.ts";
 import type { ApiServices } from "./services.ts";
 
 /** Below the media root; each request has a folder of its own, which is gone when it is answered. */
@@ -66,7 +65,7 @@ export function openAiRoutes(services: ApiServices) {
 }
 
 async function answer(services: ApiServices, request: FastifyRequest, task: "transcribe" | "translate") {
-  const { store, mediaRoot, onError } = services;
+  const { store, mediaRoot, transcripts, onError } = services;
   if (mediaRoot === null) {
     throw new MirumojiError(
       "CONFIG_INVALID",
@@ -97,7 +96,7 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
       const { code, message } = job.error ?? { code: job.status, message: `the job is ${job.status}` };
       throw Object.assign(new Error(`${code}: ${message}`), { jobCode: code });
     }
-    const { transcript } = await readTranscript(mediaRoot, job);
+    const { transcript } = await transcripts.segments(job);
     return renderOpenAi(fields.response_format, { task, transcript, report: job.report });
   } catch (error) {
     if (hangUp.signal.aborted && jobId !== null) await store.cancel(jobId).catch(() => undefined);

@@ -1,17 +1,12 @@
-import type { FileHandle } from "node:fs/promises";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
-import { parseSync } from "subtitle";
 import { z } from "zod";
 import { SUBTITLE_FORMATS } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
-import { DEFAULT_LAYOUT } from "../../job/transcribe-options.ts";
-import { isFinal, type JobView } from "../../job/summary.ts";
-import type { MediaRoot } from "../../media/media-root.ts";
-import { parseSegments } from "../../steps/handler-contract.ts";
-import { joinLines } from "../../subtitles/layout.ts";
-import { renderTranscript } from "../../subtitles/render.ts";
-import type { Transcript } from "../../subtitles/transcript.ts";
-import { CONTENT_TYPES, findOutput, sendOutput } from "../send-output.ts";
+import { outputFileSchema } from "../../job/facts.ts";
+import { layoutWish, reformatRequestSchema } from "../../job/reformat.ts";
+import { isFinal } from "../../job/summary.ts";
+import { findOutput } from "../../media/finished-output.ts";
+import { CONTENT_TYPES, sendOutput } from "../send-output.ts";
 import { idParams, visibleJob } from "./jobs.ts";
 import { PROBLEMS } from "./problem.ts";
 import type { ApiServices } from "./services.ts";
@@ -20,10 +15,25 @@ const file = z.string().describe("The file, or the part that `Range` asks for.")
 const media = (types: readonly string[]) => ({
   content: Object.fromEntries(types.map((type) => [type, { schema: file }])),
 });
+const reformattedSchema = z
+  .object({ outputs: z.array(outputFileSchema) })
+  .meta({ id: "Reformatted", description: "Files that were written." });
+/** The wish in a query, where everything is a text. */
+const queryWish = {
+  ...layoutWish,
+  max_line_width: z.coerce.number<number>().pipe(layoutWish.max_line_width.unwrap().unwrap()).optional(),
+  max_lines: z.coerce.number<number>().pipe(layoutWish.max_lines.unwrap()).optional(),
+  max_cps: z.coerce.number<number>().pipe(layoutWish.max_cps.unwrap().unwrap()).optional(),
+  word_times: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .describe(layoutWish.word_times.description ?? ""),
+};
 const TYPES = [...new Set(Object.values(CONTENT_TYPES).map((type) => type.split(";")[0] ?? type))];
 
 /** Outputs of jobs: files as they are, and transcripts in any format. */
-export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAsyncZod {
+export function resultRoutes({ store, mediaRoot, transcripts }: ApiServices): FastifyPluginAsyncZod {
   return async (server) => {
     server.get(
       "/jobs/:id/outputs/:index",
@@ -61,10 +71,11 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
         schema: {
           operationId: "readTranscript",
           tags: ["results"],
-          summary: "Read a transcript in any format",
-          description: "What the job did not write itself is made of what it wrote.",
+          summary: "Read a transcript in any format and layout",
+          description:
+            "What the job did not write itself is made from its segments as long as they are kept, then from what it wrote.",
           params: idParams,
-          querystring: z.object({ format: z.enum(SUBTITLE_FORMATS).default("srt") }),
+          querystring: z.object({ format: z.enum(SUBTITLE_FORMATS).default("srt"), ...queryWish }),
           response: {
             200: { description: "The transcript.", ...media(TYPES.filter((type) => type !== "video/mp4")) },
             ...PROBLEMS,
@@ -72,7 +83,7 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
         },
       },
       async (request, reply) => {
-        const { format } = request.query;
+        const { format, ...wish } = request.query;
         const job = await visibleJob(store, request, request.params.id);
         if (!isFinal(job.status)) {
           throw new MirumojiError(
@@ -80,44 +91,33 @@ export function resultRoutes({ store, mediaRoot }: ApiServices): FastifyPluginAs
             `job ${job.id} is ${job.status}; its transcript comes with its end`,
           );
         }
-        const own = job.outputs.find((output) => output.format === format);
-        if (own !== undefined) return await sendOutput(request, reply, await findOutput(mediaRoot, own));
-        const { transcript, layout } = await readTranscript(mediaRoot, job);
-        const options = { engine: job.report?.engine ?? "", options: { ...DEFAULT_LAYOUT, layout } };
-        return await reply.type(CONTENT_TYPES[format]).send(renderTranscript(format, transcript, options));
+        const isOwnLayout = Object.values(wish).every((value) => value === undefined);
+        const own = isOwnLayout ? job.outputs.find((output) => output.format === format) : undefined;
+        const found = await (own === undefined ? null : findOutput(mediaRoot, own).catch(() => null));
+        if (found !== null) return await sendOutput(request, reply, found);
+        return await reply.type(CONTENT_TYPES[format]).send(await transcripts.text(job, format, wish));
+      },
+    );
+
+    server.post(
+      "/jobs/:id/reformat",
+      {
+        config: { scope: "submit", audit: "job.reformat" },
+        schema: {
+          operationId: "reformatJob",
+          tags: ["results"],
+          summary: "Write a transcript in other formats and layouts",
+          description:
+            "Files beside those of the job, from its segments, without the GPU. They are no outputs of the job.",
+          params: idParams,
+          body: reformatRequestSchema,
+          response: { 201: reformattedSchema, ...PROBLEMS },
+        },
+      },
+      async (request, reply) => {
+        const job = await visibleJob(store, request, request.params.id);
+        return await reply.code(201).send({ outputs: await transcripts.write(job, request.body) });
       },
     );
   };
-}
-
-/**
- * The segments of a job that is over, from the most exact file that it wrote.
- *
- * @throws MirumojiError `OUTPUT_NOT_FOUND`
- */
-export async function readTranscript(
-  mediaRoot: MediaRoot | null,
-  job: JobView,
-): Promise<{ readonly transcript: Transcript; readonly layout: "readable" | "raw" }> {
-  const output = ["json", "srt", "vtt"]
-    .map((wanted) => job.outputs.find(({ format }) => format === wanted))
-    .find((found) => found !== undefined);
-  const found = await findOutput(mediaRoot, output);
-  const text = await readAndClose(found.file);
-  if (output?.format === "json") return { transcript: parseSegments(text), layout: "readable" };
-  const segments = parseSync(text).flatMap((node) =>
-    node.type === "cue"
-      ? [{ start: node.data.start / 1000, end: node.data.end / 1000, text: joinLines(node.data.text) }]
-      : [],
-  );
-  // They are laid out already.
-  return { transcript: { v: 1, language: "", segments }, layout: "raw" };
-}
-
-async function readAndClose(handle: FileHandle): Promise<string> {
-  try {
-    return await handle.readFile("utf8");
-  } finally {
-    await handle.close();
-  }
 }

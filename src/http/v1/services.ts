@@ -3,6 +3,7 @@ import type { ApiKeys } from "../../queue/api-keys.ts";
 import type { AuditLog } from "../../queue/audit-log.ts";
 import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
+import type { FinishedTranscripts } from "../../steps/finished-transcript.ts";
 import type { JobStore } from "../../client/contract.ts";
 
 /** Services that the API is built from. */
@@ -11,6 +12,8 @@ export interface ApiServices {
   readonly feed: JobFeed;
   readonly keys: ApiKeys;
   readonly audit: AuditLog;
+  /** Transcripts of jobs that are over. */
+  readonly transcripts: FinishedTranscripts;
   /** Where outputs are read from and uploads go; null where this process has no media root. */
   readonly mediaRoot: MediaRoot | null;
   /** Counts the requests of each key for all processes that serve the API. */

@@ -1,6 +1,15 @@
 """Submits jobs to mirumoji-worker over HTTP and follows them."""
 
 from .client import Client, MirumojiError
-from .types import ConvertRequest, Job, SubtitleFormat, TranscribeRequest
+from .types import ConvertRequest, Job, LayoutWish, ReformatRequest, SubtitleFormat, TranscribeRequest
 
-__all__ = ["Client", "ConvertRequest", "Job", "MirumojiError", "SubtitleFormat", "TranscribeRequest"]
+__all__ = [
+    "Client",
+    "ConvertRequest",
+    "Job",
+    "LayoutWish",
+    "MirumojiError",
+    "ReformatRequest",
+    "SubtitleFormat",
+    "TranscribeRequest",
+]

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import httpx
 
-from .types import ConvertRequest, Job, JobStatus, SubtitleFormat, TranscribeRequest
+from .types import ConvertRequest, Job, JobOutputs, JobStatus, LayoutWish, ReformatRequest, SubtitleFormat, TranscribeRequest
 
 FINAL = ("completed", "failed", "cancelled")
 # The API says something each 15 s; a stream that is silent for longer is dead.
 SILENCE_SECONDS = 40.0
 TRIES = 4
+
+Outputs = list[JobOutputs]
 
 
 class MirumojiError(Exception):
@@ -114,8 +116,18 @@ class Client:
         """Forgets a job that is over. Its outputs stay where they are."""
         self._ask("DELETE", _path(job_id))
 
-    def transcript(self, job_id: str, format: SubtitleFormat = "srt") -> str:
-        return self._ask("GET", _path(job_id, "/transcript"), params={"format": format}).text
+    def transcript(
+        self, job_id: str, format: SubtitleFormat = "srt", layout: LayoutWish | None = None
+    ) -> str:
+        """The text of a transcript. What is left out of `layout` is as the job had it."""
+        wish = {name: value for name, value in (layout or {}).items() if value is not None}
+        query = {name: str(value).lower() if isinstance(value, bool) else value for name, value in wish.items()}
+        return self._ask("GET", _path(job_id, "/transcript"), params={"format": format, **query}).text
+
+    def reformat(self, job_id: str, request: ReformatRequest) -> Outputs:
+        """Writes files beside those of the job, from its segments; they are no outputs of the job."""
+        response = self._ask("POST", _path(job_id, "/reformat"), json=request)
+        return cast(Outputs, response.json()["outputs"])
 
     def output(self, job_id: str, index: int) -> Iterator[bytes]:
         """The bytes of a file that a job made, by its place in `outputs`."""

@@ -71,6 +71,25 @@ class ConvertRequest(TypedDict):
     preset: NotRequired[Literal["performance", "balanced", "quality"]]
 
 
+class LayoutWish(TypedDict):
+    layout: NotRequired[Literal["readable", "raw"]]
+    max_line_width: NotRequired[int | None]
+    max_lines: NotRequired[int]
+    max_cps: NotRequired[float | None]
+    word_times: NotRequired[bool]
+
+
+class ReformatRequest(TypedDict):
+    formats: NotRequired[list[Literal["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined"]]]
+    output: NotRequired[str]
+    overwrite: NotRequired[bool]
+    layout: NotRequired[Literal["readable", "raw"]]
+    max_line_width: NotRequired[int | None]
+    max_lines: NotRequired[int]
+    max_cps: NotRequired[float | None]
+    word_times: NotRequired[bool]
+
+
 class JobOutputs(TypedDict):
     path: str
     format: Literal["srt", "vtt", "ass", "lrc", "tsv", "json", "txt", "joined", "mp4"]

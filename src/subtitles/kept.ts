@@ -1,0 +1,26 @@
+import { z } from "zod";
+import { layoutOptions } from "../job/transcribe-options.ts";
+import { transcriptSchema } from "./transcript.ts";
+
+/** A finished transcript, with all that its files were made from. */
+const keptSchema = z.object({
+  v: z.literal(1),
+  engine: z.string(),
+  layout: z.object(layoutOptions),
+  transcript: transcriptSchema,
+});
+export type KeptTranscript = z.output<typeof keptSchema>;
+
+export function writeKept({ engine, layout, transcript }: Omit<KeptTranscript, "v">): string {
+  const own = z.object(layoutOptions).parse(layout);
+  return JSON.stringify({ v: 1, engine, layout: own, transcript } satisfies KeptTranscript);
+}
+
+/** Null when it is not one that this version understands. */
+export function readKept(text: string): KeptTranscript | null {
+  try {
+    return keptSchema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}
