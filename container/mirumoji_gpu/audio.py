@@ -11,7 +11,7 @@ from .ffmpeg import QUIET, progress_reader
 from .mixdown import Side, mixdown
 from .probe import Probe, seconds_of
 from .progress import Progress
-from .timeline import BIAS_SECONDS, Jump, continuous
+from .timeline import BIAS_SECONDS, UNTIMED, Jump, continuous
 from .tracks import Stream
 
 SAMPLE_RATE = 16_000
@@ -22,6 +22,8 @@ NUT = ["-f", "nut"]
 # Gaps, also the one before a late start, become silence, and what overlaps is cut; from 40 ms on, or the sound of files
 # with restless clocks would be cut to pieces.
 FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0"
+# Sound without times is as long as its samples.
+COUNTED = "asetpts=N/SR/TB"
 UNBIASED = f"asetpts=PTS-{BIAS_SECONDS}/TB"
 # Timestamps as they are in the file; some offset, or older versions still take off the start of the audio alone.
 AS_THEY_ARE = ["-copyts", "-itsoffset", "0.000001"]
@@ -71,7 +73,9 @@ def extract_audio(
     """One stream to 16 kHz mono WAV with the media's times. Gives its length in seconds, without the pad."""
     progress = Progress("prepare")
     is_taken = is_ready(probe, stream)
-    filters = [] if is_taken else [UNBIASED, FILLED]
+    filters = [COUNTED] if probe.formats & UNTIMED else [UNBIASED, FILLED]
+    if is_taken:
+        filters = []
     if clean:
         filters += ["highpass=f=300", "lowpass=f=3400", "loudnorm"]
     if pad_seconds:

@@ -10,6 +10,7 @@ from .audio import AS_THEY_ARE, FILLED, NUT, uniform_pcm
 from .children import last_words, run_child
 from .errors import Expected
 from .ffmpeg import QUIET
+from .languages import mp4_language
 from .mixdown import mixdown
 from .options import ConvertOptions
 from .picture import (
@@ -146,8 +147,8 @@ def programs_for(film: Film, options: ConvertOptions, target: Path, encoder: str
     argv += encode_arguments(encoder, options.preset, options.bits, options.crf, film.rate)
     argv += film.colours.arguments
     if film.audio:
-        argv += ["-af", FILLED, "-c:a", "aac", "-b:a", "128k", *_named(film.audio, "a")]
-    argv += ["-c:s", "mov_text", *_named(subtitles, "s")] if subtitles else []
+        argv += ["-af", FILLED, "-c:a", "aac", "-b:a", "128k", *named(film.audio, "a")]
+    argv += ["-c:s", "mov_text", *named(subtitles, "s")] if subtitles else []
     # A last subtitle may be shown for long after the film.
     argv += ["-t", f"{film.seconds + 0.1:.3f}"] if subtitles else []
     argv += ["-write_tmcd", "0", "-movflags", "+faststart", "-f", "mp4", f"file:{target}"]
@@ -180,12 +181,11 @@ def _without_jumps(film: Film) -> Path:
     return target
 
 
-def _named(tracks: list[Track], kind: str) -> list[str]:
+def named(tracks: list[Track], kind: str) -> list[str]:
     """Languages and titles; the first is what a player takes by itself."""
     argv: list[str] = []
     for number, track in enumerate(tracks):
-        tags = {key.lower(): str(value) for key, value in (track.stream.get("tags") or {}).items()}
-        argv += [f"-metadata:s:{kind}:{number}", f"language={tags.get('language', 'und')}"]
+        argv += [f"-metadata:s:{kind}:{number}", f"language={mp4_language(track.language)}"]
         if track.title:
             argv += [f"-metadata:s:{kind}:{number}", f"title={track.title}"]
             argv += [f"-metadata:s:{kind}:{number}", f"handler_name={track.title}"]

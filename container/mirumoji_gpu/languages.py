@@ -18,7 +18,17 @@ _SHORT = {
 }
 
 
+_THREE_LETTERS = {short: longs.split(",")[0] for short, _, longs in (entry.partition(":") for entry in _LONG.split())}
+
+
 def language_of(tag: str | None) -> str | None:
     """One name for every spelling of a language: `jpn`, `ja` and `ja-JP` are `ja`; None where nothing is said."""
     code = (tag or "").replace("_", "-").split("-")[0].strip().lower()
     return None if code in ("", "und", "mis", "mul", "zxx") else _SHORT.get(code, code)
+
+
+def mp4_language(tag: str | None) -> str:
+    """The code that MP4 has room for: three letters of ISO 639-2/T; `und` where nothing is said."""
+    code = language_of(tag) or "und"
+    code = _THREE_LETTERS.get(code, code)
+    return code if len(code) == 3 and code.isascii() and code.isalpha() else "und"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .encoding import Film
+from .encoding import Film, named
 from .options import ConvertOptions
 from .picture import is_hdr
 from .probe import seconds_of
@@ -45,8 +45,7 @@ def copy_arguments(film: Film, target: Path) -> list[str]:
     for track in [*film.audio, *film.subtitles]:
         argv += ["-map", f"0:{track.index}"]
     argv += ["-map_chapters", "-1", "-c", "copy", *(["-c:s", "mov_text"] if film.subtitles else [])]
-    for number in range(len(film.audio)):
-        argv += [f"-disposition:a:{number}", "default" if number == 0 else "0"]
+    argv += [*named(film.audio, "a"), *named(film.subtitles, "s")]
     return [*argv, *(["-tag:v", "hvc1"] if film.video.stream.get("codec_name") == "hevc" else [])] + [
         "-write_tmcd",
         "0",

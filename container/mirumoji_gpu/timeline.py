@@ -13,6 +13,8 @@ MOST_BACK = 1.0
 # In these containers a clock that runs ahead further than this is one too; elsewhere nothing was there to be recorded.
 MOST_AHEAD = 10.0
 JOINABLE = {"mpegts", "mpeg", "ogg", "flv"}
+# Containers without any times: ffmpeg works them out from the first rate, which is wrong where the rate changes.
+UNTIMED = {"mp3", "aac", "ac3", "eac3", "dts", "truehd", "loas"}
 # Times must not be negative between two programs, where the first sound may begin before the first picture.
 BIAS_SECONDS = 10
 # The header of a later link of an Ogg file passes for a packet; none of sound is as long.

@@ -35,7 +35,7 @@ class Rate:
 
     def arguments(self, is_doubled: bool) -> list[str]:
         tick = self.tick / 2 if is_doubled else self.tick
-        return [*frame_times("vfr"), "-enc_time_base", f"{tick.numerator}:{tick.denominator}"]
+        return [*frame_times("vfr"), "-enc_time_base:v", f"{tick.numerator}:{tick.denominator}"]
 
 
 def rate_of(stream: Stream, packets: StreamPackets | None, start_seconds: float) -> Rate:

@@ -20,6 +20,8 @@ export interface AudioPlace {
   /** The timestamp that a player shows as 0. */
   readonly startSeconds: number;
   readonly joints: readonly Jump[];
+  /** Whether the file holds no times, so that the samples are counted. */
+  readonly isUntimed: boolean;
 }
 
 /**
@@ -54,8 +56,8 @@ export function pcmArguments(place: AudioPlace): string[] {
 }
 
 /** ffmpeg's arguments for such PCM from stdin as FLAC on stdout. The same input gives the same bytes. */
-export function flacArguments(): string[] {
-  const filters = `asetpts=PTS-${BIAS_SECONDS}/TB,${FILLED}`;
+export function flacArguments({ isUntimed }: Pick<AudioPlace, "isUntimed">): string[] {
+  const filters = isUntimed ? "asetpts=N/SR/TB" : `asetpts=PTS-${BIAS_SECONDS}/TB,${FILLED}`;
   return [
     ...quiet,
     "-copyts",

@@ -33,7 +33,7 @@ interface TrackOptions {
  */
 export function startAudioTrack(options: TrackOptions): Omit<AudioTrack, "damage"> {
   const { place, file, seconds, maxBytes, signal } = options;
-  const ffmpeg = runFfmpeg([pcmArguments(place), flacArguments()], signal);
+  const ffmpeg = runFfmpeg([pcmArguments(place), flacArguments(place)], signal);
   const clock = flacClock(FRAME_SECONDS);
   let passedBytes = 0;
 

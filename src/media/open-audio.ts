@@ -6,7 +6,7 @@ import { damageOf } from "./damage.ts";
 import type { Insight } from "./look-inside.ts";
 import { extractionFailed } from "./run-ffmpeg.ts";
 import { steadyFile } from "./steady-file.ts";
-import { isJoinable } from "./timeline.ts";
+import { isJoinable, isUntimed } from "./timeline.ts";
 
 /**
  * Starts to take the audio track out of an input; null when sending the file itself is as good.
@@ -38,7 +38,8 @@ export async function openAudio(
   // Where recordings may be joined, only all of the file tells.
   const survey = isJoinable(details.formats) ? await found.survey(signal) : null;
   const joints = survey?.joints.get(stream.index) ?? [];
-  const place = { path, stream, side, startSeconds, joints, inputOptions: details.inputOptions };
+  const { inputOptions, formats } = details;
+  const place = { path, stream, side, startSeconds, joints, inputOptions, isUntimed: isUntimed(formats) };
   if (plan === "taste" && (await tasteAudio(place, seconds ?? 0, signal)) > limit) return null;
   const maxBytes = isForced ? Number.POSITIVE_INFINITY : limit;
   const track = startAudioTrack({ place, file, seconds, maxBytes, signal });

@@ -8,6 +8,8 @@ const MOST_BACK = 1;
 /** In these containers a clock that runs ahead further is one too; elsewhere nothing was there to be recorded. */
 const MOST_AHEAD = 10;
 const JOINABLE: readonly string[] = ["mpegts", "mpeg", "ogg", "flv"];
+/** Containers without any times: ffmpeg works them out from the first rate, which is wrong where the rate changes. */
+const UNTIMED: readonly string[] = ["mp3", "aac", "ac3", "eac3", "dts", "truehd", "loas"];
 /** Times must not be negative between two programs, where the first sound may begin before the first picture. */
 export const BIAS_SECONDS = 10;
 /** The header of a later link of an Ogg file passes for a packet; none of sound is as long. */
@@ -33,6 +35,11 @@ export interface Jump {
 /** Whether recordings are joined in containers of this format, so that a file has to be read to see it. */
 export function isJoinable(formats: ReadonlySet<string>): boolean {
   return JOINABLE.some((name) => formats.has(name));
+}
+
+/** Whether containers of this format hold no times, so that a sound is as long as its samples. */
+export function isUntimed(formats: ReadonlySet<string>): boolean {
+  return UNTIMED.some((name) => formats.has(name));
 }
 
 /** The jumps of one stream's clock where recordings were joined. A gap in one stream alone is none. */

@@ -173,7 +173,9 @@ test("the film, the main sound and what else a player can choose are kept, with 
     ...options(
       "-disposition:v:0 0 -disposition:v:1 default -disposition:a:0 comment -disposition:a:1 default",
     ),
-    ...options("-metadata:s:a:0 language=eng -metadata:s:a:0 title=Commentary -metadata:s:a:1 language=jpn"),
+    ...options(
+      "-metadata:s:a:0 language=en-US -metadata:s:a:0 title=Commentary -metadata:s:a:1 language=ja-JP",
+    ),
     ...options("-metadata:s:s:0 language=eng"),
   );
   const { file, tracks, warnings } = await converted(clip);
@@ -190,7 +192,8 @@ test("the film, the main sound and what else a player can choose are kept, with 
     expect.stringMatching(/^aac,audio,0,eng,Commentary/u),
     expect.stringMatching(/^mov_text,subtitle,\d,eng/u),
   ]);
-  expect((await beepsOf(file)).length).toBe(2);
+  const [beeps, flashes] = await Promise.all([beepsOf(file), flashesOf(file)]);
+  expect(beeps.map((beep, number) => beep - (flashes[number] ?? 0))).toEqual([near(0, 2), near(0, 2)]);
   expect((await timesOf(file)).length).toBe(100);
   const one = await converted(clip, { keep_all_audio: false, keep_subtitles: false, audio_track: 1 });
   expect((await tracksOf(one.file)).length).toBe(2);

@@ -16,6 +16,8 @@ const run = promisify(execFile);
 const HANDLER = fileURLToPath(new URL("../../container", import.meta.url));
 const { signal } = new AbortController();
 
+const ADVERT = "advert-at-another-rate.mp3";
+
 /** A file, the sound that is wanted of it, and the right values. */
 interface Recipe {
   readonly name: string;
@@ -41,6 +43,7 @@ const RECIPES: readonly Recipe[] = [
   { name: "sixty-tracks.wav", beeps: [0.5] },
   { name: "dual-mono.wav", wish: { dualMono: "right" }, beeps: [1, 3] },
   { name: "cut-off.mkv", beeps: [1], warns: /only 2\.\d of 4\.\d s could be decoded; the file is damaged/u },
+  { name: ADVERT, beeps: [1.07, 3.07, 5.12, 7.12] },
   { name: "guessed-length.mp3", beeps: [11, 13] },
   { name: "long-subtitle.mkv", beeps: [1, 3] },
   { name: "late-sound.vob", beeps: [31, 33] },
@@ -72,6 +75,8 @@ beforeAll(async () => {
     zoo.tracks("six-tracks.wav", 6, 3),
     zoo.tracks("sixty-tracks.wav", 60, 40),
     zoo.cut("cut-off.mkv", film, 0.55),
+    make("advert.mp3", ...sound, ...options("-ar 22050 -write_xing 0 -id3v2_version 0")),
+    make("talk.mp3", ...sound, ...options("-write_xing 0 -id3v2_version 0")),
     make("link.opus", ...sound, "-c:a", "libopus"),
     make("dual-mono.wav", ...sound, "-af", "pan=stereo|c0=0*c0|c1=c0"),
     make(
@@ -112,6 +117,7 @@ beforeAll(async () => {
     ...options("-map 0:v -map 0:a -map 1:a -c copy -bsf:a:0 noise=drop=1"),
   );
   await run("sh", ["-c", 'cat "$0" "$0" >"$1"', at("link.opus"), at("chained.opus")]);
+  await run("sh", ["-c", 'cat "$0" "$1" >"$2"', ...["advert.mp3", "talk.mp3", ADVERT].map(at)]);
   const list = `file ${at("link.opus")}\nduration 2500\nfile ${at("link.opus")}\n`;
   await writeFile(at("list.txt"), list);
   await make("muted.webm", ...options("-f concat -safe 0 -i"), at("list.txt"), ...options("-t 2502 -c copy"));

@@ -98,9 +98,24 @@ export async function combedShare(path: string): Promise<number> {
   return (tff + bff) / Math.max(1, tff + bff + whole);
 }
 
-/** The loudest sample of a sound, in decibels of full scale. */
+/** The loudest sample between 0.1 and 0.8 s of a sound, in decibels of full scale; AAC overshoots where one sets in. */
 export async function peakOf(path: string): Promise<number> {
-  const args = ["-hide_banner", "-nostdin", "-i", path, "-vn", "-af", "volumedetect", "-f", "null", "-"];
+  const args = [
+    "-hide_banner",
+    "-nostdin",
+    "-ss",
+    "0.1",
+    "-t",
+    "0.7",
+    "-i",
+    path,
+    "-vn",
+    "-af",
+    "volumedetect",
+    "-f",
+    "null",
+    "-",
+  ];
   const { stderr } = await run("ffmpeg", args);
   return Number(/max_volume: (-?[\d.]+) dB/u.exec(stderr)?.[1]);
 }
