@@ -8,6 +8,7 @@ export function instantTools(): RunnerTools {
     now: Date.now,
     random: Math.random,
     emit: () => undefined,
+    platform: { report: async () => await Promise.resolve(true) },
     callDeadlineMs: 60_000,
     queueWaitMs: 3_600_000,
     jobDeadlineMs: 60_000,

@@ -45,7 +45,7 @@ export function lifecyclePage(): string {
       ([code, state]) => `  - \`${code}\` from any state goes back to \`${state}\`${budget(code)};`,
     ),
     `- Workers may die ${CRASH_BUDGET} times on one job; then it fails with \`CRASH_BUDGET_SPENT\`.`,
-    "- A quota pauses the whole queue and costs no try.",
+    "- Trouble with Modal (away, a quota, a refused token) costs no try: the pool or the worker pauses, and the job's deadline decides.",
     "- A volume that cannot be deleted does not fail a job whose outputs are written: it stays in the ledger.",
     "",
   ].join("\n");

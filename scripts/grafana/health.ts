@@ -157,11 +157,14 @@ export const health = board({
         }),
         lines({
           title: "Workers and paused queues",
-          description: "Connected workers by queue; a paused queue is an operator's decision.",
+          description:
+            "Connected workers by queue. An operator pauses a queue; the pool pauses while Modal is away or asks for it; a worker pauses for its disk, its token or its network.",
           unit: "short",
           queries: [
             [`max by (queue) (mirumoji_workers{${QUEUE}})`, "{{queue}} workers"],
             [`max by (queue) (mirumoji_queue_paused{${QUEUE}})`, "{{queue}} paused"],
+            ["max by (reason) (mirumoji_pool_paused)", "pool paused: {{reason}}"],
+            [`sum by (reason) (mirumoji_intake_paused{${INSTANCE}}) > 0`, "workers paused: {{reason}}"],
           ],
           alert: "MirumojiNoWorker",
           width: 12,

@@ -8,6 +8,7 @@ import { type MediaRoot, openMediaRoot } from "../media/media-root.ts";
 import { redisHealth } from "../pool/health.ts";
 import { closeRedis, connectLastingRedis, pingRedis } from "../queue/connection.ts";
 import { readPoolState } from "../queue/depth.ts";
+import { openPoolPause } from "../queue/pool-pause.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
@@ -35,8 +36,9 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   });
   const queues = openQueues(redis, prefix);
   const ledger = openLedger(redis, queues, prefix);
+  const pause = openPoolPause(redis, prefix);
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
-  metrics.showPool(async () => await readPoolState({ redis, queues, ledger }, Date.now()));
+  metrics.showPool(async () => await readPoolState({ redis, queues, ledger, pause }, Date.now()));
   const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
   const api = openFront({
     redis,

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Environment } from "../config/schema.ts";
+import { readSecretFile } from "../config/secret-files.ts";
 import { MirumojiError } from "../job/errors.ts";
 import { type ModalSession, type ModalSessionOptions, openModalSession } from "../modal/index.ts";
 
@@ -25,4 +26,25 @@ export function openSession(
     ...(name === undefined ? {} : { environment: name }),
     ...listeners,
   });
+}
+
+/** Reads a token that is in files again; the session goes on with one that was replaced. True when it was. */
+export function tokenRenewal(
+  { MODAL_TOKEN_ID, MODAL_TOKEN_SECRET, MODAL_TOKEN_ID_FILE, MODAL_TOKEN_SECRET_FILE }: Environment,
+  session: ModalSession,
+): () => boolean {
+  let tokenId = MODAL_TOKEN_ID;
+  let tokenSecret = MODAL_TOKEN_SECRET;
+  const newest = (path: string | undefined, known: string | undefined) =>
+    path === undefined ? known : (readSecretFile(path) ?? known);
+  return () => {
+    const newId = newest(MODAL_TOKEN_ID_FILE, tokenId);
+    const newSecret = newest(MODAL_TOKEN_SECRET_FILE, tokenSecret);
+    if (newId === undefined || newSecret === undefined) return false;
+    if (newId === tokenId && newSecret === tokenSecret) return false;
+    tokenId = newId;
+    tokenSecret = newSecret;
+    session.renew({ tokenId, tokenSecret });
+    return true;
+  };
 }

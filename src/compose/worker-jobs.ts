@@ -1,9 +1,9 @@
 import { isJobType } from "../job/contract.ts";
 import type { Environment } from "../config/schema.ts";
-import { toMirumojiError } from "../job/errors.ts";
+import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import type { MediaRoot } from "../media/media-root.ts";
-import { createTransferLimiter, modalVolumes } from "../modal/index.ts";
+import { createTransferLimiter, modalVolumes, reachModal } from "../modal/index.ts";
 import { diskHealth } from "../pool/health.ts";
 import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
@@ -17,6 +17,7 @@ import type { RunJob } from "../runner/run-job.ts";
 import { createEventBus } from "../telemetry/event-bus.ts";
 import { logSubscriber } from "../telemetry/log-subscriber.ts";
 import { watchedVolumes } from "../telemetry/watched-volumes.ts";
+import { tokenRenewal } from "./modal.ts";
 import type { WorkerPlatform } from "./worker-platform.ts";
 import type { WorkerStore } from "./worker-store.ts";
 import type { WorkerTelemetry } from "./worker-telemetry.ts";
@@ -45,6 +46,18 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
     tracing: telemetry.tracing,
     heartbeatMs: environment.MIRUMOJI_HEARTBEAT * 1000,
     onReaped: reapedListener(store, telemetry),
+    platform: {
+      probing: new HeldKey(store.redis, `${store.prefix}:leader:probe`),
+      probe: async (trouble) => {
+        await reachModal(parts.platform.session, trouble);
+        await parts.platform.runtime.get();
+      },
+      renewToken: tokenRenewal(environment, parts.platform.session),
+      onChange: (hold, why) => {
+        if (why === null) logger.info({ hold }, "Modal is well again");
+        else logger.error({ hold }, `no jobs are taken: ${why}`);
+      },
+    },
     checkDisk: diskHealth(parts.root.path, environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20),
     onDisk: (problem) => {
       if (problem === null) logger.info("the disk is well again; jobs are taken");
@@ -53,6 +66,12 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
     onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
     tools: runnerTools(environment, parts),
   });
+  // Jobs need not be the first to find out.
+  parts.platform.runtime.get().catch(async (thrown: unknown) => {
+    const error = toMirumojiError(thrown);
+    if (isPlatformTrouble(error)) await pool.report(error).catch(() => undefined);
+  });
+  metrics.showHolds(() => pool.holds());
   metrics.showSlots({ jobs: concurrency, transfers: environment.MIRUMOJI_MAX_TRANSFERS }, (type) =>
     pool.activeCount(type),
   );
@@ -63,7 +82,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
 function runnerTools(
   environment: Environment,
   { root, store, platform, telemetry: { logger, metrics, tracing } }: JobsParts,
-): RunnerTools {
+): Omit<RunnerTools, "platform"> {
   const transfers = createTransferLimiter({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
   const cancels = cancelLatency(store.redis, store.prefix, {
     now: Date.now,

@@ -1,6 +1,7 @@
 import type { Environment } from "../config/schema.ts";
 import { closeRedis, connectLastingRedis, type RedisConnection } from "../queue/connection.ts";
 import { type Ledger, openLedger } from "../queue/ledger.ts";
+import { openPoolPause, type PoolPause } from "../queue/pool-pause.ts";
 import { closeQueues, openQueues, type Queues } from "../queue/queues.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
@@ -10,6 +11,7 @@ export interface WorkerStore {
   readonly prefix: string;
   readonly queues: Queues;
   readonly ledger: Ledger;
+  readonly pause: PoolPause;
   readonly leaseMs: number;
   close(): Promise<void>;
 }
@@ -26,6 +28,7 @@ export async function openStore(environment: Environment, logger: Logger): Promi
     prefix,
     queues,
     ledger: openLedger(redis, queues, prefix),
+    pause: openPoolPause(redis, prefix),
     leaseMs: environment.MIRUMOJI_LEASE * 1000,
     async close() {
       await closeQueues(queues);

@@ -61,6 +61,7 @@ export async function openWorker(
       ping: async () => await pingRedis(redis),
       isStopping: () => isStopping,
       sincePollMs: () => pool.sincePollMs(),
+      holds: () => pool.holds(),
       register: async () => await platform.runtime.get(),
       sayHello: async () => await sayHello(session),
       mediaRoot: root.path,

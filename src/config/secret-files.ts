@@ -30,6 +30,12 @@ export function secretFileName(name: string): string {
   return `${name}_FILE`;
 }
 
+/** The secret in a file; null when it holds none. Throws what the file system says. */
+export function readSecretFile(path: string): string | null {
+  const secret = readFileSync(path, "utf8").trimEnd();
+  return secret === "" || secret.length > LARGEST_SECRET_CHARS ? null : secret;
+}
+
 /** Puts the contents of files in the place of what names them; with what is wrong with the files, for people. */
 export function readSecretFiles(variables: Readonly<Record<string, string>>): {
   variables: Record<string, string>;
@@ -47,8 +53,8 @@ export function readSecretFiles(variables: Readonly<Record<string, string>>): {
       continue;
     }
     try {
-      const secret = readFileSync(path, "utf8").trimEnd();
-      if (secret === "" || secret.length > LARGEST_SECRET_CHARS) problem("the file holds no secret");
+      const secret = readSecretFile(path);
+      if (secret === null) problem("the file holds no secret");
       else filled[name] = secret;
     } catch (error) {
       problem(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);

@@ -4,7 +4,9 @@
  * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
  * - `storage`: the disk or the mount of the media root is unwell; wait for it, no attempt spent, until the job's deadline.
  * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
- * - `quota`: we are going too fast; slow the queue down, no attempt spent.
+ * - `platform`: Modal cannot be reached; the whole pool pauses, no attempt spent, until the job's deadline.
+ * - `quota`: we are going too fast; the whole pool pauses for a moment, no attempt spent.
+ * - `worker`: this worker is at fault, not the job: it takes no more jobs and hands back what it has.
  * - `lost`: a remote resource vanished; go back to the state that can make it again.
  * - `cancelled`: a cancel was requested.
  * - `interrupted`: this worker stops or lost its lease; the job goes on elsewhere.
@@ -15,7 +17,9 @@ export type ErrorKind =
   | "remote"
   | "storage"
   | "transient"
+  | "platform"
   | "quota"
+  | "worker"
   | "lost"
   | "cancelled"
   | "interrupted"

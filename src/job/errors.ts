@@ -45,6 +45,11 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);
 }
 
+/** Whether it says something of Modal, or of this worker's way to it, and nothing of the job. */
+export function isPlatformTrouble({ kind }: MirumojiError): boolean {
+  return kind === "platform" || kind === "quota" || kind === "worker";
+}
+
 /** Any thrown value as one of ours; one that was never translated becomes `UNEXPECTED`, with the cause kept. */
 export function toMirumojiError(thrown: unknown): MirumojiError {
   if (thrown instanceof MirumojiError) return thrown;

@@ -83,8 +83,8 @@ export type Decision =
   | { readonly kind: "retry"; readonly ceilingMs: number }
   /** Wait up to `ceilingMs` (full jitter), then try again; costs nothing, so that only the job's deadline ends it. */
   | { readonly kind: "wait"; readonly ceilingMs: number }
-  /** Pause the whole queue for `pauseMs`; costs nothing. */
-  | { readonly kind: "slow"; readonly pauseMs: number }
+  /** Hand the job back and pause the whole pool, until Modal is well or for the time it asks for; costs nothing. */
+  | { readonly kind: "pause" }
   /** Go back to make again what vanished; costs one of the lost budget. */
   | { readonly kind: "rewind"; readonly to: WorkingState }
   /** Hand the job back to the queue; costs nothing. */
@@ -103,8 +103,8 @@ export interface Position {
   readonly ending: "failed" | "cancelled";
 }
 
-/** Pause of the queue when a quota is hit and the server names no time. */
-const DEFAULT_SLOWDOWN_MS = 10 * SECOND;
+/** Trouble that is not the job's: it costs no attempt. */
+const PATIENT: ReadonlySet<Outcome["kind"]> = new Set(["blocked", "throttled", "unreachable", "unfit"]);
 
 /** Pause of a job that waits for the disk or the mount of its files. */
 const STORAGE_WAIT_MS = 30 * SECOND;
@@ -116,11 +116,9 @@ export function decide(position: Position, outcome: Outcome): Decision {
   if (outcome.kind === "done") return { kind: "move", to: state === "undo" ? position.ending : rule.next };
   if (outcome.kind === "pending") return { kind: "again" };
   if (outcome.kind === "interrupted") return { kind: "release" };
-  if (outcome.kind === "throttled")
-    return { kind: "slow", pauseMs: outcome.retryAfterMs ?? DEFAULT_SLOWDOWN_MS };
-  // Undoing must come to an end: a temporary file that stays is less than a job that never ends.
-  if (outcome.kind === "blocked" && state !== "undo") return { kind: "wait", ceilingMs: STORAGE_WAIT_MS };
-  const isTransient = outcome.kind === "transient" || outcome.kind === "blocked";
+  // Undoing must come to an end: what stays is less than a job that never ends.
+  if (state !== "undo" && PATIENT.has(outcome.kind)) return patience(state, outcome);
+  const isTransient = outcome.kind === "transient" || PATIENT.has(outcome.kind);
   if (isTransient && attempt < rule.attempts) {
     return { kind: "retry", ceilingMs: backoffCeilingMs(rule, attempt) };
   }
@@ -134,6 +132,14 @@ export function decide(position: Position, outcome: Outcome): Decision {
     return { kind: "rewind", to: to ?? "createVolume" };
   }
   return { kind: "unwind", ending: "failed" };
+}
+
+/** The answer to trouble that is not the job's. */
+function patience(state: WorkingState, { kind }: Outcome): Decision {
+  if (kind === "blocked") return { kind: "wait", ceilingMs: STORAGE_WAIT_MS };
+  // The outputs are written: nobody should wait for them until Modal is well. The volume is the reaper's.
+  if (state === "deleteVolume") return { kind: "move", to: MACHINE[state].next };
+  return kind === "unfit" ? { kind: "release" } : { kind: "pause" };
 }
 
 /** The pause before the next attempt is drawn from 0 to this. */

@@ -10,6 +10,10 @@ export type Outcome =
   | { readonly kind: "transient"; readonly error: MirumojiError }
   | { readonly kind: "permanent"; readonly error: MirumojiError }
   | { readonly kind: "throttled"; readonly error: MirumojiError; readonly retryAfterMs: number | undefined }
+  /** Modal cannot be reached. */
+  | { readonly kind: "unreachable"; readonly error: MirumojiError }
+  /** This worker is at fault: another one, or this one later, goes on. */
+  | { readonly kind: "unfit"; readonly error: MirumojiError }
   | { readonly kind: "lost"; readonly error: MirumojiError }
   | { readonly kind: "cancelled"; readonly error: MirumojiError }
   | { readonly kind: "interrupted"; readonly error: MirumojiError };
@@ -25,6 +29,10 @@ export function outcomeOf(error: MirumojiError): Outcome {
       return { kind: "blocked", error };
     case "transient":
       return { kind: "transient", error };
+    case "platform":
+      return { kind: "unreachable", error };
+    case "worker":
+      return { kind: "unfit", error };
     case "quota":
       return { kind: "throttled", error, retryAfterMs: error.retryAfterMs };
     case "lost":

@@ -80,19 +80,26 @@ export const PLATFORM_ERRORS = {
       "The job calls once more, and no oftener, since each call is paid. Update the worker; tell us the number when the newest does not know it.",
   },
   MODAL_UNAVAILABLE: {
+    kind: "platform",
+    meaning: "The Modal server (or GPU host), or its block store, cannot be reached.",
+    advice:
+      "Check the network and `MODAL_SERVER_URL`. The pool pauses and goes on by itself; no try is counted, and calls go on running.",
+  },
+  MODAL_FAILED: {
     kind: "transient",
-    meaning: "The Modal server (or GPU host) cannot be reached or answers with a server error.",
-    advice: "Check the network and `MODAL_SERVER_URL`; it is tried again.",
+    meaning: "The Modal server (or GPU host) answers with an error of its own.",
+    advice: "Nothing; it is tried again. The message has the RPC and the server's words.",
   },
   MODAL_THROTTLED: {
     kind: "quota",
     meaning: "Modal asks us to slow down.",
-    advice: "Nothing; the queue pauses for a moment. Lower the concurrency when it happens often.",
+    advice: "Nothing; the pool pauses for a moment. Lower the concurrency when it happens often.",
   },
   MODAL_UNAUTHENTICATED: {
-    kind: "defect",
-    meaning: "Modal refuses the token.",
-    advice: "Check `MODAL_TOKEN_ID` and `MODAL_TOKEN_SECRET`.",
+    kind: "worker",
+    meaning: "Modal refuses this worker's token.",
+    advice:
+      "Check `MODAL_TOKEN_ID` and `MODAL_TOKEN_SECRET`. The worker takes no jobs until the token is accepted; it reads `*_FILE` secrets again by itself.",
   },
   MODAL_REFUSED: {
     kind: "defect",

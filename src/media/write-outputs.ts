@@ -184,6 +184,9 @@ function isWorthKeeping(error: unknown): boolean {
 const CUT_OFF: ReadonlySet<string> = new Set<ErrorCode>([
   "TRANSFER_FAILED",
   "MODAL_UNAVAILABLE",
+  "MODAL_FAILED",
+  "MODAL_THROTTLED",
+  "MODAL_UNAUTHENTICATED",
   "STORAGE_UNAVAILABLE",
   "OUTPUT_WRITE_FAILED",
 ]);

@@ -7,6 +7,7 @@ export { modalCalls } from "./calls/calls.ts";
 export { runCanary } from "./canary/canary.ts";
 export type { Learnt, StepReport } from "./canary/step.ts";
 export { sayHello } from "./rpc/hello.ts";
+export { reachModal } from "./rpc/reach.ts";
 export { type ModalSession, type ModalSessionOptions, openModalSession } from "./rpc/session.ts";
 export { setupModal } from "./setup-modal.ts";
 export { inLanes } from "./transfers/lanes.ts";

@@ -16,6 +16,8 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   /** How often volumes are kept alive. */
   readonly heartbeatMs: number;
   readonly now: () => number;
+  /** Whether this worker cannot work with Modal, while others may be able to: then one of them has to lead. */
+  readonly isAtFault: () => boolean;
   readonly onReaped: (leftover: Leftover) => void;
   /** Counts the jobs that ended without a worker; one process of the pool must. */
   readonly tellEnded: () => Promise<void>;
@@ -37,6 +39,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   let suspects: ReadonlySet<string> = new Set();
   let current: Promise<void> | null = null;
   const round = async () => {
+    if (options.isAtFault()) return await options.leadership.release();
     if (signal.aborted || !(await options.leadership.hold(TERM_ROUNDS * roundMs))) return;
     await options.tellEnded();
     const isVolumeBeat = options.now() - volumesBeatenAt >= options.heartbeatMs;

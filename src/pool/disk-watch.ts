@@ -1,4 +1,5 @@
 import type { HealthCheck } from "./health.ts";
+import type { Intake } from "./intake.ts";
 
 const ROUND_MS = 5000;
 /** A mount that takes longer to say how much space it has is not one to write results to. */
@@ -7,8 +8,7 @@ const ANSWER_MS = 10_000;
 export interface DiskWatchOptions {
   /** The disk check of the worker's health. */
   readonly check: HealthCheck;
-  /** Takers of jobs. */
-  readonly consumers: readonly { pause(): Promise<void>; resume(): void }[];
+  readonly intake: Intake;
   /** Told of each change: what is wrong, or null when all is well again. */
   readonly onChange: (problem: string | null) => void;
   readonly onError: (error: unknown) => void;
@@ -21,14 +21,14 @@ export interface DiskWatchOptions {
  * wait for the disk where they need it.
  */
 export function startDiskWatch(options: DiskWatchOptions): { stop: () => void } {
-  const { check, consumers, onChange, onError, roundMs = ROUND_MS, answerMs = ANSWER_MS } = options;
+  const { check, intake, onChange, onError, roundMs = ROUND_MS, answerMs = ANSWER_MS } = options;
   let isPaused = false;
   let asked: { readonly since: number } | null = null;
   const heed = async (problem: string | null): Promise<void> => {
     if ((problem !== null) === isPaused) return;
     isPaused = problem !== null;
     onChange(problem);
-    for (const consumer of consumers) await (isPaused ? consumer.pause() : consumer.resume());
+    await intake.set("disk", problem);
   };
   const round = async (): Promise<void> => {
     if (asked !== null) {

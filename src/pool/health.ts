@@ -14,6 +14,8 @@ export interface WorkerVitals {
   readonly isStopping: () => boolean;
   /** Since a consumer last asked for a job though it had room for one. */
   readonly sincePollMs: () => number;
+  /** Why no jobs are taken. */
+  readonly holds: () => ReadonlyMap<string, string>;
   /** Throws when the functions cannot be registered. */
   readonly register: () => Promise<unknown>;
   /** Throws when the Modal server does not answer or takes the token no more. */
@@ -35,6 +37,10 @@ export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, Heal
       const seconds = Math.round(vitals.sincePollMs() / 1000);
       const isLate = seconds * 1000 > POLL_LIMIT_MS;
       return await Promise.resolve(isLate ? `no job was asked for in ${seconds} s` : null);
+    },
+    intake: async () => {
+      const [why] = vitals.holds().values();
+      return await Promise.resolve(why === undefined ? null : `no jobs are taken: ${why}`);
     },
     modal: hello,
     disk: diskHealth(vitals.mediaRoot, vitals.minFreeBytes),

@@ -3,6 +3,7 @@ import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";
 import { createJobIndex } from "../queue/job-index.ts";
+import type { PoolPause } from "../queue/pool-pause.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import { type Queues, RETENTION } from "../queue/queues.ts";
@@ -13,6 +14,8 @@ import type { Tracing } from "../telemetry/trace-contract.ts";
 import { startCancelWatcher } from "./cancel-watcher.ts";
 import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 import { startDiskWatch } from "./disk-watch.ts";
+import { type Hold, Intake } from "./intake.ts";
+import { type PlatformWatch, type PlatformWatchOptions, startPlatformWatch } from "./platform-watch.ts";
 import type { HealthCheck } from "./health.ts";
 
 /** A dead worker's job is taken over when its lease has run out and two sweeps have seen it. */
@@ -23,7 +26,10 @@ export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" |
   readonly prefix: string;
   readonly queues: Queues;
   readonly ledger: Ledger;
-  readonly tools: RunnerTools;
+  readonly pause: PoolPause;
+  readonly tools: Omit<RunnerTools, "platform">;
+  /** How trouble with Modal is looked into and told. */
+  readonly platform: Pick<PlatformWatchOptions, "probing" | "probe" | "renewToken" | "onChange">;
   readonly concurrency: Record<JobType, number>;
   /** How long a worker that is not heard of keeps its jobs. */
   readonly leaseMs: number;
@@ -41,16 +47,20 @@ export interface WorkerPool {
   activeCount(type?: JobType): number;
   /** Since the consumer that asked for a job the longest time ago did so; those without room do not count. */
   sincePollMs(): number;
+  /** Why no jobs are taken, if there is a reason. */
+  holds(): ReadonlyMap<Hold, string>;
+  /** Tells of trouble with Modal that no job met. */
+  report: PlatformWatch["report"];
   /** Stops taking jobs, hands the running ones back to the queue and leaves their GPU calls running. */
   stop(): Promise<void>;
 }
 
 /** Takes jobs of both types until stopped. */
 export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
-  const { redis, prefix, tools, tracing } = options;
+  const { redis, prefix, tracing } = options;
   /** Ends that no run of a job could tell of. */
   const tellEnd = (job: Pick<JobEvents["job.finished"], "jobId" | "type" | "status" | "code" | "message">) =>
-    tools.emit("job.finished", { ...job, ms: 0, report: null });
+    options.tools.emit("job.finished", { ...job, ms: 0, report: null });
   const consume = (type: JobType): Consumer =>
     new Consumer({
       queue: options.queues[type],
@@ -60,7 +70,10 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       leaseMs: options.leaseMs,
       stalledIntervalMs: Math.round(options.leaseMs / SWEEPS_PER_LEASE),
       handle: async (delivery, trace) =>
-        await tracing.deliver({ ...delivery, ...trace }, async () => await options.run(delivery, tools)),
+        await tracing.deliver(
+          { ...delivery, ...trace },
+          async () => await options.run(delivery, { ...options.tools, platform }),
+        ),
       onFailedUnseen: ({ jobId, name, message }) =>
         tellEnd({
           jobId,
@@ -70,10 +83,17 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
           message,
         }),
       onError: (error) => options.onError(error, `${type} consumer`),
-      now: tools.now,
+      now: options.tools.now,
     });
   const consumers = { transcribe: consume("transcribe"), convert: consume("convert") };
   const everyone = JOB_TYPES.map((type) => consumers[type]);
+  const intake = new Intake(everyone);
+  const platform = startPlatformWatch({
+    ...options.platform,
+    pause: options.pause,
+    intake,
+    onError: (error) => options.onError(error, "pause of the pool"),
+  });
   const watcher = startCancelWatcher({
     feed: openCancelFeed(redis, prefix, (error) => options.onError(error, "cancel channel")),
     consumers,
@@ -81,17 +101,18 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   });
   const disk = startDiskWatch({
     check: options.checkDisk,
-    consumers: everyone,
+    intake,
     onChange: options.onDisk,
     onError: (error) => options.onError(error, "disk watch"),
   });
   const caretaker = startCaretaker({
     ...options,
-    ...tools,
+    ...options.tools,
+    isAtFault: () => platform.isAtFault(),
     // Younger ones are kept, or were removed by somebody who took them out of the index too.
     pruneIndex: async () =>
       await createJobIndex(redis, options.queues, prefix).prune(
-        tools.now() - RETENTION.removeOnComplete.age * 1000,
+        options.tools.now() - RETENTION.removeOnComplete.age * 1000,
       ),
     tellEnded: async () => {
       for (const job of await takeEnded(redis, prefix)) {
@@ -105,9 +126,12 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
         (sum, consumer) => sum + consumer.activeIds().length,
         0,
       ),
+    holds: () => intake.reasons,
+    report: async (error) => await platform.report(error),
     sincePollMs: () => Math.max(...everyone.map((consumer) => consumer.sincePollMs())),
     async stop() {
       disk.stop();
+      await platform.stop();
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();
       await caretaker.stop();

@@ -1,12 +1,4 @@
-import {
-  DelayedError,
-  type Job,
-  type Queue,
-  RateLimitError,
-  UnrecoverableError,
-  WaitingError,
-  Worker,
-} from "bullmq";
+import { DelayedError, type Job, type Queue, UnrecoverableError, WaitingError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { JobSummary } from "../job/summary.ts";
 import type { TracedDelivery } from "../telemetry/trace-contract.ts";
@@ -191,9 +183,6 @@ export class Consumer {
       case "delayed":
         await job.moveToDelayed(this.#options.now() + result.delayMs, token);
         throw new DelayedError();
-      case "slow":
-        await this.#options.queue.rateLimit(result.pauseMs);
-        throw new RateLimitError();
       case "released":
         await job.moveToWait(token);
         this.#hasHandedBack = true;
@@ -234,7 +223,5 @@ export class Consumer {
 
 /** Whether BullMQ was told by throwing. */
 function isVerdict(error: unknown): boolean {
-  return [DelayedError, RateLimitError, UnrecoverableError, WaitingError].some(
-    (kind) => error instanceof kind,
-  );
+  return [DelayedError, UnrecoverableError, WaitingError].some((kind) => error instanceof kind);
 }

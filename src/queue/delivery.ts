@@ -30,8 +30,6 @@ export type DeliveryResult =
     }
   /** The job waits for its next try. */
   | { readonly kind: "delayed"; readonly delayMs: number }
-  /** A quota is hit: the queue pauses, and the job goes back into it. */
-  | { readonly kind: "slow"; readonly pauseMs: number }
   /** Handed back, to be taken up by any worker at once. */
   | { readonly kind: "released" }
   /** Another worker owns the job, or it rests until its lease runs out: nothing is written. */

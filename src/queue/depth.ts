@@ -3,6 +3,7 @@ import { JOB_TYPES } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { PoolState, QueueState } from "../telemetry/metrics/collectors.ts";
 import type { Ledger } from "./ledger.ts";
+import type { PoolPause } from "./pool-pause.ts";
 import type { Queues } from "./queues.ts";
 
 const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "failed"] as const;
@@ -14,18 +15,20 @@ const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "fa
  * @throws MirumojiError `REDIS_UNAVAILABLE`
  */
 export async function readPoolState(
-  { redis, queues, ledger }: { redis: Redis; queues: Queues; ledger: Ledger },
+  { redis, queues, ledger, pause }: { redis: Redis; queues: Queues; ledger: Ledger; pause: PoolPause },
   now: number,
 ): Promise<PoolState> {
   if (redis.status !== "ready") throw new MirumojiError("REDIS_UNAVAILABLE", `Redis is ${redis.status}`);
-  const [states, volumes, memory] = await Promise.all([
+  const [states, volumes, memory, paused] = await Promise.all([
     Promise.all(JOB_TYPES.map(async (type) => await readQueue(redis, queues[type], now))),
     ledger.list(),
     redis.info("memory"),
+    pause.read(),
   ]);
   const oldest = Math.min(now, ...volumes.map(({ createdAt }) => createdAt));
   return {
     queues: states,
+    pausedFor: paused?.code ?? null,
     liveVolumes: volumes.length,
     oldestVolumeSeconds: (now - oldest) / 1000,
     redisUsedBytes: field(memory, "used_memory"),

@@ -49,11 +49,11 @@ export async function applyDecision(
       await run.retry(error, delayMs);
       return { kind: "delayed", delayMs };
     }
-    case "slow":
-      run.emit("job.delayed", { state, attempt, delayMs: decision.pauseMs, code });
-      return { kind: "slow", pauseMs: decision.pauseMs };
     case "release":
+    case "pause":
       if (code === "LEASE_LOST") throw new Fenced("the lease is lost");
+      // The next worker needs to know since when the job's time runs, also where it has earned nothing yet.
+      if (code !== "INTERRUPTED") await run.wait(error);
       run.emit("job.released", { state, code });
       return { kind: "released" };
   }

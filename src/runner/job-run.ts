@@ -15,6 +15,7 @@ import type { Decision, FinalState, Position, WorkingState } from "../job/machin
 import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/summary.ts";
 import type { Delivery } from "../queue/delivery.ts";
 import type { Commit, Committed } from "../queue/lease.ts";
+import type { Platform } from "../ports/platform.ts";
 import type { StepTools } from "../steps/context.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 
@@ -24,6 +25,8 @@ export interface RunnerTools extends StepTools {
   readonly queueWaitMs: number;
   /** How long a job may take from its first activation to the end of its download. */
   readonly jobDeadlineMs: number;
+  /** Told of trouble with Modal. */
+  readonly platform: Platform;
   readonly emit: EmitJobEvent;
   /** In [0, 1). */
   readonly random: () => number;
@@ -98,10 +101,11 @@ export class JobRun {
     await this.#commit(next, { ...this.#ledgerEntry(next.facts), targets: next.facts.targets });
   }
 
-  /** Shows what the job waits for; nothing is counted. */
-  async wait(error: MirumojiError, delayMs: number): Promise<void> {
+  /** Shows what the job waits for; nothing is counted. Without `delayMs` it waits for its turn after a pause. */
+  async wait(error: MirumojiError, delayMs?: number): Promise<void> {
     const { state } = this.#checkpoint;
-    const pause = `next look in ${(delayMs / 1000).toFixed(1)} s`;
+    const pause =
+      delayMs === undefined ? "no try is counted" : `next look in ${(delayMs / 1000).toFixed(1)} s`;
     await this.#commit(this.#checkpoint, { log: `${state}: ${error.code}: ${error.message}; ${pause}` });
   }
 

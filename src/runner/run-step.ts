@@ -1,4 +1,4 @@
-import { toMirumojiError } from "../job/errors.ts";
+import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import type { FactsAt, StoredFacts } from "../job/facts.ts";
 import type { WorkingState } from "../job/machine.ts";
 import { errorOf, outcomeOf, type Outcome } from "../job/outcome.ts";
@@ -62,8 +62,15 @@ async function makeAttempt(run: JobRun): Promise<Attempt> {
     if (error instanceof Fenced) throw error;
     // A library may throw an AbortError of its own; the reason of the abort says why.
     const reason: unknown = signal.aborted ? signal.reason : error;
-    return { outcome: outcomeOf(toMirumojiError(reason)), gained: {} };
+    return { outcome: await judged(outcomeOf(toMirumojiError(reason)), run), gained: {} };
   }
+}
+
+/** Counts trouble with Modal as the job's own where only its request is what fails. */
+async function judged(outcome: Outcome, { tools }: JobRun): Promise<Outcome> {
+  const error = errorOf(outcome);
+  if (error === null || !isPlatformTrouble(error)) return outcome;
+  return (await tools.platform.report(error)) ? outcome : { kind: "transient", error };
 }
 
 async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | "pending"> {

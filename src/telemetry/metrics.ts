@@ -5,7 +5,7 @@ import type { JobEventSubscriber } from "./event-bus.ts";
 import { collectPool, type PoolState } from "./metrics/collectors.ts";
 import { InFlightJobs, showInFlight } from "./metrics/in-flight.ts";
 import { createInstruments } from "./metrics/instruments.ts";
-import { grpcCodeLabel, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
+import { grpcCodeLabel, HOLD_REASONS, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
 import { metricsSubscriber } from "./metrics/subscriber.ts";
 import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
 import { startAtZero } from "./metrics/zero.ts";
@@ -35,6 +35,8 @@ export interface Metrics {
     slots: { readonly jobs: Readonly<Record<JobType, number>>; readonly transfers: number },
     active: (type: JobType) => number,
   ) => void;
+  /** Exposes why no jobs are taken here. */
+  readonly showHolds: (holds: () => ReadonlyMap<string, string>) => void;
   /** Exposes the pool's state in Redis, read on every scrape. */
   readonly showPool: (read: () => Promise<PoolState>) => void;
 }
@@ -93,6 +95,18 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
         ...limit,
         collect() {
           for (const type of JOB_TYPES) this.set({ type }, active(type));
+        },
+      });
+    },
+    showHolds: (holds) => {
+      new Gauge({
+        name: "mirumoji_intake_paused",
+        help: "1 when this worker takes no jobs, by reason.",
+        labelNames: ["reason"],
+        registers: [registry],
+        collect() {
+          const held = holds();
+          for (const reason of HOLD_REASONS) this.set({ reason }, held.has(reason) ? 1 : 0);
         },
       });
     },

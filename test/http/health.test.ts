@@ -9,6 +9,7 @@ const ask = async (vitals: Partial<WorkerVitals>) => {
     ping: async () => await Promise.resolve("PONG"),
     isStopping: () => false,
     sincePollMs: () => 0,
+    holds: () => new Map(),
     register: async () => await Promise.resolve(),
     sayHello: async () => await Promise.resolve(),
     mediaRoot: folder.path,
@@ -36,6 +37,7 @@ describe("/readyz", () => {
     ["consumers", { sincePollMs: () => 61_000 }, /no job was asked for in 61 s/u],
     ["modal", { register: async () => await Promise.reject(new Error("image refused")) }, /image refused/u],
     ["modal", { sayHello: async () => await Promise.reject(new Error("bad token")) }, /bad token/u],
+    ["intake", { holds: () => new Map([["token", "refused"]]) }, /no jobs are taken: refused/u],
     ["disk", { minFreeBytes: Number.MAX_SAFE_INTEGER }, /MiB free in the media root/u],
     ["disk", { mediaRoot: "/nowhere/at/all" }, /ENOENT/u],
     ["draining", { isStopping: () => true }, /stopping/u],
@@ -59,6 +61,7 @@ describe("the question to Modal", () => {
       ping: async () => await Promise.resolve("PONG"),
       isStopping: () => false,
       sincePollMs: () => 0,
+      holds: () => new Map(),
       register: async () => await Promise.resolve(),
       sayHello: async () => {
         asked += 1;

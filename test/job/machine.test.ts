@@ -62,8 +62,8 @@ describe("decide", () => {
   it("spends exactly the table's attempts on transient outcomes", () => {
     for (const state of PATH.filter((candidate) => candidate !== "deleteVolume")) {
       const { attempts } = MACHINE[state];
-      expect(decide(at(state, { attempt: attempts - 1 }), failing("MODAL_UNAVAILABLE")).kind).toBe("retry");
-      expect(decide(at(state, { attempt: attempts }), failing("MODAL_UNAVAILABLE"))).toEqual({
+      expect(decide(at(state, { attempt: attempts - 1 }), failing("MODAL_FAILED")).kind).toBe("retry");
+      expect(decide(at(state, { attempt: attempts }), failing("MODAL_FAILED"))).toEqual({
         kind: "unwind",
         ending: "failed",
       });
@@ -95,21 +95,27 @@ describe("decide", () => {
     }
   });
 
-  it("never spends an attempt on waiting, stopping or a quota", () => {
+  it("never spends an attempt on waiting or stopping", () => {
     fc.assert(
       fc.property(
         position,
-        fc.constantFrom<Outcome>(
-          { kind: "pending" },
-          failing("INTERRUPTED"),
-          failing("LEASE_LOST"),
-          failing("MODAL_THROTTLED"),
-        ),
+        fc.constantFrom<Outcome>({ kind: "pending" }, failing("INTERRUPTED"), failing("LEASE_LOST")),
         (where, reported) => {
-          expect(["again", "release", "slow"]).toContain(decide(where, reported).kind);
+          expect(["again", "release"]).toContain(decide(where, reported).kind);
         },
       ),
     );
+  });
+
+  it("spends no attempt on trouble with Modal, but ends what is ending", () => {
+    for (const code of ["MODAL_THROTTLED", "MODAL_UNAVAILABLE", "MODAL_UNAUTHENTICATED"] as const) {
+      for (const state of PATH.filter((candidate) => candidate !== "deleteVolume")) {
+        expect(["pause", "release"]).toContain(decide(at(state, { attempt: 99 }), failing(code)).kind);
+      }
+      expect(decide(at("deleteVolume"), failing(code))).toEqual({ kind: "move", to: "completed" });
+      expect(decide(at("undo"), failing(code))).toMatchObject({ kind: "retry" });
+      expect(decide(at("undo", { attempt: 99 }), failing(code))).toMatchObject({ kind: "move" });
+    }
   });
 
   it("waits for the disk as long as the job may take, but not to undo", () => {
@@ -124,7 +130,7 @@ describe("decide", () => {
 
   it("ends every sequence of outcomes within the budgets", () => {
     // Outcomes that cost nothing are left out: they may go on for ever by design.
-    const free = ["pending", "interrupted", "throttled", "blocked"];
+    const free = ["pending", "interrupted", "throttled", "unreachable", "unfit", "blocked"];
     const costly = outcome.filter(({ kind }) => !free.includes(kind));
     const attemptsOf = (state: WorkingState) => MACHINE[state].attempts;
     const bound =
@@ -151,7 +157,7 @@ describe("decide", () => {
     fc.assert(
       fc.property(position, outcome, (where, reported) => {
         const decision = decide({ ...where, state: "undo" }, reported);
-        expect(["again", "retry", "slow", "release", "move"]).toContain(decision.kind);
+        expect(["again", "retry", "release", "move"]).toContain(decision.kind);
         if (decision.kind === "move") expect(decision.to).toBe(where.ending);
       }),
     );

@@ -11,6 +11,7 @@ import { storageGate } from "../../src/media/storage-gate.ts";
 import { UnansweredError } from "../../src/modal/transfers/block-worker.ts";
 import { openLocalInput } from "../../src/modal/transfers/local-input.ts";
 import { createTransferLimiter } from "../../src/modal/transfers/transfer-limiter.ts";
+import { Intake } from "../../src/pool/intake.ts";
 import { startDiskWatch } from "../../src/pool/disk-watch.ts";
 import { diskHealth } from "../../src/pool/health.ts";
 import { testFolder } from "../../support/folder.ts";
@@ -109,7 +110,7 @@ describe("a mount that hangs", () => {
         asked += 1;
         return await check();
       },
-      consumers: [],
+      intake: new Intake([]),
       onChange: (problem) => told.push(problem),
       onError: () => undefined,
       roundMs: 20,
@@ -172,7 +173,7 @@ describe("the disk watch", () => {
     const done: string[] = [];
     const watch = startDiskWatch({
       check: async () => await Promise.resolve(problem),
-      consumers: [
+      intake: new Intake([
         {
           pause: async () => {
             done.push("pause");
@@ -180,7 +181,7 @@ describe("the disk watch", () => {
           },
           resume: () => void done.push("resume"),
         },
-      ],
+      ]),
       onChange: (now) => done.push(String(now)),
       onError: () => undefined,
       roundMs: 5,

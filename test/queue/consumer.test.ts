@@ -133,41 +133,6 @@ describe("a job that is handed back", () => {
   });
 });
 
-describe("a quota", () => {
-  it("holds the whole queue up for as long as it says, and costs no attempt", async () => {
-    const prefix = randomPrefix();
-    const queues = openQueues(redis, prefix);
-    const pauseMs = 1500;
-    const started: { id: string; at: number }[] = [];
-    const consumer = new Consumer({
-      queue: queues.convert,
-      redis,
-      prefix,
-      concurrency: 1,
-      leaseMs: 5000,
-      stalledIntervalMs: 5000,
-      now: Date.now,
-      onError: () => undefined,
-      handle: async ({ jobId }) => {
-        started.push({ id: jobId, at: Date.now() });
-        if (started.length === 1) return await Promise.resolve({ kind: "slow", pauseMs });
-        return { kind: "completed", summary: QUEUED_SUMMARY, settle: async () => await Promise.resolve() };
-      },
-    });
-    const ids = ["first", "second"];
-    for (const jobId of ids) await queues.convert.add("convert", { v: 1, input: "x" }, { jobId });
-    await expect.poll(() => started.length, { timeout: 15_000, interval: 20 }).toBe(3);
-    const [slowed, ...others] = started;
-    for (const { at } of others) expect(at - (slowed?.at ?? 0)).toBeGreaterThanOrEqual(pauseMs - 50);
-    expect(others.map(({ id }) => id).toSorted()).toEqual(ids);
-    await consumer.stop();
-    for (const jobId of ids) {
-      expect(await queues.convert.getJobState(jobId)).toBe("completed");
-    }
-    await closeQueues(queues);
-  });
-});
-
 describe("a lease", () => {
   it("is known to be lost while Redis is silent, even when the clock of the machine is set back", async () => {
     const prefix = randomPrefix();

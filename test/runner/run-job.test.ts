@@ -50,7 +50,7 @@ describe("runJob", () => {
 
   it("waits between tries with full jitter and counts them per state", async () => {
     const world = new FakeWorld();
-    world.before = failing("put", "MODAL_UNAVAILABLE", 2);
+    world.before = failing("put", "MODAL_FAILED", 2);
     const first = await runJob(world.delivery(), world.tools());
     expect(first).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs / 2 });
     const second = await runJob(world.delivery(), world.tools());
@@ -174,7 +174,7 @@ describe("runJob", () => {
     world.waiting = MACHINE.call.attempts * 4;
     world.before = (effect) => {
       // Every second look at the call fails.
-      if (effect === "poll" && (polls += 1) % 2 === 0) throw new MirumojiError("MODAL_UNAVAILABLE", "gone");
+      if (effect === "poll" && (polls += 1) % 2 === 0) throw new MirumojiError("MODAL_FAILED", "gone");
     };
     let result = await runJob(world.delivery(), world.tools());
     while (result.kind === "delayed") result = await runJob(world.delivery(), world.tools());
@@ -244,11 +244,29 @@ describe("runJob", () => {
     expect([...world.volumes], "volumes that nobody knows").toEqual([]);
   });
 
-  it("slows the queue down for a quota and spends no attempt", async () => {
+  it.each(["MODAL_THROTTLED", "MODAL_UNAVAILABLE", "MODAL_UNAUTHENTICATED"] as const)(
+    "hands the job back for %s, with what it has earned, and spends no attempt",
+    async (code) => {
+      const world = new FakeWorld();
+      world.before = failing("open", code, 50);
+      for (let delivery = 0; delivery < 50; delivery += 1) {
+        expect(await runJob(world.delivery(), world.tools())).toEqual({ kind: "released" });
+      }
+      expect(world.stored()).toMatchObject({ state: "call", attempt: 1 });
+      expect(await runJob(world.delivery(), world.tools())).toMatchObject({ kind: "completed" });
+      expect(world.effects.filter((effect) => effect === "put")).toHaveLength(1);
+    },
+  );
+
+  it("counts a request that fails while Modal is well", async () => {
     const world = new FakeWorld();
-    world.before = failing("open", "MODAL_THROTTLED");
-    expect(await runJob(world.delivery(), world.tools())).toEqual({ kind: "slow", pauseMs: 10_000 });
-    expect(world.stored()?.attempt).toBe(1);
+    world.isModalWell = true;
+    world.before = failing("open", "MODAL_UNAVAILABLE", 100);
+    const results: string[] = [];
+    while (results.at(-1) !== "failed") {
+      results.push((await runJob(world.delivery(), world.tools())).kind);
+    }
+    expect(results).toHaveLength(MACHINE.call.attempts);
   });
 
   it("fails garbage with a code, without touching anything", async () => {

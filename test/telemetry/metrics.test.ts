@@ -158,6 +158,7 @@ describe("the pool's state", () => {
     queues: [
       { queue: "convert", jobs: { waiting: 3 }, oldestWaitingSeconds: 7, isPaused: false, workers: 2 },
     ],
+    pausedFor: null,
     liveVolumes: 4,
     oldestVolumeSeconds: 9,
     redisUsedBytes: 10,

@@ -1,4 +1,5 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { isServerTrouble } from "../rpc/grpc-errors.ts";
 import { sleep } from "../rpc/abort.ts";
 import { retry } from "../rpc/retry.ts";
 import { type ItemOf, serverStream, unary } from "../rpc/rpc.ts";
@@ -112,7 +113,7 @@ async function joinBuild(
   return await retry(untilResult, {
     signal,
     tries: MAX_STREAM_ERRORS,
-    isTransient: (error) => toMirumojiError(error).code === "MODAL_UNAVAILABLE",
+    isTransient: (error) => isServerTrouble(toMirumojiError(error)),
   });
 }
 
@@ -131,7 +132,7 @@ function buildError(image: string, result: BuildResult, lines: readonly string[]
     result.status === RESULT.timeout ||
     result.status === RESULT.internalFailure;
   if (stoppedByPlatform) {
-    return new MirumojiError("MODAL_UNAVAILABLE", `the build of image ${image} was stopped: ${words}`);
+    return new MirumojiError("MODAL_FAILED", `the build of image ${image} was stopped: ${words}`);
   }
   const log = lines.length === 0 ? "" : `; the build's last lines:\n${lines.join("\n")}`;
   return new MirumojiError(

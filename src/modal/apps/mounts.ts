@@ -84,7 +84,7 @@ async function putSource(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const refused = new MirumojiError(
-    "MODAL_UNAVAILABLE",
+    "MODAL_FAILED",
     `Modal MountPutFile: the server does not take ${remotePath}`,
   );
   const put = async () => {

@@ -13,9 +13,9 @@ export type StatusCodes = Partial<Record<StatusName, ErrorCode>>;
 const CODES: StatusCodes = {
   UNAVAILABLE: "MODAL_UNAVAILABLE",
   DEADLINE_EXCEEDED: "MODAL_UNAVAILABLE",
-  INTERNAL: "MODAL_UNAVAILABLE",
-  UNKNOWN: "MODAL_UNAVAILABLE",
-  CANCELLED: "MODAL_UNAVAILABLE",
+  INTERNAL: "MODAL_FAILED",
+  UNKNOWN: "MODAL_FAILED",
+  CANCELLED: "MODAL_FAILED",
   RESOURCE_EXHAUSTED: "MODAL_THROTTLED",
   UNAUTHENTICATED: "MODAL_UNAUTHENTICATED",
   PERMISSION_DENIED: "MODAL_UNAUTHENTICATED",
@@ -23,10 +23,15 @@ const CODES: StatusCodes = {
 
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   MODAL_UNAVAILABLE: "check the network and MODAL_SERVER_URL; it is tried again",
+  MODAL_FAILED: "it is tried again",
   MODAL_THROTTLED: "the server asks us to slow down; lower the concurrency when it happens often",
   MODAL_UNAUTHENTICATED: "check MODAL_TOKEN_ID and MODAL_TOKEN_SECRET",
   MODAL_REFUSED: "another try cannot help; check what the server names",
 };
+
+/** Words of gRPC itself, for a connection that was cut and for a message that is larger than it takes. */
+const CUT_STREAM = "Received RST_STREAM";
+const TOO_LARGE = "larger than max";
 
 /** Longest server text kept in a message, in characters, so that the advice after it stays readable. */
 const DETAIL_CHARS = 2000;
@@ -61,9 +66,18 @@ function classify(
   }
   const status = statusName(thrown.code);
   const words = `${status}${thrown.details === "" ? "" : `: ${cutText(thrown.details, DETAIL_CHARS)}`}`;
+  if (status === "INTERNAL" && thrown.details.startsWith(CUT_STREAM))
+    return { code: "MODAL_UNAVAILABLE", words };
+  if (status === "RESOURCE_EXHAUSTED" && thrown.details.includes(TOO_LARGE))
+    return { code: "MODAL_REFUSED", words };
   // A retry policy makes it throttling whatever the status is (`modal-wire` 1.6).
   if (about.retryAfterMs !== undefined) return { code: "MODAL_THROTTLED", words };
   return { code: about.codes?.[status] ?? CODES[status] ?? "MODAL_REFUSED", words };
+}
+
+/** Whether a stream that ended like this is worth another try at once. */
+export function isServerTrouble({ code }: MirumojiError): boolean {
+  return code === "MODAL_UNAVAILABLE" || code === "MODAL_FAILED";
 }
 
 /** The gRPC status behind a translated error, if one was. */

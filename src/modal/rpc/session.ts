@@ -30,26 +30,46 @@ export interface ModalSession {
   readonly cpClient: ControlPlane;
   /** Empty for the token's default environment. */
   readonly environment: string;
+  /** Goes on with another token, on a connection of its own; requests under way keep the old one. */
+  renew(token: { readonly tokenId: string; readonly tokenSecret: string }): void;
   /** Tells whoever opened the session of something that works, but not as it should. */
   warn(message: string): void;
   /** Forgets the token. The SDK cannot close its channel; an idle one does not keep the process alive. */
   close(): void;
 }
 
+/** Opens a session. Nothing is sent before the first RPC. */
+export function openModalSession(options: ModalSessionOptions): ModalSession {
+  const { environment = "", onWarning } = options;
+  let client = openClient(options);
+  return {
+    get cpClient() {
+      return client.cpClient;
+    },
+    environment,
+    renew: (token) => {
+      client.close();
+      client = openClient({ ...options, ...token });
+    },
+    warn: (message) => onWarning?.(message),
+    close: () => client.close(),
+  };
+}
+
 /**
- * Opens a session. Nothing is sent before the first RPC.
+ * Opens the SDK's client.
  *
  * The SDK takes its server only from the environment (`ModalClientParams.endpoint` is declared and
  * ignored, `modal-wire` 1.4), and reads it while it is constructed; so does gRPC with its proxy. So these
  * variables are set for the length of the constructor, which is synchronous, and put back.
  */
-export function openModalSession(options: ModalSessionOptions): ModalSession {
+function openClient(options: ModalSessionOptions): ModalClientType {
   const { serverUrl, tokenId, tokenSecret, environment, onRpc, onWarning } = options;
   const variables = { MODAL_SERVER_URL: serverUrl, ...withoutProxy(new URL(serverUrl).hostname) };
   const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, variables);
   try {
-    const client = new ModalClient({
+    return new ModalClient({
       tokenId,
       tokenSecret,
       ...(environment === undefined ? {} : { environment }),
@@ -62,12 +82,6 @@ export function openModalSession(options: ModalSessionOptions): ModalSession {
         error: (message) => onWarning?.(message),
       },
     });
-    return {
-      cpClient: client.cpClient,
-      environment: environment ?? "",
-      warn: (message) => onWarning?.(message),
-      close: () => client.close(),
-    };
   } finally {
     for (const [name, value] of before) {
       if (value === undefined) delete process.env[name];

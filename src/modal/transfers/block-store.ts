@@ -14,10 +14,27 @@ const LONGEST_PROOF_BYTES = 1024 * 1024;
 /** Statuses by which an object store refuses an invalid or expired presigned URL. */
 const EXPIRED = new Set([401, 403, 404, 410]);
 
+/** Statuses by which an object store asks to slow down. */
+const SLOW_DOWN = new Set([429, 503]);
+
 /** Refusal of an expired presigned URL; the caller requests a new one. */
 export class UrlExpiredError extends MirumojiError {
   constructor(what: string, status: number) {
     super("TRANSFER_FAILED", `${what}: the block store answers ${status}, and so it does on new URLs`);
+  }
+}
+
+/** Failure to reach the block store, which is not where the control plane is. */
+export class StoreUnreachableError extends MirumojiError {
+  /** Such as `https://bucket.example`, or empty; a URL is a secret. */
+  readonly origin: string;
+
+  constructor(url: string, what: string, cause: unknown) {
+    const words = toMirumojiError(cause).message;
+    super("MODAL_UNAVAILABLE", `${what}: the block store cannot be reached: ${words}; it is tried again`, {
+      cause,
+    });
+    this.origin = URL.canParse(url) ? new URL(url).origin : "";
   }
 }
 
@@ -31,7 +48,7 @@ interface BlockOptions {
  * Sends the bytes of one block and gives what the store answered, the proof for `VolumePutFiles2`. URLs
  * are presigned by the object store: they get no header of ours, and stay out of messages.
  *
- * @throws MirumojiError `TRANSFER_FAILED` after some tries, or at once as `UrlExpiredError`
+ * @throws MirumojiError `MODAL_UNAVAILABLE`, `MODAL_THROTTLED`, `TRANSFER_FAILED` after some tries, or at once as `UrlExpiredError`
  */
 export async function putBlock(
   url: string,
@@ -39,7 +56,7 @@ export async function putBlock(
   options: BlockOptions & { readonly headers?: Readonly<Record<string, string>> },
 ): Promise<Uint8Array> {
   const headers = { ...options.headers, "content-length": bytes.length };
-  return await withTries(options, async () => {
+  return await withTries(url, options, async () => {
     const proof = collector(LONGEST_PROOF_BYTES, options.what);
     const { signal } = options;
     const answer = await exchange(url, { method: "PUT", headers, body: bytes, onBody: proof.add, signal });
@@ -53,16 +70,16 @@ export async function putBlock(
  * never ask for that (`client_pads_blocks`), so it is believed only with a digest that proves it was meant.
  *
  * @param fetch - fetches it once
- * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries, or at once as `UrlExpiredError`;
+ * @throws MirumojiError `MODAL_UNAVAILABLE`, `MODAL_THROTTLED`, `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries, or at once as `UrlExpiredError`;
  * the reason of a `FinalError` that `fetch` throws
  */
 export async function getBlock(
   length: number,
   fetch: () => Promise<FetchedBlock>,
-  options: BlockOptions,
+  { url, ...options }: BlockOptions & { readonly url: string },
 ): Promise<void> {
   const { what } = options;
-  await withTries(options, async () => {
+  await withTries(url, options, async () => {
     const block = await fetch();
     assertOk(what, block);
     if (block.isProven === false) throw wrongDigest(what);
@@ -96,14 +113,14 @@ export async function fetchIntoMemory(
 /**
  * Fetches a whole object of unknown length into memory.
  *
- * @throws MirumojiError `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries
+ * @throws MirumojiError `MODAL_UNAVAILABLE`, `MODAL_THROTTLED`, `TRANSFER_FAILED` or `TRANSFER_CORRUPT` after some tries
  */
 export async function getWhole(
   url: string,
   options: BlockOptions & { readonly maxBytes: number },
 ): Promise<Uint8Array> {
   const { what, signal, maxBytes } = options;
-  return await withTries(options, async () => {
+  return await withTries(url, options, async () => {
     const body = collector(maxBytes, what);
     const answer = await exchange(url, { method: "GET", onBody: body.add, signal });
     assertOk(what, answer);
@@ -124,13 +141,18 @@ export class FinalError extends Error {
   }
 }
 
-async function withTries<T>({ what, signal }: BlockOptions, attempt: () => Promise<T>): Promise<T> {
+async function withTries<T>(
+  url: string,
+  { what, signal }: BlockOptions,
+  attempt: () => Promise<T>,
+): Promise<T> {
   const once = async (): Promise<T> => {
     try {
       return await overFreshConnection(attempt, signal);
     } catch (thrown) {
       if (thrown instanceof FinalError || thrown instanceof MirumojiError) throw thrown;
-      throw networkError(what, thrown);
+      if (thrown instanceof CorruptError) throw retryable("TRANSFER_CORRUPT", what, thrown.message, thrown);
+      throw new StoreUnreachableError(url, what, thrown);
     }
   };
   try {
@@ -160,12 +182,8 @@ async function overFreshConnection<T>(attempt: () => Promise<T>, signal: AbortSi
 function assertOk(what: string, { status }: Pick<Answer, "status">): void {
   if (status >= 200 && status < 300) return;
   if (EXPIRED.has(status)) throw new UrlExpiredError(what, status);
-  throw retryable("TRANSFER_FAILED", what, `the block store answers ${status}`);
-}
-
-function networkError(what: string, thrown: unknown): MirumojiError {
-  const code = thrown instanceof CorruptError ? "TRANSFER_CORRUPT" : "TRANSFER_FAILED";
-  return retryable(code, what, toMirumojiError(thrown).message, thrown);
+  const code = SLOW_DOWN.has(status) ? "MODAL_THROTTLED" : "TRANSFER_FAILED";
+  throw retryable(code, what, `the block store answers ${status}`);
 }
 
 function wrongDigest(what: string): MirumojiError {

@@ -78,7 +78,7 @@ async function fetchBlocks(
     try {
       await urls.use(index, stop, async (url) => {
         const fetch = async () => await sink.fetch(index, length, url, stop);
-        await getBlock(length, fetch, { what, signal: stop });
+        await getBlock(length, fetch, { url, what, signal: stop });
       });
       await sink.keep(index);
     } finally {

@@ -1,4 +1,5 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
+import { isServerTrouble } from "../rpc/grpc-errors.ts";
 import { orAborted, sleep } from "../rpc/abort.ts";
 import { retry } from "../rpc/retry.ts";
 import { serverStream } from "../rpc/rpc.ts";
@@ -43,7 +44,7 @@ export async function listVolume(session: ModalSession, options: ListOptions): P
   return await retry(async () => await orAborted(listOnce(session, options), signal), {
     signal,
     tries: LIST_TRIES,
-    isTransient: (error) => toMirumojiError(error).code === "MODAL_UNAVAILABLE",
+    isTransient: (error) => isServerTrouble(toMirumojiError(error)),
   });
 }
 

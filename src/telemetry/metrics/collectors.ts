@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from "prom-client";
-import { oneOf, QUEUE_STATES } from "./labels.ts";
+import { oneOf, PAUSE_CODES, QUEUE_STATES } from "./labels.ts";
 
 /** State of one queue in Redis. */
 export interface QueueState {
@@ -16,6 +16,8 @@ export interface QueueState {
 /** Pool-wide state, which every process reads from Redis. */
 export interface PoolState {
   readonly queues: readonly QueueState[];
+  /** Code of the reason why no worker takes jobs, or null. */
+  readonly pausedFor: string | null;
   readonly liveVolumes: number;
   /** Age of the oldest live volume, or 0. */
   readonly oldestVolumeSeconds: number;
@@ -76,6 +78,9 @@ export function collectPool(
   );
   perQueue("queue_paused", "1 when an operator paused the queue.", ({ isPaused }) => (isPaused ? 1 : 0));
   perQueue("workers", "Workers that are connected to Redis, by queue.", ({ workers }) => workers);
+  add("pool_paused", "1 when the whole pool takes no jobs, by reason.", ["reason"], (gauge, found) => {
+    for (const reason of PAUSE_CODES) gauge.set({ reason }, found.pausedFor === reason ? 1 : 0);
+  });
   add("live_volumes", "Volumes in the ledger: those of running jobs, and leaks.", [], (gauge, found) =>
     gauge.set(found.liveVolumes),
   );

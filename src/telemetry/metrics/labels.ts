@@ -20,10 +20,15 @@ export const OUTCOMES = [
   "transient",
   "permanent",
   "throttled",
+  "unreachable",
+  "unfit",
   "lost",
   "cancelled",
   "interrupted",
 ] as const;
+/** Reasons to take no jobs here, and reasons for which the whole pool takes none. */
+export const HOLD_REASONS = ["disk", "token", "unreachable", "pool"] as const;
+export const PAUSE_CODES = ["MODAL_UNAVAILABLE", "MODAL_THROTTLED"] as const;
 export const CALL_OUTCOMES = ["succeeded", "failed", "cancelled", "lost"] as const;
 export const DIRECTIONS = ["upload", "download"] as const;
 export const REASONS = ["job finished", "job is gone", "job uses another volume"] as const;
@@ -56,9 +61,9 @@ function codesOf(...kinds: readonly (typeof ERRORS)[ErrorCode]["kind"][]): Error
 }
 
 /** Codes that a job can fail with. */
-export const FAILURE_CODES = codesOf("input", "remote", "storage", "transient", "lost", "defect");
+export const FAILURE_CODES = codesOf("input", "remote", "storage", "transient", "platform", "lost", "defect");
 /** Codes for which a step is retried. */
-export const RETRY_CODES = codesOf("storage", "transient", "quota");
+export const RETRY_CODES = codesOf("storage", "transient", "platform", "quota");
 
 const MOST_METHODS = 64;
 

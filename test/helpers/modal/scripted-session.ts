@@ -26,6 +26,7 @@ export function scriptedSession(
   return {
     cpClient: cpClient as unknown as ControlPlane,
     environment: "",
+    renew: () => {},
     close: () => {},
     warn: (message) => void warnings.push(message),
     asked,

@@ -30,6 +30,8 @@ export class FakeWorld {
   clock = 1000;
   commits = 0;
   cancelRequested = false;
+  /** Whether Modal is well when a job says that it is not. */
+  isModalWell = false;
   /** How many more looks at a started call find it running. */
   waiting = 0;
   /** Called before each effect; throwing makes it fail. */
@@ -63,6 +65,7 @@ export class FakeWorld {
       now: () => this.clock,
       random: () => 0.5,
       emit: this.emit,
+      platform: { report: async () => await Promise.resolve(!this.isModalWell) },
       callDeadlineMs: 60_000,
       queueWaitMs: 60_000,
       jobDeadlineMs: 60_000,

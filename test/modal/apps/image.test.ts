@@ -59,7 +59,7 @@ describe("an image", () => {
 
   test.each([3, 4, 6])("whose build was stopped with status %i is tried again later", async (status) => {
     const failing = ensureImage(building([update({ result: result(status) })]), options);
-    await expect(failing).rejects.toMatchObject({ code: "MODAL_UNAVAILABLE" });
+    await expect(failing).rejects.toMatchObject({ code: "MODAL_FAILED" });
   });
 
   test("whose stream breaks again and again without a word is given up", async () => {

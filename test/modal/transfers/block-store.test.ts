@@ -93,13 +93,13 @@ afterAll(async () => {
 const WAYS = {
   "into memory": async (url: string, options = ofBlock()) => {
     const into = new Uint8Array(5).fill(7);
-    await getBlock(5, async () => await fetchIntoMemory(url, into, options.signal), options);
+    await getBlock(5, async () => await fetchIntoMemory(url, into, options.signal), { url, ...options });
     return Buffer.from(into).toString();
   },
   "into a file": async (url: string, options = ofBlock()) => {
     await file.write("0123456789abcde", 0);
     const part = { fd: file.fd, position: 5, length: 5, url };
-    await getBlock(5, async () => await thread.fetch(part, options.signal), options);
+    await getBlock(5, async () => await thread.fetch(part, options.signal), { url, ...options });
     const { buffer } = await file.read(Buffer.alloc(20), 0, 20, 0);
     const text = buffer.toString("utf8", 0, 15);
     expect(text).toMatch(/^01234.{5}abcde$/su);
@@ -197,7 +197,7 @@ test("a block that cannot be kept is not asked for again", async () => {
     await fetchIntoMemory(store.url, new Uint8Array(5), ofBlock().signal);
     throw new FinalError(full);
   };
-  await expect(getBlock(5, fetch, ofBlock())).rejects.toBe(full);
+  await expect(getBlock(5, fetch, { url: store.url, ...ofBlock() })).rejects.toBe(full);
   expect(store.requests).toHaveLength(1);
 });
 
