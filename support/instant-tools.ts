@@ -7,6 +7,7 @@ export function instantTools(): RunnerTools {
   return {
     now: Date.now,
     random: Math.random,
+    price: () => ({ gpu: "own", asOf: "2026-05-07", usdPerSecond: 0 }),
     emit: () => undefined,
     platform: { report: async () => await Promise.resolve(true) },
     callDeadlineMs: 60_000,

@@ -1,4 +1,5 @@
 import prettyBytes from "pretty-bytes";
+import type { Receipt } from "../job/receipt.ts";
 import type { JobReport, JobView } from "../job/summary.ts";
 
 /** Describes a job in several lines. */
@@ -22,8 +23,18 @@ export function describeJob(job: JobView): string {
     lines.push(`  sent     ${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${what}`);
     lines.push(...warnings.map((warning) => `  warning  ${warning}`));
   }
+  if (job.receipt !== null) lines.push(`  cost     ${costText(job.receipt)}`);
   if (job.error !== null) lines.push(`  error    ${job.error.code}: ${job.error.message}`);
   return lines.join("\n");
+}
+
+/** Describes what was paid: `12.3 s on A10G in 1 call, about 0.0038 USD`. */
+function costText({ calls, gpuSeconds, usd }: Receipt): string {
+  if (calls.length === 0) return "nothing; no GPU call has ended";
+  const gpus = [...new Set(calls.map(({ gpu }) => gpu))].join(", ");
+  const price = usd === null ? "no price known" : `about ${usd.toFixed(4)} USD`;
+  const count = calls.length === 1 ? "1 call" : `${calls.length} calls`;
+  return `${gpuSeconds.toFixed(1)} s on ${gpus} in ${count}, ${price}`;
 }
 
 function engineText({ engine, model }: JobReport): string {

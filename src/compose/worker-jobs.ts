@@ -1,4 +1,5 @@
 import { isJobType } from "../job/contract.ts";
+import { pricedGpu } from "../config/gpu-prices.ts";
 import type { Environment } from "../config/schema.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import { createMediaFiles } from "../media/media-files.ts";
@@ -89,6 +90,7 @@ function runnerTools(
     observe: metrics.observeCancel,
     onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
   });
+  const price = pricedGpu(environment);
   return {
     volumes: watchedVolumes(modalVolumes(platform.session, transfers), [
       metrics.watchTransfer,
@@ -113,6 +115,7 @@ function runnerTools(
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
     now: Date.now,
+    price: () => price,
     random: Math.random,
     emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels, tracing.subscriber], (error) =>
       logger.error({ err: error }, "an event subscriber failed"),

@@ -1,3 +1,5 @@
+import type { GpuPrice } from "../job/receipt.ts";
+
 /** Prices per second of each GPU, with the date of the table. */
 export interface GpuPrices {
   /** Date of the table, `YYYY-MM-DD`. */
@@ -36,19 +38,12 @@ export function parseGpuPrices(text: string): GpuPrices | null {
   return { asOf: day, usdPerHour: Object.fromEntries(rows.map(([gpu, usd]) => [gpu, Number(usd)])) };
 }
 
-/** GPU that calls run on and its price per second; null where the table has no price. */
-export interface PricedGpu {
-  readonly gpu: string;
-  readonly asOf: string;
-  readonly usdPerSecond: number | null;
-}
-
 /** GPU that this configuration pays for. Any server but Modal's own is a self-hosted GPU host. */
 export function pricedGpu(environment: {
   readonly MODAL_SERVER_URL: string;
   readonly MIRUMOJI_MODAL_GPU: string;
   readonly MIRUMOJI_GPU_PRICES?: GpuPrices | undefined;
-}): PricedGpu {
+}): GpuPrice {
   const isModal = /(^|\.)modal\.(com|run)$/u.test(new URL(environment.MODAL_SERVER_URL).hostname);
   const gpu = isModal ? environment.MIRUMOJI_MODAL_GPU : OWN_GPU;
   const { asOf, usdPerHour } = environment.MIRUMOJI_GPU_PRICES ?? LIST_PRICES;

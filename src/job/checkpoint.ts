@@ -2,6 +2,7 @@ import { z } from "zod";
 import { MirumojiError } from "./errors.ts";
 import { factsFor, factsSchema, missingFact, type StoredFacts } from "./facts.ts";
 import { type Decision, PATH, type WorkingState } from "./machine.ts";
+import { type EndedCall, endedCallSchema } from "./receipt.ts";
 
 const WORKING_STATES = [...PATH, "undo"] as const satisfies WorkingState[];
 const count = z.int().nonnegative();
@@ -30,6 +31,8 @@ export const checkpointSchema = z.object({
   /** The states it has left, oldest first. */
   visits: z.array(visitSchema),
   facts: factsSchema,
+  /** Calls that are over, oldest first, with their costs. */
+  calls: z.array(endedCallSchema).optional(),
   /** How and why it ends, and from which state it unwinds; only in state `undo`. */
   ending: z.enum(["failed", "cancelled"]).optional(),
   failure: failureSchema.optional(),
@@ -104,6 +107,11 @@ export function moved(
     ...enter(checkpoint, to, now),
     facts: { ...checkpoint.facts, ...gained },
   };
+}
+
+/** The checkpoint with one more call that is over. */
+export function withEndedCall(checkpoint: Checkpoint, call: EndedCall): Checkpoint {
+  return { ...checkpoint, calls: [...(checkpoint.calls ?? []), call] };
 }
 
 /** The checkpoint one try later. */

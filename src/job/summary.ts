@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Checkpoint, failureSchema, visitsUntil } from "./checkpoint.ts";
+import { type Receipt, receiptOf, receiptSchema } from "./receipt.ts";
 import { outputFileSchema, type RemoteResult, type StoredFacts, trackSchema } from "./facts.ts";
 
 const count = z.number().nonnegative();
@@ -58,6 +59,7 @@ export const summarySchema = z.object({
   step: stepProgressSchema.optional(),
   outputs: z.array(outputFileSchema),
   report: reportSchema.optional(),
+  receipt: receiptSchema.optional(),
   error: failureSchema.nullable(),
 });
 export type JobSummary = z.output<typeof summarySchema>;
@@ -78,6 +80,7 @@ export const jobViewSchema = z.object({
   states: summarySchema.shape.states,
   step: stepProgressSchema.nullable().describe("Progress within the state."),
   report: reportSchema.nullable(),
+  receipt: receiptSchema.nullable().describe("Expenses so far; null before anything was sent."),
   submittedAt: time,
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
@@ -114,6 +117,9 @@ export function summaryOf(
     ...(step === undefined ? {} : { step }),
     outputs: facts.outputs ?? [],
     ...(facts.result === undefined ? {} : { report: reportOf(facts.result, facts) }),
+    ...(facts.volumeId === undefined && checkpoint.calls === undefined
+      ? {}
+      : { receipt: expensesOf(checkpoint) }),
     error: checkpoint.failure ?? null,
   };
 }
@@ -128,11 +134,25 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
     gpuSeconds: result.gpuSeconds,
     inputBytes,
     sentBytes,
-    savedBytes: Math.max(0, inputBytes - sentBytes),
+    savedBytes: savedBytes(inputBytes, sentBytes),
     audioOnly,
     tracks: [...inputTracks, ...(result.tracks ?? [])],
     warnings: [...inputWarnings, ...result.warnings],
   };
+}
+
+function expensesOf({ calls = [], facts }: Checkpoint): Receipt {
+  const { inputBytes = 0, sentBytes = 0, outputs = [], volumeId = null } = facts;
+  return receiptOf(calls, {
+    sentBytes,
+    savedBytes: savedBytes(inputBytes, sentBytes),
+    receivedBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0),
+    volumeId,
+  });
+}
+
+function savedBytes(inputBytes: number, sentBytes: number): number {
+  return Math.max(0, inputBytes - sentBytes);
 }
 
 /** A line of the job's log in Redis: when, and what. Bull Board and the job page show them as a timeline. */

@@ -21,8 +21,8 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   readonly onReaped: (leftover: Leftover) => void;
   /** Counts the jobs that ended without a worker; one process of the pool must. */
   readonly tellEnded: () => Promise<void>;
-  /** Removes jobs from the index whose retention has ended. */
-  readonly pruneIndex: () => Promise<unknown>;
+  /** Removes records whose time is over. */
+  readonly prune: () => Promise<void>;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -52,7 +52,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
     await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
     if (options.now() - prunedAt >= PRUNE_MS) {
       prunedAt = options.now();
-      await options.pruneIndex();
+      await options.prune();
     }
   };
   const next = () => {

@@ -5,6 +5,7 @@ import { Consumer } from "../queue/consumer.ts";
 import { createJobIndex } from "../queue/job-index.ts";
 import type { PoolPause } from "../queue/pool-pause.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
+import { pruneExpenses } from "../queue/expenses.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import { type Queues, RETENTION } from "../queue/queues.ts";
 import type { RunJob } from "../runner/run-job.ts";
@@ -109,11 +110,13 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     ...options,
     ...options.tools,
     isAtFault: () => platform.isAtFault(),
-    // Younger ones are kept, or were removed by somebody who took them out of the index too.
-    pruneIndex: async () =>
-      await createJobIndex(redis, options.queues, prefix).prune(
-        options.tools.now() - RETENTION.removeOnComplete.age * 1000,
-      ),
+    prune: async () => {
+      const now = options.tools.now();
+      // Younger ones are kept, or were removed by somebody who took them out of the index too.
+      const oldest = now - RETENTION.removeOnComplete.age * 1000;
+      await createJobIndex(redis, options.queues, prefix).prune(oldest);
+      await pruneExpenses(redis, prefix, now);
+    },
     tellEnded: async () => {
       for (const job of await takeEnded(redis, prefix)) {
         tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });

@@ -2,6 +2,7 @@
 -- Every value but the token and the job ID may be "": then that part is left as it is.
 -- volumeId with ledgerEntry enters a volume in the ledger, struckVolumeId strikes one from it.
 -- targets is a JSON list of files that are claimed for the job, all or none; a claim of a job that is over is nobody's.
+-- spentMicroUsd and spentMs are booked, by day, job type and tenant, unless the call (spentCallId) is booked already.
 -- Answers claimed with the job that has one of them (nothing is written then), written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
 
 -- A checkpoint that nobody touches for this long belongs to a job that was removed by hand: 30 days.
@@ -30,6 +31,20 @@ if targets ~= "" then
   end
   for _, target in ipairs(claimed) do
     redis.call("HSET", claimsKey, target, owner)
+  end
+end
+if spentCallId ~= "" then
+  -- A write that is made again, because its answer was lost, finds the call in the checkpoint.
+  local stored = redis.call("HGET", checkpointKey, "record")
+  local isBooked = stored and string.find(stored, '"callId":"' .. spentCallId .. '","outcome"', 1, true)
+  if not isBooked then
+    local day = math.floor(tonumber(redis.call("TIME")[1]) / 86400)
+    local isRead, request = pcall(cjson.decode, redis.call("HGET", jobKey, "data") or "")
+    local tenant = isRead and type(request) == "table" and type(request.tenant) == "string" and request.tenant or ""
+    local account = string.format("%d|%s|%s", day, queue, tenant)
+    redis.call("HINCRBY", spendKey, account .. "|usd", spentMicroUsd)
+    redis.call("HINCRBY", spendKey, account .. "|ms", spentMs)
+    redis.call("HINCRBY", spendKey, account .. "|calls", 1)
   end
 end
 if checkpoint ~= "" then

@@ -36,6 +36,7 @@ export function viewOf(job: JobRecord, queueState: QueueState | "unknown"): JobV
     states: summary.states,
     step: summary.step ?? null,
     report: summary.report ?? null,
+    receipt: summary.receipt ?? null,
     submittedAt: job.timestamp,
     startedAt: summary.startedAt ?? job.processedOn ?? null,
     finishedAt: job.finishedOn ?? null,

@@ -19,12 +19,18 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     ledger: ledgerKey(prefix),
     /** Ours: `<queue>:<job ID>` by the real place below the media root of each output that a live job will write. */
     claims: claimsKey(prefix),
+    spend: spendKey(prefix),
   };
 }
 
 /** Hash of the jobs that have claimed an output, by its real place below the media root. */
 export function claimsKey(prefix: string): string {
   return `${prefix}:claims`;
+}
+
+/** Hash of expenses, by day, tenant and job type. */
+export function spendKey(prefix: string): string {
+  return `${prefix}:spend`;
 }
 
 /** Hash of live volumes, by volume ID. */

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { type Checkpoint, encodeCheckpoint } from "../job/checkpoint.ts";
+import type { EndedCall } from "../job/receipt.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
 import { runScript, type ScriptAnswers } from "./scripts.ts";
@@ -22,6 +23,8 @@ export interface Commit {
   readonly strike?: string;
   readonly summary?: JobSummary;
   readonly log?: string;
+  /** A call that ended, to be booked with the day's expenses. */
+  readonly spend?: EndedCall | undefined;
   /** Files that the job will write, to be claimed for it. */
   readonly targets?: readonly string[] | undefined;
 }
@@ -62,7 +65,7 @@ export function createLease(
       ]);
       return { record, cancelRequested: flag === 1 };
     },
-    async commit({ checkpoint, ledger, strike, summary, log, targets }) {
+    async commit({ checkpoint, ledger, strike, summary, log, spend, targets }) {
       return await runScript(redis, "commit", {
         keys,
         args: {
@@ -77,6 +80,9 @@ export function createLease(
           summary: summary && JSON.stringify(summary),
           log,
           targets: listOf(targets),
+          spentCallId: spend?.callId,
+          spentMicroUsd: spend && String(Math.round((spend.usd ?? 0) * 1e6)),
+          spentMs: spend && String(Math.round(spend.seconds * 1000)),
         },
       });
     },

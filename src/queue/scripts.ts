@@ -8,7 +8,7 @@ import type { Redis } from "ioredis";
  */
 const SCRIPTS = {
   commit: {
-    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims"],
+    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims", "spend"],
     args: [
       "token",
       "prefix",
@@ -21,6 +21,9 @@ const SCRIPTS = {
       "summary",
       "log",
       "targets",
+      "spentCallId",
+      "spentMicroUsd",
+      "spentMs",
     ],
   },
   settle: {

@@ -105,7 +105,7 @@ async function attemptCleanup(run: JobRun, action: string, clean: () => Promise<
 /** Ends the job: tells its events, and gives BullMQ its result and the clearing of its books. */
 function finish(run: JobRun, status: FinalState, outcome: Outcome): DeliveryResult {
   const { facts, startedAt, failure, enteredAt, state, attempt } = run.checkpoint;
-  const summary = run.finalSummary(status);
+  const summary = run.finalSummary(status, { volumeDeleted: outcome.kind === "done" });
   const now = run.tools.now();
   const leftover = errorOf(outcome);
   if (leftover !== null) run.emit("cleanup.failed", { action: state, message: leftover.message });

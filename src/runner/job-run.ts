@@ -5,13 +5,15 @@ import {
   rewound,
   unwound,
   withAttemptsReset,
+  withEndedCall,
   withFacts,
 } from "../job/checkpoint.ts";
-import type { JobRequest } from "../job/contract.ts";
+import type { JobRequest, JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
 import type { StoredFacts } from "../job/facts.ts";
 import type { Decision, FinalState, Position, WorkingState } from "../job/machine.ts";
+import { endedCall, type GpuPrice } from "../job/receipt.ts";
 import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/summary.ts";
 import type { Delivery } from "../queue/delivery.ts";
 import type { Commit, Committed } from "../queue/lease.ts";
@@ -27,6 +29,8 @@ export interface RunnerTools extends StepTools {
   readonly jobDeadlineMs: number;
   /** Told of trouble with Modal. */
   readonly platform: Platform;
+  /** Price of the GPU that calls of a job type run on. */
+  readonly price: (type: JobType) => GpuPrice;
   readonly emit: EmitJobEvent;
   /** In [0, 1). */
   readonly random: () => number;
@@ -140,23 +144,33 @@ export class JobRun {
     await this.#commit(next, { log: `${this.#checkpoint.state}: ${code}: ${message}; undoing` });
   }
 
-  /** The last summary, in a final state. */
-  finalSummary(status: FinalState): JobSummary {
-    return { ...summaryOf(this.#checkpoint, { status, now: this.tools.now() }), state: status };
+  /** The last summary, in a final state. `volumeDeleted`: for sure, not left to the reaper. */
+  finalSummary(status: FinalState, { volumeDeleted }: { readonly volumeDeleted: boolean }): JobSummary {
+    const summary = summaryOf(this.#checkpoint, { status, now: this.tools.now() });
+    const { receipt } = summary;
+    return {
+      ...summary,
+      ...(receipt === undefined ? {} : { receipt: { ...receipt, volumeDeleted } }),
+      state: status,
+    };
   }
 
   async #commit(
-    next: Checkpoint,
+    changed: Checkpoint,
     extra: Pick<Commit, "ledger" | "strike" | "log" | "targets">,
   ): Promise<void> {
     const before = this.#checkpoint;
     const now = this.tools.now();
+    const ended = callEnd(before, changed, now);
+    const spend = ended === null ? undefined : endedCall(ended, this.tools.price(this.request.type));
+    const next = spend === undefined ? changed : withEndedCall(changed, spend);
     const changedState = before.state !== next.state;
     const words = extra.log ?? (changedState ? `${before.state} -> ${next.state}` : null);
     const written = await this.delivery.lease.commit({
       checkpoint: next,
       summary: summaryOf(next, { status: "running", now }),
       ...extra,
+      spend,
       ...(words === null ? {} : { log: logLine(now, words) }),
     });
     if (written.startsWith("claimed ")) {
@@ -168,12 +182,11 @@ export class JobRun {
     }
     if (!this.#heed(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
     this.#checkpoint = next;
-    this.#tellMove(before, next);
+    this.#tellMove(before, next, ended);
   }
 
-  #tellMove(before: Checkpoint, next: Checkpoint): void {
+  #tellMove(before: Checkpoint, next: Checkpoint, ended: CallEnd | null): void {
     const now = this.tools.now();
-    const ended = callEnd(before, next, now);
     if (ended !== null) this.emit("call.finished", ended);
     if (before.state === next.state) return;
     this.emit("job.moved", {

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import { OWN_GPU, type PricedGpu } from "../config/gpu-prices.ts";
+import { OWN_GPU } from "../config/gpu-prices.ts";
+import type { GpuPrice } from "../job/receipt.ts";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import type { JobEventSubscriber } from "./event-bus.ts";
 import { collectPool, type PoolState } from "./metrics/collectors.ts";
@@ -17,7 +18,7 @@ const MISNAMED = [
   "nodejs_active_resources_total",
 ];
 
-const NO_GPU: PricedGpu = { gpu: OWN_GPU, asOf: "", usdPerSecond: null };
+const NO_GPU: GpuPrice = { gpu: OWN_GPU, asOf: "", usdPerSecond: null };
 
 /** Metrics of this process, in a registry of its own. */
 export interface Metrics {
@@ -44,7 +45,7 @@ export interface Metrics {
 export interface MetricsOptions {
   readonly version: string;
   /** GPU that calls run on; null in a process that runs no jobs and therefore has no job series. */
-  readonly gpu: PricedGpu | null;
+  readonly gpu: GpuPrice | null;
   readonly now: () => number;
 }
 

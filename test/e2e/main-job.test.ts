@@ -133,6 +133,27 @@ describe("the commands", () => {
     expect(list.map(({ id }) => id)).toEqual(expect.arrayContaining([job.id, submitted.id]));
   });
 
+  it("account for every call in receipts, and sum them up", async () => {
+    const jobs = (await dev.client.list({ limit: 1000 })).filter(({ status }) => status === "completed");
+    for (const { receipt, report } of jobs) {
+      expect(receipt).toMatchObject({
+        calls: [{ outcome: "succeeded", gpu: "own", usd: 0 }],
+        sentBytes: report?.sentBytes,
+        volumeDeleted: true,
+      });
+    }
+    const calls = (await dev.client.list({ limit: 1000 })).flatMap(({ receipt }) => receipt?.calls ?? []);
+    expect(calls.length).toBeGreaterThan(0);
+    const rows = JSON.parse((await dev.command("costs", "--by", "type", "--json")).stdout) as {
+      calls: number;
+      gpuSeconds: number;
+    }[];
+    expect(rows.reduce((sum, row) => sum + row.calls, 0)).toBe(calls.length);
+    const seconds = calls.reduce((sum, call) => sum + call.seconds, 0);
+    expect(rows.reduce((sum, row) => sum + row.gpuSeconds, 0)).toBeCloseTo(seconds, 1);
+    expect((await dev.command("costs")).stdout).toMatch(/calls .* USD/u);
+  });
+
   it("show people what they need", async () => {
     await dev.put("people.mp4");
     const waited = await dev.command("submit", "transcribe", "people.mp4", "--language", "en", "--wait");

@@ -1,8 +1,9 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { firstCheckpoint } from "../../src/job/checkpoint.ts";
+import { firstCheckpoint, withEndedCall } from "../../src/job/checkpoint.ts";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { connectRedis } from "../../src/queue/connection.ts";
+import { pruneExpenses, readExpenses } from "../../src/queue/expenses.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
 import { createLease } from "../../src/queue/lease.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
@@ -48,6 +49,37 @@ describe("commit", () => {
     expect(await redis.lrange(keys.logs, 0, -1)).toEqual(["a line"]);
     expect(await redis.xlen(keys.events)).toBe(1);
     expect(await redis.pttl(keys.checkpoint)).toBeGreaterThan(24 * 3600 * 1000);
+  });
+
+  it("books a call's end with its day, type and tenant, once", async () => {
+    const { prefix, keys, leaseOf } = await setup();
+    await redis.hset(keys.job, "data", JSON.stringify({ tenant: "acme" }));
+    const call = {
+      callId: "fc-1",
+      outcome: "succeeded" as const,
+      waitSeconds: 1,
+      seconds: 2.5,
+      gpu: "T4",
+      usd: 0.0000125,
+      pricesAsOf: "2026-05-07",
+    };
+    const start = firstCheckpoint(5, 0);
+    const write = { checkpoint: withEndedCall(start, call), spend: call };
+    expect(await leaseOf("stale").commit(write)).toBe("refused");
+    // The answer of the first write was lost, so it is made again.
+    for (let n = 0; n < 2; n++) expect(await leaseOf("mine").commit(write)).toBe("written");
+    const second = { ...call, callId: "fc-10", outcome: "failed" as const, usd: null };
+    const both = { checkpoint: withEndedCall(write.checkpoint, second), spend: second };
+    expect(await leaseOf("mine").commit(both)).toBe("written");
+    const today = new Date().toISOString().slice(0, 10);
+    expect(await readExpenses(redis, prefix, today)).toEqual([
+      { day: today, type: "transcribe", tenant: "acme", calls: 2, gpuSeconds: 5, usd: 0.000013 },
+    ]);
+    expect(await readExpenses(redis, prefix, "9999-01-01")).toEqual([]);
+    await pruneExpenses(redis, prefix, Date.now() + 399 * 86_400_000);
+    expect(await readExpenses(redis, prefix, today)).toHaveLength(1);
+    await pruneExpenses(redis, prefix, Date.now() + 402 * 86_400_000);
+    expect(await readExpenses(redis, prefix, today)).toEqual([]);
   });
 
   it("claims outputs for one live job at a time, all or none, until it ends", async () => {

@@ -91,6 +91,11 @@ function expectNothingLeaked({ world, status }: { world: FakeWorld; status: stri
   for (const volume of world.volumes) expect([...world.ledger.keys()]).toContain(volume);
   for (const { started } of world.calls.values()) expect(started).toBeLessThanOrEqual(1);
   expect(world.checkpoint).toBeNull();
+  // Every ended call is booked once, and the receipt is what was booked.
+  const receipt = world.summary?.receipt;
+  expect(new Set(world.spent.map(({ callId }) => callId)).size).toBe(world.spent.length);
+  expect(receipt?.calls ?? []).toEqual(world.spent);
+  if (receipt?.volumeDeleted === true) expect([...world.volumes]).not.toContain(receipt.volumeId);
   expect(status === "completed").toBe(world.outputs.size === 1 && status === "completed");
   // A call of a job that came to nothing does not go on, unless stopping it is what failed.
   if (status === "completed" || world.named("cleanup.failed").length > 0) return;
@@ -133,6 +138,7 @@ describe("a job's whole life", () => {
         async (script) => {
           const end = await live(script);
           expect(end.status).toBe("completed");
+          expect(end.world.summary?.receipt).toMatchObject({ gpuSeconds: 1, usd: 0.5, volumeDeleted: true });
           expect(startsOf(end.world)).toBe(1);
           expect(end.world.volumes.size).toBe(0);
         },

@@ -1,4 +1,4 @@
-import type { PricedGpu } from "../../config/gpu-prices.ts";
+import type { GpuPrice } from "../../job/receipt.ts";
 import type { JobEventName, JobEvents } from "../../job/events.ts";
 import type { JobEventSubscriber } from "../event-bus.ts";
 import type { InFlightJobs } from "./in-flight.ts";
@@ -9,7 +9,7 @@ import { CALL_OUTCOMES, CLEANUPS, codeLabel, oneOf, OUTCOMES, STATES, STATUSES, 
 export function metricsSubscriber(
   instruments: Instruments,
   inFlight: InFlightJobs,
-  gpu: PricedGpu,
+  gpu: GpuPrice,
 ): JobEventSubscriber {
   const typeOf = (event: { readonly type: string }) => oneOf(TYPES, event.type);
   const stateOf = (event: { readonly state: string }) => oneOf(STATES, event.state);

@@ -1,4 +1,4 @@
-import type { PricedGpu } from "../../config/gpu-prices.ts";
+import type { GpuPrice } from "../../job/receipt.ts";
 import { JOB_TYPES } from "../../job/contract.ts";
 import type { Instruments } from "./instruments.ts";
 import {
@@ -17,7 +17,7 @@ import {
  * Initialises every series that dashboards and alerts query to 0: a counter that only appears with its first
  * event hides that event from `rate` and `increase`.
  */
-export function startAtZero(instruments: Instruments, { gpu, asOf, usdPerSecond }: PricedGpu): void {
+export function startAtZero(instruments: Instruments, { gpu, asOf, usdPerSecond }: GpuPrice): void {
   for (const type of JOB_TYPES) {
     instruments.jobsStarted.inc({ type }, 0);
     instruments.jobsFinished.inc({ type, status: "completed", code: NO_CODE }, 0);

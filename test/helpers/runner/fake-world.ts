@@ -1,6 +1,7 @@
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../../src/job/checkpoint.ts";
 import { MirumojiError, type ErrorCode } from "../../../src/job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents } from "../../../src/job/events.ts";
+import type { EndedCall } from "../../../src/job/receipt.ts";
 import type { JobSummary } from "../../../src/job/summary.ts";
 import type { Delivery } from "../../../src/queue/delivery.ts";
 import { JobSignals } from "../../../src/queue/job-signals.ts";
@@ -29,6 +30,8 @@ export class FakeWorld {
   owner = "w1";
   clock = 1000;
   commits = 0;
+  /** Calls that were booked as expenses. */
+  readonly spent: EndedCall[] = [];
   cancelRequested = false;
   /** Whether Modal is well when a job says that it is not. */
   isModalWell = false;
@@ -63,6 +66,7 @@ export class FakeWorld {
   tools(): RunnerTools {
     return {
       now: () => this.clock,
+      price: () => ({ gpu: "T4", asOf: "2026-05-07", usdPerSecond: 0.5 }),
       random: () => 0.5,
       emit: this.emit,
       platform: { report: async () => await Promise.resolve(!this.isModalWell) },
@@ -212,6 +216,7 @@ export class FakeWorld {
         if (holder !== undefined) return `claimed ${holder}`;
         for (const target of targets) this.claims.set(target, "j1");
         this.commits += 1;
+        if (commit.spend !== undefined) this.spent.push(commit.spend);
         if (commit.checkpoint !== undefined) this.checkpoint = encodeCheckpoint(commit.checkpoint);
         if (commit.ledger !== undefined) this.ledger.set(commit.ledger.volumeId, commit.ledger.entry.callId);
         if (commit.strike !== undefined) this.ledger.delete(commit.strike);

@@ -143,6 +143,27 @@ class JobReport(TypedDict):
     warnings: list[str]
 
 
+class JobReceiptCalls(TypedDict):
+    callId: str
+    outcome: Literal["succeeded", "failed", "cancelled", "lost"]
+    waitSeconds: float | None
+    seconds: float
+    gpu: str
+    usd: float | None
+    pricesAsOf: str
+
+
+class JobReceipt(TypedDict):
+    calls: list[JobReceiptCalls]
+    gpuSeconds: float
+    usd: float | None
+    sentBytes: float
+    savedBytes: float
+    receivedBytes: float
+    volumeId: str | None
+    volumeDeleted: bool
+
+
 class Job(TypedDict):
     id: str
     type: str
@@ -156,6 +177,7 @@ class Job(TypedDict):
     states: list[JobStates]
     step: JobStep | None
     report: JobReport | None
+    receipt: JobReceipt | None
     submittedAt: int
     startedAt: int | None
     finishedAt: int | None
