@@ -16,7 +16,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    // Tests wait for half of their time, for leases and processes: a third worker fills two cores.
+    maxWorkers: 3,
     projects: [
       {
         extends: true,

@@ -8,9 +8,9 @@ import { expect } from "vitest";
 import { z } from "zod";
 import { createClient, type Client } from "../src/index.ts";
 import { testFolder } from "./folder.ts";
+import { LAUNCHER, programFile } from "./programs.ts";
 
 const repo = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-export const LAUNCHER = repo("bin/mirumoji-worker.js");
 export const SAMPLE = repo("samples/hello-mirumoji.mp4");
 
 const readySchema = z.object({
@@ -93,7 +93,7 @@ export async function runCommand(
   return await new Promise((resolve) => {
     execFile(
       process.execPath,
-      [LAUNCHER, ...args],
+      [programFile("mirumoji-worker"), ...args],
       { cwd: options.cwd, env: cleanEnvironment(options.env), maxBuffer: 1e8 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;

@@ -7,8 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type GpuHost, type GpuHostOptions, startGpuHost } from "../src/gpu-host/host.ts";
 import { type Client, createClient } from "../src/index.ts";
 import type { JobView } from "../src/job/summary.ts";
-import { cleanEnvironment, type CommandResult, LAUNCHER, runCommand, SAMPLE } from "./dev.ts";
+import { cleanEnvironment, type CommandResult, runCommand, SAMPLE } from "./dev.ts";
 import { testFolder } from "./folder.ts";
+import { programFile } from "./programs.ts";
 import { testRedis } from "./redis.ts";
 
 /** A worker process that a test may kill. */
@@ -74,7 +75,10 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     }
   };
   const start = async (command: "worker" | "api", env: Record<string, string>) => {
-    const process = await startWorkerProcess(folder.path, { ...settings, ...env }, [LAUNCHER, command]);
+    const process = await startWorkerProcess(folder.path, { ...settings, ...env }, [
+      programFile("mirumoji-worker"),
+      command,
+    ]);
     started.push(process);
     return process;
   };
@@ -103,7 +107,7 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
 export async function startWorkerProcess(
   cwd: string,
   env: Record<string, string>,
-  command: readonly string[] = [LAUNCHER, "worker"],
+  command: readonly string[] = [programFile("mirumoji-worker"), "worker"],
 ): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [...command, "--json"], {
     cwd,

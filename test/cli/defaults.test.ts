@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
 import type { GpuHost } from "../../src/gpu-host/host.ts";
-import { cleanEnvironment, LAUNCHER, runCommand } from "../../support/dev.ts";
+import { cleanEnvironment, runCommand } from "../../support/dev.ts";
+import { LAUNCHER } from "../../support/programs.ts";
 import { testFolder } from "../../support/folder.ts";
 import { call, connect, getFile, newVolume, putFile, register, value } from "../helpers/gpu-host/host.ts";
 

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
-import { cleanEnvironment, LAUNCHER } from "../../support/dev.ts";
+import { cleanEnvironment } from "../../support/dev.ts";
+import { LAUNCHER } from "../../support/programs.ts";
 
 test("the command becomes Node with a small young generation, and a signal reaches it", async () => {
   const folder = await mkdtemp(join(tmpdir(), "mirumoji-launcher-"));

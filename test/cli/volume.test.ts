@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { addVolume } from "../../src/cli/volume.ts";
-import { cleanEnvironment, type CommandResult, LAUNCHER, runCommand } from "../../support/dev.ts";
+import { cleanEnvironment, type CommandResult, runCommand } from "../../support/dev.ts";
+import { programFile } from "../../support/programs.ts";
 import { testFolder } from "../../support/folder.ts";
 import { type HostForTests, startHostForTests } from "../helpers/modal/gpu-host.ts";
 
@@ -214,11 +215,15 @@ describe("volume put, ls, get and rm", { timeout: 120_000 }, () => {
     await volumeOk("get", "films", "film", folder.path);
     await rm(local("film"));
     await host.fault({ block: "GET", behaviour: "500", times: 50 });
-    const child = spawn(process.execPath, [LAUNCHER, "volume", "get", "films", "film"], {
-      cwd: folder.path,
-      env: cleanEnvironment(environment()),
-      stdio: ["ignore", "ignore", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [programFile("mirumoji-worker"), "volume", "get", "films", "film"],
+      {
+        cwd: folder.path,
+        env: cleanEnvironment(environment()),
+        stdio: ["ignore", "ignore", "pipe"],
+      },
+    );
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
     const exited = once(child, "exit");

@@ -5,13 +5,14 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
-import { cleanEnvironment, LAUNCHER, runCommand, startDev } from "../../support/dev.ts";
+import { cleanEnvironment, runCommand, startDev } from "../../support/dev.ts";
+import { programFile } from "../../support/programs.ts";
 import { testFolder } from "../../support/folder.ts";
 import { testRedis } from "../../support/redis.ts";
 
 /** Runs one of the long-lived commands until the end of the scope. */
 async function start(command: string, env: Record<string, string>, cwd: string) {
-  const child = spawn(process.execPath, [LAUNCHER, command, "--json"], {
+  const child = spawn(process.execPath, [programFile("mirumoji-worker"), command, "--json"], {
     cwd,
     env: cleanEnvironment({ MIRUMOJI_HTTP_PORT: "0", ...env }),
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { startGpuHost } from "../../src/gpu-host/host.ts";
 import { MirumojiError } from "../../src/job/errors.ts";
+import { programFile } from "../../support/programs.ts";
 import { startHost, temporaryDirectory, undoAll } from "../helpers/gpu-host/host.ts";
 
 const children: ChildProcess[] = [];
@@ -16,8 +16,7 @@ afterEach(async () => {
 
 /** A host in a process of its own; gives the first line that it prints, or null where it ends without one. */
 async function serve(dataDir: string) {
-  const script = fileURLToPath(new URL("../helpers/gpu-host/fixtures/serve.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify({ dataDir })], {
+  const child = spawn(process.execPath, [programFile("gpu-host"), JSON.stringify({ dataDir })], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   children.push(child);

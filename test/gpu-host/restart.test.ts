@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { Status } from "nice-grpc";
 import { afterEach, expect, test } from "vitest";
 import type { GpuHost } from "../../src/gpu-host/host.ts";
 import { BLOCK_BYTES } from "../../src/gpu-host/store/blocks.ts";
+import { programFile } from "../../support/programs.ts";
 import {
   blocksOf,
   call,
@@ -53,8 +53,7 @@ def slow(path):
 
 /** Starts a host in a process that can be killed like a machine that loses power. */
 async function serve(options: object): Promise<{ host: GpuHost; child: ChildProcess }> {
-  const script = fileURLToPath(new URL("../helpers/gpu-host/fixtures/serve.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [programFile("gpu-host"), JSON.stringify(options)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   processes.push(child);

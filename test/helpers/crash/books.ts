@@ -34,7 +34,8 @@ export async function foreignKeys(
         problems.push(...strangers.map((member) => `index of ${member}`));
         continue;
       }
-      problems.push(`key ${key}`);
+      const fields = (await redis.type(key)) === "hash" ? JSON.stringify(await redis.hgetall(key)) : "";
+      problems.push(`key ${key} ${fields}`.trimEnd());
     }
     return problems;
   });

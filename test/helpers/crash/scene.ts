@@ -1,15 +1,15 @@
-import { createRequire } from "node:module";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { type Client, createClient } from "../../../src/index.ts";
 import { JOB_TYPES, type JobType, transcribeRequestSchema } from "../../../src/job/contract.ts";
 import { isFinal, type JobStatus, type JobView } from "../../../src/job/summary.ts";
 import { renderTranscript } from "../../../src/subtitles/render.ts";
 import { type CommandResult, runCommand, SAMPLE, type Stats } from "../../../support/dev.ts";
+import { programFile } from "../../../support/programs.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../../support/stack.ts";
 import { foreignKeys, terminalEvents } from "./books.ts";
 import { accountFor } from "./orphans.ts";
@@ -18,11 +18,6 @@ import type { GpuHostService, RedisService } from "./services.ts";
 import { eventsOf } from "./worker-log.ts";
 
 const HANDLER = fileURLToPath(new URL("../../../support/handler.py", import.meta.url));
-const FAULTY_WORKER = [
-  "--import",
-  pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href,
-  fileURLToPath(new URL("./faulty-worker.ts", import.meta.url)),
-];
 /** Short, so that a test need not wait long for a dead worker's lease. */
 const SETTINGS = {
   MIRUMOJI_LEASE: "2",
@@ -106,8 +101,8 @@ export class Scene implements AsyncDisposable {
   async worker(env: Record<string, string> = {}): Promise<WorkerProcess> {
     const worker = await startWorkerProcess(
       this.mediaRoot,
-      { ...this.#environment(), TSX_DISABLE_CACHE: "1", ...env },
-      ...(env["FAULT_POINT"] === undefined ? [] : [FAULTY_WORKER]),
+      { ...this.#environment(), ...env },
+      ...(env["FAULT_POINT"] === undefined ? [] : [[programFile("faulty-worker")]]),
     );
     this.workers.push(worker);
     return worker;

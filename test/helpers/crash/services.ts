@@ -4,11 +4,11 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import type { Fault } from "../../../src/gpu-host/faults.ts";
 import type { GpuHostOptions } from "../../../src/gpu-host/host.ts";
 import { cleanEnvironment, type Stats, statsSchema } from "../../../support/dev.ts";
+import { programFile } from "../../../support/programs.ts";
 
 /** Service in a separate process, which restarts at the same address with its data on disk. */
 export interface Service extends AsyncDisposable {
@@ -86,10 +86,9 @@ export async function startHost(
   const [grpcPort, ...httpPorts] = [await freePort(), await freePort(), await freePort()];
   const token = { tokenId: "ak-crash", tokenSecret: "as-crash" };
   const settings = { dataDir: join(folder, "gpu-host"), adminFaults: true, grpcPort, httpPorts, ...token };
-  const script = fileURLToPath(new URL("../gpu-host/fixtures/serve.ts", import.meta.url));
   let urls = { statsUrl: "", adminUrl: "" };
   const base = await service(async (changes) => {
-    const args = ["--import", "tsx", script, JSON.stringify({ ...settings, ...options, ...changes })];
+    const args = [programFile("gpu-host"), JSON.stringify({ ...settings, ...options, ...changes })];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "inherit"],
       env: cleanEnvironment({ TMPDIR: folder }),
