@@ -50,7 +50,6 @@ export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger
       return null;
     },
     async strike(volume, reason) {
-      await redis.hdel(ledgerKey(prefix), volume.volumeId);
       if (reason !== "job uses another volume") {
         const { checkpoint, claims } = jobKeys(prefix, volume.queue, volume.jobId);
         await redis.del(checkpoint);
@@ -58,6 +57,8 @@ export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger
         const claimed = Object.entries(await redis.hgetall(claims)).filter(([, holder]) => holder === owner);
         if (claimed.length > 0) await redis.hdel(claims, ...claimed.map(([target]) => target));
       }
+      // Last, so that whoever dies before it leaves the rest to the next reaper.
+      await redis.hdel(ledgerKey(prefix), volume.volumeId);
     },
   };
 }
