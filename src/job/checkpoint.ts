@@ -114,6 +114,13 @@ export function withEndedCall(checkpoint: Checkpoint, call: EndedCall): Checkpoi
   return { ...checkpoint, calls: [...(checkpoint.calls ?? []), call] };
 }
 
+/** The checkpoint of a job that was given another life at that time: its clocks begin anew. */
+export function livedSince(checkpoint: Checkpoint, retriedAt: number): Checkpoint {
+  const { startedAt, enteredAt } = checkpoint;
+  if (retriedAt <= startedAt) return checkpoint;
+  return { ...checkpoint, startedAt: retriedAt, enteredAt: Math.max(enteredAt, retriedAt) };
+}
+
 /** The checkpoint one try later. */
 export function retried(checkpoint: Checkpoint): Checkpoint {
   return { ...checkpoint, attempt: checkpoint.attempt + 1 };

@@ -34,33 +34,44 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   const stopping = new AbortController();
   const { signal } = stopping;
   const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
-  let volumesBeatenAt = 0;
-  let prunedAt = options.now();
+  // On the steady clock: one that is set back must not stop heartbeats.
+  let volumesBeatenAt = Number.NEGATIVE_INFINITY;
+  let prunedAt = performance.now();
   let suspects: ReadonlySet<string> = new Set();
   let current: Promise<void> | null = null;
+  let reaping: Promise<void> | null = null;
+  const reapBeside = async (due: readonly Leftover[]): Promise<void> => {
+    for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
+  };
+  const onError = (error: unknown) => {
+    if (!signal.aborted) options.onError(error, "caretaker");
+  };
   const round = async () => {
     if (options.isAtFault()) return await options.leadership.release();
     if (signal.aborted || !(await options.leadership.hold(TERM_ROUNDS * roundMs))) return;
+    // Heartbeats come first, and nothing else is waited for between them: what dies for want of one is paid again.
+    const isVolumeBeat = performance.now() - volumesBeatenAt >= options.heartbeatMs;
+    if (isVolumeBeat) volumesBeatenAt = performance.now();
+    await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
     await options.tellEnded();
-    const isVolumeBeat = options.now() - volumesBeatenAt >= options.heartbeatMs;
-    if (isVolumeBeat) volumesBeatenAt = options.now();
     const leftovers = await findLeftovers(options.ledger);
     // Seen twice: a job that just ended clears its own books in a moment.
     const due = leftovers.filter(({ volume }) => suspects.has(volume.volumeId));
     suspects = new Set(leftovers.map(({ volume }) => volume.volumeId));
-    for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
-    await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
-    if (options.now() - prunedAt >= PRUNE_MS) {
-      prunedAt = options.now();
+    reaping ??= reapBeside(due)
+      .catch(onError)
+      .finally(() => {
+        reaping = null;
+      });
+    if (performance.now() - prunedAt >= PRUNE_MS) {
+      prunedAt = performance.now();
       await options.prune();
     }
   };
   const next = () => {
     // A slow round (Redis was away) is neither overtaken nor followed by all the rounds that it held up.
     current ??= round()
-      .catch((error: unknown) => {
-        if (!signal.aborted) options.onError(error, "caretaker");
-      })
+      .catch(onError)
       .finally(() => {
         current = null;
       });
@@ -73,6 +84,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
       clearInterval(timer);
       stopping.abort();
       await current;
+      await reaping;
       await options.leadership.release();
     },
   };

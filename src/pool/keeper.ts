@@ -2,6 +2,10 @@ import { MirumojiError } from "../job/errors.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import type { Apps } from "../ports/apps.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import { manyAtOnce } from "./many-at-once.ts";
+
+/** While Modal is ill a heartbeat takes up to 30 s; others must not wait for it. */
+const BEATS_AT_ONCE = 16;
 
 /**
  * Keeps alive what live jobs need, whichever worker made it, also while a job waits for a retry: every app
@@ -26,11 +30,12 @@ export async function keepAlive(options: {
     }
   };
   const entries = await options.ledger.list();
-  for (const appId of new Set(entries.flatMap((entry) => entry.appId ?? []))) {
+  const appIds = [...new Set(entries.flatMap((entry) => entry.appId ?? []))];
+  await manyAtOnce(BEATS_AT_ONCE, appIds, async (appId) => {
     await attempt(appId, async () => await options.apps.heartbeat({ appId, signal }));
-  }
+  });
   if (!options.withVolumes) return;
-  for (const { volumeId } of entries) {
+  await manyAtOnce(BEATS_AT_ONCE, entries, async ({ volumeId }) => {
     await attempt(volumeId, async () => await options.volumes.heartbeat({ volumeId, signal }));
-  }
+  });
 }

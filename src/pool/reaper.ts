@@ -2,6 +2,7 @@ import { toMirumojiError } from "../job/errors.ts";
 import type { Ledger, LeftoverReason, LiveVolume } from "../queue/ledger.ts";
 import type { Calls } from "../ports/calls.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import { manyAtOnce } from "./many-at-once.ts";
 
 /** A volume that no live job owns. */
 export interface Leftover {
@@ -18,15 +19,18 @@ export interface ReaperTools {
   readonly signal: AbortSignal;
 }
 
+/** Few, because what runs needs the server more. */
+const REMOVALS_AT_ONCE = 4;
+
 /**
  * Removes leftovers: each volume is deleted and its call cancelled. Harmless next to other reapers: every
  * action may be repeated.
  */
 export async function reap(tools: ReaperTools, leftovers: readonly Leftover[]): Promise<Leftover[]> {
   const reaped: Leftover[] = [];
-  for (const leftover of leftovers) {
-    reaped.push({ ...leftover, problem: await remove(leftover.volume, leftover.reason, tools) });
-  }
+  await manyAtOnce(REMOVALS_AT_ONCE, [...leftovers.entries()], async ([index, leftover]) => {
+    reaped[index] = { ...leftover, problem: await remove(leftover.volume, leftover.reason, tools) };
+  });
   return reaped;
 }
 

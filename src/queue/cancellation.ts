@@ -56,7 +56,7 @@ export async function requestCancel(
 }
 
 /** A job that waits with a checkpoint has something to undo: the next free worker should do it. */
-async function bringForward(queue: Queue, jobId: string): Promise<void> {
+export async function bringForward(queue: Queue, jobId: string): Promise<void> {
   const job = await queue.getJob(jobId);
   if (job === undefined) return;
   // Another worker may have taken it in the meantime; it sees the flag.

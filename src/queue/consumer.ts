@@ -2,6 +2,7 @@ import { DelayedError, type Job, type Queue, UnrecoverableError, WaitingError, W
 import type { Redis } from "ioredis";
 import type { JobSummary } from "../job/summary.ts";
 import type { TracedDelivery } from "../telemetry/trace-contract.ts";
+import { bringForward, cancelRequested } from "./cancellation.ts";
 import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
 import { createLease } from "./lease.ts";
@@ -182,6 +183,7 @@ export class Consumer {
         throw new UnrecoverableError(`${result.code}: ${result.message}`);
       case "delayed":
         await job.moveToDelayed(this.#options.now() + result.delayMs, token);
+        if (result.heedsCancel) await this.#heedCancel(job).catch(this.#options.onError);
         throw new DelayedError();
       case "released":
         await job.moveToWait(token);
@@ -191,6 +193,13 @@ export class Consumer {
         // Not ours any more: BullMQ is told that it moved, so that it writes nothing.
         throw new WaitingError();
     }
+  }
+
+  /** A cancel that came while the job was being put away found it active, and nobody to hear of it. */
+  async #heedCancel({ id = "" }: Job): Promise<void> {
+    const { redis, prefix, queue } = this.#options;
+    const [flagged] = await cancelRequested(redis, { prefix, queue: queue.name, jobIds: [id] });
+    if (flagged !== undefined) await bringForward(queue, id);
   }
 
   #listen(): void {

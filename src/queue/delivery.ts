@@ -28,8 +28,8 @@ export type DeliveryResult =
       readonly message: string;
       readonly settle: () => Promise<void>;
     }
-  /** The job waits for its next try. */
-  | { readonly kind: "delayed"; readonly delayMs: number }
+  /** The job waits for its next try; one that `heedsCancel` comes at once when a cancel is requested. */
+  | { readonly kind: "delayed"; readonly delayMs: number; readonly heedsCancel: boolean }
   /** Handed back, to be taken up by any worker at once. */
   | { readonly kind: "released" }
   /** Another worker owns the job, or it rests until its lease runs out: nothing is written. */

@@ -38,8 +38,8 @@ export type Committed = ScriptAnswers["commit"];
 
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
-  /** The stored checkpoint as text, or null, and whether a cancel is requested. */
-  load(): Promise<{ record: string | null; cancelRequested: boolean }>;
+  /** The stored checkpoint as text, or null; whether a cancel is requested; when the job was last given a new life. */
+  load(): Promise<{ record: string | null; cancelRequested: boolean; retriedAt: number }>;
   /** Writes while the lease holds. */
   commit(commit: Commit): Promise<Committed>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
@@ -59,11 +59,15 @@ export function createLease(
   const keys = jobKeys(options.prefix, options.queue, options.jobId);
   return {
     async load() {
-      const [record, flag] = await Promise.all([
+      const [record, [requestedAt, retriedAt]] = await Promise.all([
         redis.hget(keys.checkpoint, "record"),
-        redis.hexists(keys.job, "cancelRequestedAt"),
+        redis.hmget(keys.job, "cancelRequestedAt", "retriedAt"),
       ]);
-      return { record, cancelRequested: flag === 1 };
+      return {
+        record,
+        cancelRequested: typeof requestedAt === "string",
+        retriedAt: Number(retriedAt ?? 0) || 0,
+      };
     },
     async commit({ checkpoint, ledger, strike, summary, log, spend, targets }) {
       return await runScript(redis, "commit", {

@@ -1,17 +1,18 @@
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { StoredFacts } from "../job/facts.ts";
 import {
+  decide,
   type Decision,
   type FinalState,
   fullJitterMs,
   isFinalState,
   type WorkingState,
 } from "../job/machine.ts";
-import { errorOf, type Outcome } from "../job/outcome.ts";
+import { errorOf, type Outcome, outcomeOf } from "../job/outcome.ts";
 import { logLine } from "../job/summary.ts";
 import type { DeliveryResult } from "../queue/delivery.ts";
 import { Fenced, type JobRun } from "./job-run.ts";
-import type { Attempt } from "./run-step.ts";
+import { type Attempt, judged } from "./run-step.ts";
 
 /** Carries out a decision; null means the job goes on here. */
 export async function applyDecision(
@@ -27,28 +28,27 @@ export async function applyDecision(
       if (isFinalState(decision.to)) return finish(run, decision.to, outcome);
       await moveOn(run, decision.to, gained);
       return null;
-    case "wait": {
+    case "wait":
+    case "retry": {
       const delayMs = fullJitterMs(decision.ceilingMs, run.tools.random());
       run.emit("job.delayed", { state, attempt, delayMs, code });
-      await run.wait(error, delayMs);
-      return { kind: "delayed", delayMs };
+      await (decision.kind === "wait" ? run.wait(error, delayMs) : run.retry(error, delayMs));
+      if (!heedsCancel(run)) return { kind: "delayed", delayMs, heedsCancel: false };
+      // Heard with this very write: it costs money until it is heeded.
+      return run.delivery.signals.cancelled.aborted ? null : { kind: "delayed", delayMs, heedsCancel: true };
     }
     case "again":
       await run.resetAttempts();
       return null;
-    case "rewind":
-      await cancelLostCall(run);
+    case "rewind": {
+      const problem = await cancelLostCall(run);
+      if (problem !== null) return await applyDecision(run, decide(run.position, problem), failed(problem));
       await run.rewind(decision.to, error);
       return null;
+    }
     case "unwind":
       await run.unwind(decision, error);
       return null;
-    case "retry": {
-      const delayMs = fullJitterMs(decision.ceilingMs, run.tools.random());
-      run.emit("job.delayed", { state, attempt, delayMs, code });
-      await run.retry(error, delayMs);
-      return { kind: "delayed", delayMs };
-    }
     case "release":
     case "pause":
       if (code === "LEASE_LOST") throw new Fenced("the lease is lost");
@@ -81,16 +81,33 @@ async function moveOn(run: JobRun, to: WorkingState, gained: StoredFacts): Promi
   }
 }
 
-/** A call whose volume vanished may still run; it would only cost money. */
-async function cancelLostCall(run: JobRun): Promise<void> {
+/** Whether a cancel ends the job where it stands: what is being undone takes its time all the same. */
+function heedsCancel({ checkpoint }: JobRun): boolean {
+  return checkpoint.state !== "undo" && checkpoint.state !== "deleteVolume";
+}
+
+function failed(outcome: Outcome): Attempt {
+  return { outcome, gained: {} };
+}
+
+/**
+ * Cancels a call whose volume vanished, or that the server seems to have lost: should it run, it would only cost
+ * money. Trouble that may pass is the outcome, and the call is not forgotten; what the server refuses for good is left.
+ */
+async function cancelLostCall(run: JobRun): Promise<Outcome | null> {
   const { callId } = run.checkpoint.facts;
-  if (callId === undefined) return;
+  if (callId === undefined) return null;
   const signal = run.delivery.signals.stopped;
-  await attemptCleanup(
-    run,
-    "cancelCall",
-    async () => await run.tools.calls.cancel({ callId, terminateContainers: true, signal }),
-  );
+  try {
+    await run.tools.calls.cancel({ callId, terminateContainers: true, signal });
+    return null;
+  } catch (thrown) {
+    const error = toMirumojiError(thrown);
+    const outcome = await judged(outcomeOf(error), run);
+    if (outcome.kind !== "permanent" && outcome.kind !== "lost") return outcome;
+    run.emit("cleanup.failed", { action: "cancelCall", message: error.message });
+    return null;
+  }
 }
 
 /** Tries a clean-up that must not hold up the job; where it fails, the reaper has to do it. */

@@ -1,5 +1,5 @@
 import { isJobType } from "../job/contract.ts";
-import { decodeCheckpoint, firstCheckpoint } from "../job/checkpoint.ts";
+import { decodeCheckpoint, firstCheckpoint, livedSince } from "../job/checkpoint.ts";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
 import type { JobIdentity } from "../job/events.ts";
 import { decide } from "../job/machine.ts";
@@ -43,7 +43,7 @@ function identityOf({ jobId, name, queue }: Delivery): JobIdentity {
 }
 
 /** The store of a job that no worker had before; not asked. */
-const NOTHING_STORED = { record: null, cancelRequested: false };
+const NOTHING_STORED = { record: null, cancelRequested: false, retriedAt: 0 };
 
 /**
  * Reads the delivery, and the checkpoint where the job has one.
@@ -59,13 +59,19 @@ async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTo
     );
   }
   const request = parseRequest(name, delivery.data);
-  const { record, cancelRequested } = delivery.isFirst ? NOTHING_STORED : await delivery.lease.load();
-  if (cancelRequested) delivery.signals.cancel();
   const now = tools.now();
-  const checkpoint = record === null ? firstCheckpoint(now, delivery.crashes) : decodeCheckpoint(record);
-  const run = new JobRun({ identity, request, checkpoint, delivery, tools });
+  // A job that was cancelled in the queue and retried was never taken either; only then it may be that old.
+  const isNew = delivery.isFirst && now - delivery.submittedAt <= tools.queueWaitMs;
+  const { record, cancelRequested, retriedAt } = isNew ? NOTHING_STORED : await delivery.lease.load();
+  if (cancelRequested) delivery.signals.cancel();
+  const checkpoint =
+    record === null
+      ? firstCheckpoint(now, delivery.crashes)
+      : livedSince(decodeCheckpoint(record), Math.min(now, retriedAt));
+  const submittedAt = Math.max(delivery.submittedAt, Math.min(now, retriedAt));
+  const run = new JobRun({ identity, request, checkpoint, delivery: { ...delivery, submittedAt }, tools });
   run.emit("job.started", {
-    waitedMs: Math.max(0, now - delivery.submittedAt),
+    waitedMs: Math.max(0, now - submittedAt),
     resumedAt: record === null ? null : checkpoint.state,
   });
   return run;

@@ -67,7 +67,7 @@ async function makeAttempt(run: JobRun): Promise<Attempt> {
 }
 
 /** Counts trouble with Modal as the job's own where only its request is what fails. */
-async function judged(outcome: Outcome, { tools }: JobRun): Promise<Outcome> {
+export async function judged(outcome: Outcome, { tools }: JobRun): Promise<Outcome> {
   const error = errorOf(outcome);
   if (error === null || !isPlatformTrouble(error)) return outcome;
   return (await tools.platform.report(error)) ? outcome : { kind: "transient", error };

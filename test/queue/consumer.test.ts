@@ -133,6 +133,41 @@ describe("a job that is handed back", () => {
   });
 });
 
+describe("a cancel", () => {
+  it("that comes while a job is put away until its next try is heeded at once, but not by one that is undone", async () => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const taken = new Map<string, number>();
+    const consumer = new Consumer({
+      queue: queues.convert,
+      redis,
+      prefix,
+      concurrency: 2,
+      leaseMs: 5000,
+      stalledIntervalMs: 5000,
+      now: Date.now,
+      onError: () => undefined,
+      handle: async ({ jobId }) => {
+        const times = (taken.get(jobId) ?? 0) + 1;
+        taken.set(jobId, times);
+        if (times > 1)
+          return { kind: "failed", code: "CANCELLED", message: "", settle: async () => undefined };
+        // The push finds nobody who listens any more.
+        await redis.hset(jobKeys(prefix, "convert", jobId).job, "cancelRequestedAt", Date.now());
+        return { kind: "delayed", delayMs: 3_600_000, heedsCancel: jobId === "stands" };
+      },
+    });
+    for (const jobId of ["stands", "undone"]) {
+      await queues.convert.add("convert", { v: 1, input: "x" }, { jobId });
+    }
+    await expect.poll(() => taken.get("stands"), { timeout: 5000, interval: 20 }).toBe(2);
+    await expect.poll(async () => await queues.convert.getJobState("undone")).toBe("delayed");
+    expect(taken.get("undone")).toBe(1);
+    await consumer.stop();
+    await closeQueues(queues);
+  });
+});
+
 describe("a lease", () => {
   it("is known to be lost while Redis is silent, even when the clock of the machine is set back", async () => {
     const prefix = randomPrefix();

@@ -52,13 +52,61 @@ describe("runJob", () => {
     const world = new FakeWorld();
     world.before = failing("put", "MODAL_FAILED", 2);
     const first = await runJob(world.delivery(), world.tools());
-    expect(first).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs / 2 });
+    expect(first).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs / 2, heedsCancel: true });
     const second = await runJob(world.delivery(), world.tools());
-    expect(second).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs });
+    expect(second).toEqual({ kind: "delayed", delayMs: MACHINE.upload.firstBackoffMs, heedsCancel: true });
     const third = await runJob(world.delivery(), world.tools());
     if (third.kind !== "completed") throw new Error(third.kind);
     expect(third.summary.states.find(({ state }) => state === "upload")?.attempts).toBe(3);
     expect(world.effects.filter((effect) => effect === "create")).toHaveLength(1);
+  });
+
+  it("heeds a cancel that it hears with the writing of a retry, and does not wait for the next try", async () => {
+    const world = new FakeWorld();
+    world.before = failing("poll", "MODAL_FAILED", 1);
+    world.waiting = 100;
+    const lease = world.lease("w1");
+    const commit: typeof lease.commit = async (written) => {
+      if (written.log?.includes("MODAL_FAILED") === true) world.cancelRequested = true;
+      return await lease.commit(written);
+    };
+    const result = await runJob(world.delivery({ lease: { ...lease, commit } }), world.tools());
+    expect(result).toMatchObject({ kind: "failed", code: "CANCELLED" });
+    expect([...world.calls.values()]).toMatchObject([{ started: 1, cancelled: true }]);
+  });
+
+  it("does not forget a call that looked lost while it cannot be cancelled", async () => {
+    const world = new FakeWorld();
+    let looks = 0;
+    world.waiting = 100;
+    world.before = (effect) => {
+      if (effect === "poll" && (looks += 1) <= 3) throw new MirumojiError("CALL_LOST", "not seen");
+      if (effect === "cancel" && looks < 3) throw new MirumojiError("MODAL_UNAVAILABLE", "away");
+    };
+    for (const deliveries of [1, 2]) {
+      expect(await runJob(world.delivery(), world.tools())).toEqual({ kind: "released" });
+      expect([deliveries, world.stored()?.facts.callId, world.calls.size]).toEqual([deliveries, "fc-2", 1]);
+    }
+    world.waiting = 1;
+    expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
+    expect([...world.calls.values()]).toEqual([
+      { started: 1, cancelled: true },
+      { started: 1, cancelled: false },
+    ]);
+  });
+
+  it("counts its clocks from the retry", async () => {
+    const world = new FakeWorld();
+    world.clock = 1e12;
+    world.retriedAt = world.clock - 5000;
+    const old = { submittedAt: world.clock - 8 * 24 * 3_600_000, isFirst: true };
+    expect((await runJob(world.delivery(old), world.tools())).kind).toBe("completed");
+    const kept = new FakeWorld();
+    kept.before = failing("put", "MODAL_FAILED", 1);
+    await runJob(kept.delivery(), kept.tools());
+    kept.clock += 10 * kept.tools().jobDeadlineMs;
+    kept.retriedAt = kept.clock - 5000;
+    expect((await runJob(kept.delivery(), kept.tools())).kind).toBe("completed");
   });
 
   it("undoes everything when a state's attempts are spent", async () => {

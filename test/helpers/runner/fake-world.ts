@@ -33,6 +33,7 @@ export class FakeWorld {
   /** Calls that were booked as expenses. */
   readonly spent: EndedCall[] = [];
   cancelRequested = false;
+  retriedAt = 0;
   /** Whether Modal is well when a job says that it is not. */
   isModalWell = false;
   /** How many more looks at a started call find it running. */
@@ -207,7 +208,11 @@ export class FakeWorld {
   lease(token: string): Lease {
     return {
       load: async () =>
-        await Promise.resolve({ record: this.checkpoint, cancelRequested: this.cancelRequested }),
+        await Promise.resolve({
+          record: this.checkpoint,
+          cancelRequested: this.cancelRequested,
+          retriedAt: this.retriedAt,
+        }),
       commit: async (commit: Commit) => {
         await Promise.resolve();
         if (this.owner !== token) return "refused";
