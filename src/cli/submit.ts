@@ -3,6 +3,7 @@ import { isAbsolute, relative, resolve } from "node:path";
 import { CONTRACT_VERSION, type JobType } from "../job/contract.ts";
 import type { RequestOptions } from "../job/contract.ts";
 import { inputWish } from "../job/input-wish.ts";
+import { isElsewhere } from "../job/places.ts";
 import { parseRequest } from "../job/parse-request.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import { openMediaRoot } from "../media/media-root.ts";
@@ -78,7 +79,8 @@ async function submitJob(
   { json, wait }: { json: boolean; wait: boolean },
 ): Promise<void> {
   const { mediaRoot } = clientEnvironment();
-  const input = mediaRoot === null ? path : await checkInput(mediaRoot, path, { type, options });
+  const input =
+    mediaRoot === null || isElsewhere(path) ? path : await checkInput(mediaRoot, path, { type, options });
   await using producer = await openClient();
   // The contract's schema checks every field; parsed options are untrusted until then.
   const request = { ...options, input } as RequestOptions[typeof type];

@@ -2,6 +2,7 @@ import { isJobType } from "../job/contract.ts";
 import { pricedGpu } from "../config/gpu-prices.ts";
 import type { Environment } from "../config/schema.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
+import type { Elsewhere } from "../media/elsewhere/elsewhere.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import { createTransferLimiter, modalVolumes, reachModal } from "../modal/index.ts";
@@ -25,6 +26,7 @@ import type { WorkerTelemetry } from "./worker-telemetry.ts";
 
 export interface JobsParts {
   readonly root: MediaRoot;
+  readonly elsewhere: Elsewhere;
   readonly store: WorkerStore;
   readonly platform: WorkerPlatform;
   readonly telemetry: WorkerTelemetry;
@@ -82,7 +84,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
 
 function runnerTools(
   environment: Environment,
-  { root, store, platform, telemetry: { logger, metrics, tracing } }: JobsParts,
+  { root, elsewhere, store, platform, telemetry: { logger, metrics, tracing } }: JobsParts,
 ): Omit<RunnerTools, "platform"> {
   const transfers = createTransferLimiter({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
   const cancels = cancelLatency(store.redis, store.prefix, {
@@ -98,7 +100,7 @@ function runnerTools(
     ]),
     apps: platform.apps,
     calls: platform.calls,
-    media: createMediaFiles(root),
+    media: createMediaFiles(root, elsewhere),
     transcripts: keptTranscripts(store.redis, store.prefix, {
       ttlMs: environment.MIRUMOJI_KEEP_SEGMENTS * 1000,
       limitBytes: environment.MIRUMOJI_KEEP_SEGMENTS_LIMIT * 2 ** 20,

@@ -1,8 +1,10 @@
 import type { Environment } from "../config/schema.ts";
 import type { Served } from "../http/server.ts";
+import { openElsewhere } from "../media/elsewhere/elsewhere.ts";
 import { openMediaRoot } from "../media/media-root.ts";
 import { sayHello } from "../modal/index.ts";
 import { workerHealth } from "../pool/health.ts";
+import { openOutbound } from "../net/outbound.ts";
 import { pingRedis } from "../queue/connection.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { createJobStore } from "../queue/job-store.ts";
@@ -13,6 +15,9 @@ import { startJobs } from "./worker-jobs.ts";
 import { openObservedSession, openPlatform } from "./worker-platform.ts";
 import { openStore } from "./worker-store.ts";
 import { openTelemetry } from "./worker-telemetry.ts";
+
+/** Longest wait for a connection to the server of an input. */
+const CONNECT_MS = 10_000;
 
 /** Everything that runs jobs in this process. */
 export interface RunningWorker extends Served {
@@ -36,7 +41,14 @@ export async function openWorker(
   const session = openObservedSession(environment, telemetry);
   const store = await openStore(environment, logger);
   const platform = openPlatform(environment, session, store, logger);
-  const pool = startJobs(environment, { root, store, platform, telemetry, run });
+  const elsewhere = openElsewhere({
+    outbound: openOutbound({
+      privateNetworks: environment.MIRUMOJI_PRIVATE_NETWORKS,
+      connectMs: CONNECT_MS,
+    }),
+    maxBytes: environment.MIRUMOJI_MAX_INPUT * 2 ** 20,
+  });
+  const pool = startJobs(environment, { root, elsewhere, store, platform, telemetry, run });
   const { redis, queues, prefix } = store;
   const { metrics, tracing } = telemetry;
   const front = () =>
@@ -71,6 +83,7 @@ export async function openWorker(
     async stop() {
       isStopping = true;
       await pool.stop();
+      await elsewhere.close();
       await platform.close();
       await store.close();
       await tracing.close();

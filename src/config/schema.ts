@@ -221,6 +221,9 @@ export const environmentSchema = z
     MIRUMOJI_MAX_UPLOAD: count(1, 1_000_000)
       .default(1024)
       .describe("Longest file that OpenAI's routes take, in MiB."),
+    MIRUMOJI_MAX_INPUT: count(1, 100_000_000)
+      .default(102_400)
+      .describe("Largest input that a worker reads from a URL or a store, in MiB."),
     MIRUMOJI_TRUSTED_PROXIES: z
       .string()
       .regex(/^[\da-fA-F.:/]+(\s*,\s*[\da-fA-F.:/]+)*$/u, "must be addresses or networks, with commas")

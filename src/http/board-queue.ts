@@ -2,6 +2,7 @@ import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { JobStatus, QueueJobJson } from "@bull-board/api/typings/app";
 import { z } from "zod";
 import { type JobType, REQUEST_SCHEMAS, type RequestOptions } from "../job/contract.ts";
+import { withShownPlaces } from "../job/places.ts";
 import { summarySchema } from "../job/summary.ts";
 import type { JobStore } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
@@ -45,7 +46,7 @@ export class BoardQueue extends BullMQAdapter {
     this.#redact = redact;
     this.setFormatter("name", (job: QueueJobJson) => redact(jobTitle(job)));
     this.setFormatter("progress", (progress: unknown) => redactValue(progressByState(progress), redact));
-    this.setFormatter("data", (data: unknown) => redactValue(data, redact));
+    this.setFormatter("data", (data: unknown) => redactValue(withShownPlaces(data), redact));
     this.setFormatter("returnValue", (value: unknown) => redactValue(value, redact));
   }
 

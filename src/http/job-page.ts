@@ -1,7 +1,7 @@
-import { basename } from "node:path/posix";
 import prettyBytes from "pretty-bytes";
 import type { Checkpoint } from "../job/checkpoint.ts";
 import { PATH } from "../job/machine.ts";
+import { fileNameOf } from "../job/places.ts";
 import { isFinal, type JobReport, type JobView } from "../job/summary.ts";
 import type { JobDetails } from "../queue/job-details.ts";
 import { Html, html } from "./html.ts";
@@ -19,7 +19,7 @@ interface PageOptions {
 
 export function showJob(details: JobDetails, options: PageOptions): string {
   const { view } = details;
-  const title = view.input === null ? view.id : basename(view.input);
+  const title = view.input === null ? view.id : fileNameOf(view.input);
   const body = html`
     <nav>
       <a href="/board/queue/${encodeURIComponent(view.type)}">Bull Board</a>

@@ -1,5 +1,5 @@
-import { basename } from "node:path/posix";
 import { PATH } from "../job/machine.ts";
+import { fileNameOf } from "../job/places.ts";
 import { type JobSummary, summarySchema } from "../job/summary.ts";
 
 /** Display name of a job: its file and its state. */
@@ -41,5 +41,5 @@ export function fractionOf(step: JobSummary["step"] | null): number {
 
 function inputName(data: unknown): string | null {
   if (typeof data !== "object" || data === null || !("input" in data)) return null;
-  return typeof data.input === "string" ? basename(data.input) : null;
+  return typeof data.input === "string" ? fileNameOf(data.input) : null;
 }

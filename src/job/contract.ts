@@ -19,16 +19,20 @@ export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
 
 const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
 
-/** Pattern of what `checkMediaPath` refuses, for readers of the schema; the check itself has an error of its own. */
-const PATH_PATTERN = String.raw`^(?![/\\])(?![A-Za-z]:[/\\])(?!([^\0]*[/\\])?\.\.([/\\]|$))[^\0]+$`;
+const INPUT_ELSEWHERE = "a URL (`https://`), whose query is kept secret";
 
-const mediaPath = (what: string) =>
+/** Pattern of what `checkMediaPath` refuses, for readers of the schema; the check itself has an error of its own. */
+const PATH_PATTERN = String.raw`^(?:(?:https?|s3)://[^\0\s]+|(?![/\\])(?![A-Za-z]:[/\\])(?!([^\0]*[/\\])?\.\.([/\\]|$))[^\0]+)$`;
+
+const mediaPath = (what: string, elsewhere?: string) =>
   z
     .string()
     .min(1)
     .max(4096)
     .meta({ pattern: PATH_PATTERN })
-    .describe(`${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it.`);
+    .describe(
+      `${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it.${elsewhere === undefined ? "" : ` Or ${elsewhere}.`}`,
+    );
 
 /** Labels by which jobs are found and told apart; the work is the same without them. */
 const labels = {
@@ -76,7 +80,7 @@ const dualMono = z
 export const transcribeRequestSchema = z
   .strictObject({
     v: version,
-    input: mediaPath("The media file to transcribe."),
+    input: mediaPath("The media file to transcribe.", INPUT_ELSEWHERE),
     output: mediaPath(
       "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
     ).optional(),
@@ -140,7 +144,7 @@ function isUsableBitrate(text: string): boolean {
 export const convertRequestSchema = z
   .strictObject({
     v: version,
-    input: mediaPath("The media file to convert."),
+    input: mediaPath("The media file to convert.", INPUT_ELSEWHERE),
     output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
     ...labels,
     overwrite,

@@ -1,6 +1,7 @@
 import { API_ERRORS } from "./api-errors.ts";
 import { cutText } from "./cut-text.ts";
 import type { ErrorKind } from "./error-kinds.ts";
+import { PLACE_ERRORS } from "./place-errors.ts";
 import { PLATFORM_ERRORS } from "./platform-errors.ts";
 import { REQUEST_ERRORS } from "./request-errors.ts";
 import { WORKER_ERRORS } from "./worker-errors.ts";
@@ -11,7 +12,13 @@ export type { ErrorKind };
  * Every failure in the system is one of these codes. The code is stored, logged, counted and shown; the kind decides
  * how the machine answers it (see `machine.ts`). `docs/errors.md` is generated from this closed list.
  */
-export const ERRORS = { ...REQUEST_ERRORS, ...PLATFORM_ERRORS, ...WORKER_ERRORS, ...API_ERRORS } as const;
+export const ERRORS = {
+  ...REQUEST_ERRORS,
+  ...PLACE_ERRORS,
+  ...PLATFORM_ERRORS,
+  ...WORKER_ERRORS,
+  ...API_ERRORS,
+} as const;
 
 /** A stable, documented error code. */
 export type ErrorCode = keyof typeof ERRORS;

@@ -84,6 +84,14 @@ export const outputFileSchema = z.object({
 });
 export type OutputFile = z.output<typeof outputFileSchema>;
 
+/** Signs by which an input that is elsewhere is known again. */
+export const inputIdentitySchema = z.object({
+  sizeBytes: count.nullable(),
+  etag: z.string().max(1000).optional(),
+  modified: z.string().max(100).optional(),
+});
+export type InputIdentity = z.output<typeof inputIdentitySchema>;
+
 type PathState = (typeof PATH)[number];
 
 interface Fact {
@@ -102,6 +110,8 @@ const FACTS = {
   volumeId: { by: "createVolume", always: true, schema: z.string() },
   /** Real places of the outputs below the media root; claimed for this job until it ends. */
   targets: { by: "createVolume", always: false, schema: z.array(z.string()) },
+  /** The input as it was when it was looked at first, if it is elsewhere. */
+  inputIdentity: { by: "createVolume", always: false, schema: inputIdentitySchema },
   /** The input's path inside the volume; there once the upload is complete. */
   remotePath: { by: "upload", always: true, schema: z.string() },
   inputBytes: { by: "upload", always: true, schema: count },

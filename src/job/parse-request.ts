@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { CONTRACT_VERSION, isJobType, JOB_TYPES, type JobRequest, REQUEST_SCHEMAS } from "./contract.ts";
 import { MirumojiError } from "./errors.ts";
 import { checkMediaPath } from "./paths.ts";
+import { isElsewhere, placeOf } from "./places.ts";
 
 /**
  * Turns the data of a queued job into a request with all defaults.
@@ -24,10 +25,15 @@ export function parseRequest(type: string, data: unknown): JobRequest {
       `the ${type} request is wrong: ${describeIssues(parsed.error)}`,
     );
   }
-  checkMediaPath(parsed.data.input, "input");
+  checkPlace(parsed.data.input, "input");
   if (parsed.data.output !== undefined) checkMediaPath(parsed.data.output, "output");
   // The compiler cannot see that schema and type were picked by the same key.
   return { type, request: parsed.data } as JobRequest;
+}
+
+function checkPlace(path: string, field: string): void {
+  if (isElsewhere(path)) placeOf(path, field);
+  else checkMediaPath(path, field);
 }
 
 function checkVersion(data: unknown): void {

@@ -1,5 +1,6 @@
 import type { ConvertRequest, JobRequest, SubtitleFormat, TranscribeRequest } from "./contract.ts";
 import { MirumojiError } from "./errors.ts";
+import { fileNameOf, isElsewhere } from "./places.ts";
 
 /** File name endings of the formats; `joined` is plain text beside `txt`. */
 const EXTENSIONS: Record<SubtitleFormat, string> = {
@@ -36,22 +37,12 @@ function pathProblem(path: string): string | null {
   return null;
 }
 
-/** The last part of a path, never empty. */
-function baseName(path: string): string {
-  return (
-    path
-      .split("/")
-      .filter((part) => part !== "" && part !== ".")
-      .at(-1) ?? "input"
-  );
-}
-
 /**
  * Where the job's input lies in its volume: `<job ID>/<file name>`. Job IDs that other programs chose
  * are escaped, so that they are one path segment.
  */
 export function remoteInputPath(jobId: string, input: string): string {
-  return `${remoteFolder(jobId)}/${baseName(input)}`;
+  return `${remoteFolder(jobId)}/${fileNameOf(input)}`;
 }
 
 /** Where the audio track lies that is sent in the place of an input. */
@@ -66,12 +57,13 @@ function remoteFolder(jobId: string): string {
 
 /** A file that a job will write, with the format it is in (`mp4` for convert). */
 export interface PlannedOutput {
+  /** Relative to the media root, or a place elsewhere. */
   readonly path: string;
   readonly format: SubtitleFormat | "mp4";
 }
 
 /**
- * The files that a job writes, relative to the media root.
+ * The files that a job writes.
  *
  * @throws MirumojiError `REQUEST_INVALID` when an output would overwrite the input.
  */
@@ -85,15 +77,36 @@ export function planOutputs(job: JobRequest): readonly PlannedOutput[] {
 }
 
 function subtitleOutputs(request: TranscribeRequest): PlannedOutput[] {
-  const base = request.output === undefined ? withoutExtension(request.input) : withoutFormat(request.output);
+  const { output } = request;
+  if (output !== undefined && isUrl(output)) return [urlOutput(output, request.formats)];
+  const base = output === undefined ? withoutExtension(beside(request.input)) : withoutFormat(output);
   return request.formats.map((format) => ({ path: base + EXTENSIONS[format], format }));
 }
 
 function mp4Output(request: ConvertRequest): PlannedOutput {
   if (request.output !== undefined) return { path: request.output, format: "mp4" };
-  const base = withoutExtension(request.input);
+  const input = beside(request.input);
+  const base = withoutExtension(input);
   const path = `${base}.mp4`;
-  return { path: path === normalise(request.input) ? `${base}.converted.mp4` : path, format: "mp4" };
+  return {
+    path: path === normalise(input) && path === normalise(request.input) ? `${base}.converted.mp4` : path,
+    format: "mp4",
+  };
+}
+
+/** A signed URL takes one file, and may say nothing of its format. */
+function urlOutput(path: string, [format, ...others]: readonly SubtitleFormat[]): PlannedOutput {
+  if (format !== undefined && others.length === 0) return { path, format };
+  throw new MirumojiError("REQUEST_INVALID", "output: a URL takes one file; ask for one format");
+}
+
+function isUrl(path: string): boolean {
+  return /^https?:/iu.test(path) && isElsewhere(path);
+}
+
+/** Where outputs go when the request names no place: to a URL nothing can be written, so into the media root. */
+function beside(input: string): string {
+  return isUrl(input) ? fileNameOf(input) : input;
 }
 
 function withoutFormat(path: string): string {
@@ -108,6 +121,7 @@ function withoutExtension(path: string): string {
 }
 
 function normalise(path: string): string {
+  if (isElsewhere(path)) return path;
   return path
     .split("/")
     .filter((part) => part !== "" && part !== ".")

@@ -1,4 +1,5 @@
 import type { SoundWish } from "./choose-audio.ts";
+import { inputUrl } from "./ffmpeg-input.ts";
 import { SAFE_INPUT } from "./input-formats.ts";
 import { monoMix } from "./mixdown.ts";
 import type { Stream } from "./probe.ts";
@@ -99,7 +100,7 @@ const FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0";
 
 function input({ path, stream, inputOptions }: AudioPlace): string[] {
   const only = ["-map", `0:${stream.index}`, "-vn", "-sn", "-dn"];
-  return ["-threads", "1", ...inputOptions, "-i", `file:${path}`, ...only];
+  return ["-threads", "1", ...inputOptions, "-i", inputUrl(path), ...only];
 }
 
 /** Without tags, dates and versions, which would make other bytes of the same sound. */

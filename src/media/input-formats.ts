@@ -8,4 +8,9 @@ const INPUT_FORMATS =
   "wtv,yuv4mpegpipe,apng,swf,nsv,bink,smk,roq,voc,adx,mpc,mpc8,spdif,loas,latm";
 
 /** Options before `-i` that keep ffmpeg and ffprobe to the one file that is named. */
-export const SAFE_INPUT = ["-protocol_whitelist", "file,pipe", "-format_whitelist", INPUT_FORMATS];
+export const SAFE_INPUT = safeInput("file,pipe");
+
+/** The same for an input that is read by other protocols. */
+export function safeInput(protocols: string): string[] {
+  return ["-protocol_whitelist", protocols, "-format_whitelist", INPUT_FORMATS];
+}

@@ -38,7 +38,12 @@ async function close(held: HeldInput): Promise<void> {
   await held[Symbol.asyncDispose]();
 }
 
-async function inspected(
+/**
+ * Looks into an input that is held. What is wrong with its content is an error of the input.
+ *
+ * @throws MirumojiError `INPUT_NOT_A_FILE`, `INPUT_EMPTY`, `INPUT_NOT_MEDIA`, `TRACK_NOT_FOUND`; node's own errors
+ */
+export async function inspected(
   held: HeldInput,
   look: LookInside,
   { path, needs, sound = ANY_SOUND, signal }: InputWish & { readonly signal: AbortSignal },
@@ -75,8 +80,10 @@ async function inspected(
     seconds: found.seconds,
     track: choice === null ? null : reportOf(choice),
     warnings: choice?.warnings ?? [],
-    openAudio: async (options) =>
-      await openAudio(localPath, { found, choice, side: sound.dualMono, ...options }),
+    openAudio: async (options) => {
+      const file = await held.steady();
+      return await openAudio(localPath, { file, found, choice, side: sound.dualMono, ...options });
+    },
     ...dispose,
   };
 }

@@ -1,5 +1,5 @@
-import type { Stats } from "node:fs";
 import { extname } from "node:path";
+import type { InputInfo } from "./held-input.ts";
 import { type Probe, probe } from "./probe.ts";
 import { quickLookForVideo } from "./quick-look.ts";
 import { type Survey, surveyFile } from "./survey.ts";
@@ -8,7 +8,7 @@ import { type Survey, surveyFile } from "./survey.ts";
 export type LookInside = (
   localPath: string,
   about: {
-    readonly info: Stats;
+    readonly info: InputInfo;
     readonly needs: "audio" | "video";
     /** Whether the details are needed, which the quickest look does not see. */
     readonly inDetail: boolean;
@@ -28,11 +28,13 @@ const REMEMBERED = 256;
 export function rememberingLook(): LookInside {
   const seen = new Map<string, Seen>();
   return async (localPath, { info, needs, inDetail, signal }) => {
-    const { dev, ino, size, mtimeMs, ctimeMs } = info;
-    const key = [needs, inDetail, dev, ino, size, mtimeMs, ctimeMs, extname(localPath)].join(":");
+    const { dev, ino, size, mtimeMs, ctimeMs, id } = info;
+    const place = id ?? [dev, ino, size, mtimeMs, ctimeMs, extname(localPath)].join(":");
+    const key = [needs, inDetail, place].join(":");
     const known = seen.get(key);
     if (known !== undefined) return withSurvey(localPath, known);
-    const quick = needs === "video" && !inDetail ? await quickLookForVideo(localPath, size) : null;
+    const quick =
+      needs === "video" && !inDetail && id === undefined ? await quickLookForVideo(localPath, size) : null;
     const probed = quick ?? (await probe(localPath, signal));
     if (probed === null) return null;
     const found: Seen = { probed, survey: null };

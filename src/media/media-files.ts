@@ -1,4 +1,8 @@
+import { MirumojiError } from "../job/errors.ts";
+import { isElsewhere } from "../job/places.ts";
 import type { MediaFiles } from "../ports/media.ts";
+import { openRemoteInput } from "./elsewhere/remote-input.ts";
+import type { Elsewhere } from "./elsewhere/elsewhere.ts";
 import { openInput } from "./input.ts";
 import { rememberingLook } from "./look-inside.ts";
 import type { MediaRoot } from "./media-root.ts";
@@ -6,12 +10,19 @@ import { checkOutput, removePartialOutput } from "./output.ts";
 import { storageGate } from "./storage-gate.ts";
 import { writeOutputs } from "./write-outputs.ts";
 
-/** The files of jobs, all inside one media root. */
-export function createMediaFiles(root: MediaRoot): MediaFiles {
+/** The files of jobs: inside one media root, and elsewhere where that is given. */
+export function createMediaFiles(root: MediaRoot, elsewhere?: Elsewhere): MediaFiles {
   const look = rememberingLook();
   const gate = storageGate();
   return {
-    openInput: async (options) => await openInput(root, { look, gate }, options),
+    openInput: async (options) => {
+      if (!isElsewhere(options.path)) return await openInput(root, { look, gate }, options);
+      if (elsewhere === undefined) throw notHere();
+      const { isCheck = false, signal } = options;
+      const source = await elsewhere.open(options.path, signal);
+      const tools = { look, scratchFolder: root.path, maxBytes: elsewhere.maxBytes };
+      return await openRemoteInput(source, tools, { ...options, isCheck });
+    },
     checkOutputs: async ({ outputs, signal, ...rules }) =>
       await gate({ path: outputs[0]?.path ?? ".", signal }, async () => {
         const places: string[] = [];
@@ -24,4 +35,8 @@ export function createMediaFiles(root: MediaRoot): MediaFiles {
         for (const output of outputs) await removePartialOutput(root, jobId, output);
       }),
   };
+}
+
+function notHere(): MirumojiError {
+  return new MirumojiError("REQUEST_INVALID", "only files of the media root can be used here");
 }

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
+import { isElsewhere } from "../job/places.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 import { isMissing } from "./errno.ts";
 import type { HeldTarget, MediaRoot } from "./media-root.ts";
@@ -12,6 +13,7 @@ export async function assertNotInput(
   output: PlannedOutput,
   input: string,
 ): Promise<void> {
+  if (isElsewhere(input)) return;
   const found = await stat(folder.entry(name), { bigint: true }).catch((error: unknown) => {
     if (isMissing(error)) return null;
     throw error;

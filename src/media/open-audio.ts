@@ -5,7 +5,7 @@ import type { SoundChoice, SoundWish } from "./choose-audio.ts";
 import { damageOf } from "./damage.ts";
 import type { Insight } from "./look-inside.ts";
 import { extractionFailed } from "./run-ffmpeg.ts";
-import { steadyFile } from "./steady-file.ts";
+import type { SteadyFile } from "./steady-file.ts";
 import { isJoinable, isUntimed } from "./timeline.ts";
 
 /**
@@ -16,6 +16,7 @@ import { isJoinable, isUntimed } from "./timeline.ts";
 export async function openAudio(
   path: string,
   options: {
+    readonly file: SteadyFile;
     readonly found: Insight;
     readonly choice: SoundChoice | null;
     readonly side: SoundWish["dualMono"];
@@ -23,9 +24,8 @@ export async function openAudio(
     readonly signal: AbortSignal;
   },
 ): Promise<AudioTrack | null> {
-  const { found, choice, side, isForced, signal } = options;
+  const { file, found, choice, side, isForced, signal } = options;
   const { startSeconds, details } = found;
-  const file = await steadyFile(path);
   const seconds = found.seconds ?? choice?.stream.duration ?? null;
   const limit = mostWorthSending(file.sizeBytes);
   const hasVideo = found.streams.has("video");

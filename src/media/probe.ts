@@ -2,7 +2,8 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { MirumojiError } from "../job/errors.ts";
-import { SAFE_INPUT } from "./input-formats.ts";
+import { inputUrl, protocolsFor } from "./ffmpeg-input.ts";
+import { safeInput } from "./input-formats.ts";
 import { hasErrno } from "./errno.ts";
 
 const run = promisify(execFile);
@@ -73,8 +74,8 @@ export interface ProbeDetails {
 const NOT_MEDIA: Probe = { streams: new Set(), seconds: null, startSeconds: 0, details: null };
 
 /**
- * Looks into a file; null when there is no ffprobe on this machine. Only local files can be named: the
- * protocol is fixed.
+ * Looks into a file; null when there is no ffprobe on this machine. Only local files can be named, and what this
+ * process serves itself: the protocol is fixed.
  */
 export async function probe(path: string, signal: AbortSignal): Promise<Probe | null> {
   const near = await look(path, [], signal);
@@ -82,11 +83,11 @@ export async function probe(path: string, signal: AbortSignal): Promise<Probe | 
 }
 
 async function look(path: string, reach: readonly string[], signal: AbortSignal): Promise<Probe | null> {
-  const inputOptions = [...reach, ...SAFE_INPUT];
+  const inputOptions = [...reach, ...safeInput(protocolsFor(path))];
   const wanted = ["-show_streams", "-show_format", "-show_packets", "-of", "json"];
   // Of the packets only where they belong.
   const entries = ["-show_entries", "packet=stream_index", "-read_intervals", `%+${LOOKED_FOR_SECONDS}`];
-  const args = ["-v", "warning", ...inputOptions, ...wanted, ...entries, `file:${path}`];
+  const args = ["-v", "warning", ...inputOptions, ...wanted, ...entries, inputUrl(path)];
   try {
     const { stdout, stderr } = await run("ffprobe", args, {
       signal,

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { programEnvironment } from "../config/child-environment.ts";
+import { inputUrl } from "./ffmpeg-input.ts";
 import type { ProbeDetails } from "./probe.ts";
 import { type Jump, jointsOf, type Packet } from "./timeline.ts";
 
@@ -17,7 +18,7 @@ export interface Survey {
 /** Reads every packet of a file. Rejects with the signal's reason. */
 export async function surveyFile(path: string, details: ProbeDetails, signal: AbortSignal): Promise<Survey> {
   const show = ["-show_entries", "packet=stream_index,pts_time,dts_time,duration_time"];
-  const args = ["-v", "error", ...details.inputOptions, ...show, "-of", "compact=p=0:nk=1", `file:${path}`];
+  const args = ["-v", "error", ...details.inputOptions, ...show, "-of", "compact=p=0:nk=1", inputUrl(path)];
   const stdio = ["ignore", "pipe", "ignore"] as const;
   const child = spawn("ffprobe", args, { stdio: [...stdio], env: programEnvironment(), signal });
   // An abort is told by the signal; what cannot be started has no packets.

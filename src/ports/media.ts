@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import type { OutputFile, TrackReport } from "../job/facts.ts";
+import type { InputIdentity, OutputFile, TrackReport } from "../job/facts.ts";
 import type { InputWish } from "../job/input-wish.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 
@@ -27,9 +27,22 @@ export interface AudioTrack {
   close(): Promise<void>;
 }
 
-/** An input on this machine, held open until it is disposed of: other programs can read it meanwhile. */
-export interface InputFile extends AsyncDisposable {
-  readonly localPath: string;
+/** An input that is not in the media root. */
+export interface RemoteContent {
+  readonly identity: InputIdentity;
+  /** All of it, from the beginning; throws `INPUT_CHANGED`, `INPUT_URL_UNREACHABLE`. */
+  read(signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** Place of an input: on this machine, or nowhere but elsewhere. */
+type InputPlace =
+  | { readonly localPath: string; readonly elsewhere?: RemoteContent }
+  | { readonly localPath: null; readonly elsewhere: RemoteContent };
+
+/** An input that is held open until it is disposed of: other programs can read it meanwhile. */
+export type InputFile = InputPlace & InputContent;
+
+interface InputContent extends AsyncDisposable {
   /** How long it plays, where the file says so. */
   readonly seconds: number | null;
   /** The sound that was chosen, and warnings when it is a guess; null where nobody looked. */
@@ -52,8 +65,11 @@ export interface OutputRules {
 
 /** The input and output files of a job, inside the media root. */
 export interface MediaFiles {
-  /** Checks that the input can be used; gives its place on this machine, and what shows of it. */
-  openInput(options: InputWish & { signal: AbortSignal }): Promise<InputFile>;
+  /**
+   * Checks that the input can be used; gives its place, and what shows of it. `isCheck`: nobody is going to read it
+   * now, so what takes reading all of an input that is elsewhere is left out.
+   */
+  openInput(options: InputWish & { isCheck?: boolean; signal: AbortSignal }): Promise<InputFile>;
   /**
    * Checks that every output could be written now. Leaves nothing behind. Gives the real place of each below the media
    * root, by which jobs can tell that they mean the same file. Throws `OUTPUT_EXISTS`, `OUTPUT_UNWRITABLE`.

@@ -1,5 +1,6 @@
 import type { JobState as QueueState } from "bullmq";
 import { z } from "zod";
+import { shownPlace } from "../job/places.ts";
 import {
   type JobStatus,
   type JobSummary,
@@ -84,7 +85,7 @@ function read(value: unknown): JobSummary | null {
 }
 
 const labelsSchema = z.object({
-  input: z.string().nullable().catch(null),
+  input: z.string().transform(shownPlace).nullable().catch(null),
   tenant: z.string().nullable().catch(null),
   tags: z.array(z.string()).catch([]),
 });

@@ -8,12 +8,14 @@ export const createVolume: Step<"createVolume"> = async ({ id, request, signal }
   const { volumes, media, models } = tools;
   if (request.type === "transcribe") checkModel(request.request.model, models);
   const { input: path, overwrite = false } = request.request;
-  const input = await media.openInput({ ...inputWish(request), signal });
+  const input = await media.openInput({ ...inputWish(request), isCheck: true, signal });
   await input[Symbol.asyncDispose]();
+  const inputIdentity = input.elsewhere?.identity;
   const outputs = planOutputs(request);
   const targets = await media.checkOutputs({ jobId: id, outputs, input: path, overwrite, signal });
   signal.throwIfAborted();
   // Not aborted once sent, only by the RPC's own deadline: a volume whose ID is never received cannot be deleted
   // and only expires.
-  return { ...(await volumes.create({ signal: new AbortController().signal })), targets };
+  const volume = await volumes.create({ signal: new AbortController().signal });
+  return { ...volume, targets, ...(inputIdentity === undefined ? {} : { inputIdentity }) };
 };

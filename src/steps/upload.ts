@@ -1,8 +1,9 @@
 import type { Gained } from "../job/facts.ts";
+import { differenceOf } from "../job/input-identity.ts";
 import { inputWish } from "../job/input-wish.ts";
 import { remoteInputPath } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
-import type { InputFile } from "../ports/media.ts";
+import type { InputFile, RemoteContent } from "../ports/media.ts";
 import { sendAudio } from "./send-audio.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
@@ -10,22 +11,40 @@ import { transferReporter } from "./transfer-progress.ts";
 export const upload: Step<"upload"> = async (step, tools) => {
   const { request, signal } = step;
   await using input = await tools.media.openInput({ ...inputWish(request), signal });
+  const change = changeOf(step, input);
   const sent = (await sendAudio(step, input, tools)) ?? (await sendFile(step, input, tools));
-  return { ...sent, ...(input.seconds === null ? {} : { inputSeconds: input.seconds }) };
+  const inputWarnings = [...(change === null ? [] : [change]), ...(sent.inputWarnings ?? [])];
+  return {
+    ...sent,
+    ...(inputWarnings.length === 0 ? {} : { inputWarnings }),
+    ...(input.seconds === null ? {} : { inputSeconds: input.seconds }),
+  };
 };
+
+/** A warning when an input that is elsewhere is no longer what the job was begun with. */
+function changeOf({ facts, warn }: StepJob<"upload">, { elsewhere }: InputFile): string | null {
+  if (facts.inputIdentity === undefined || elsewhere === undefined) return null;
+  const why = differenceOf(facts.inputIdentity, elsewhere.identity);
+  if (why === null) return null;
+  const warning = `the input changed after the job had begun: ${why}; the new one was taken`;
+  warn(warning);
+  return warning;
+}
+
+function streamed(content: RemoteContent, signal: AbortSignal) {
+  return { content: content.read(signal), expectedBytes: () => content.identity.sizeBytes ?? 0 };
+}
 
 async function sendFile(
   { id, request, facts, signal, report }: StepJob<"upload">,
-  { localPath }: InputFile,
+  input: InputFile,
   { volumes, now }: StepTools,
 ): Promise<Gained<"upload">> {
   const remotePath = remoteInputPath(id, request.request.input);
-  const sent = await volumes.putFile({
-    volumeId: facts.volumeId,
-    remotePath,
-    localPath,
-    signal,
-    onProgress: transferReporter(report, now),
-  });
+  const where = { volumeId: facts.volumeId, remotePath, signal, onProgress: transferReporter(report, now) };
+  const sent =
+    input.localPath === null
+      ? await volumes.putStream({ ...where, ...streamed(input.elsewhere, signal) })
+      : await volumes.putFile({ ...where, localPath: input.localPath });
   return { remotePath, inputBytes: sent.sizeBytes, sentBytes: sent.sentBytes };
 }

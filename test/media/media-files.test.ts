@@ -68,7 +68,7 @@ describe("openInput", () => {
       track: { kind: "audio", number: 1, codec: "pcm_s16le", why: "the only one" },
       warnings: [],
     });
-    expect(await readFile(input.localPath)).toEqual(await readFile(join(test.root, "tone.wav")));
+    expect(await readFile(input.localPath ?? "")).toEqual(await readFile(join(test.root, "tone.wav")));
     expect(await codeOf(test.media.openInput({ path: "tone.wav", needs: "video", signal }).then(close))).toBe(
       "INPUT_NOT_MEDIA",
     );
@@ -147,7 +147,7 @@ describe("openInput", () => {
     ]);
     for (const path of ["-i.wav", "concat:a|b"]) {
       await using input = await test.media.openInput({ path, needs: "audio", signal });
-      expect(await readFile(input.localPath)).toEqual(await readFile(join(test.root, path)));
+      expect(await readFile(input.localPath ?? "")).toEqual(await readFile(join(test.root, path)));
     }
   });
 });

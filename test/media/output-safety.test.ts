@@ -175,11 +175,11 @@ describe("the input", () => {
     await using input = await test.media.openInput({ path: "tone.wav", needs: "audio", signal });
     await rm(test.at("tone.wav"));
     await symlink(join(test.outside, "secret.wav"), test.at("tone.wav"));
-    expect(await readFile(input.localPath)).toEqual(checked);
+    expect(await readFile(input.localPath ?? "")).toEqual(checked);
     // Programs that are started here can read it too.
-    expect(spawnSync("cat", [input.localPath]).stdout).toEqual(checked);
+    expect(spawnSync("cat", [input.localPath ?? ""]).stdout).toEqual(checked);
     await input[Symbol.asyncDispose]();
-    expect(await codeOf(stat(input.localPath))).toBe("UNEXPECTED");
+    expect(await codeOf(stat(input.localPath ?? ""))).toBe("UNEXPECTED");
   });
 
   it("may be a pipe only to be refused at once", async () => {

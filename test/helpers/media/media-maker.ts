@@ -6,6 +6,7 @@ import { withSurvey } from "../../../src/media/look-inside.ts";
 import { openAudio } from "../../../src/media/open-audio.ts";
 import { probe } from "../../../src/media/probe.ts";
 import { chooseSound } from "../../../src/media/sound.ts";
+import { steadyFile } from "../../../src/media/steady-file.ts";
 import type { AudioTrack } from "../../../src/ports/media.ts";
 
 const run = promisify(execFile);
@@ -27,7 +28,13 @@ export async function lookedAt(path: string, sound: SoundWish = ANY_SOUND) {
   const found = withSurvey(path, { probed, survey: null });
   const choice = await chooseSound(found, sound, signal);
   const open = async (options: { isForced: boolean; signal: AbortSignal }) =>
-    await openAudio(path, { found, choice, side: sound.dualMono, ...options });
+    await openAudio(path, {
+      file: await steadyFile(path),
+      found,
+      choice,
+      side: sound.dualMono,
+      ...options,
+    });
   return { choice, open };
 }
 
