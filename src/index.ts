@@ -57,6 +57,13 @@ export interface RedisClientOptions {
   readonly queuePrefix?: string;
   /** The media root, where this program has it too: `reformat` writes there. */
   readonly mediaRoot?: string;
+  /**
+   * How long a call waits for a Redis that is away before it throws `REDIS_UNAVAILABLE`, in milliseconds. The client
+   * connects again by itself, however long that takes.
+   *
+   * @defaultValue 30,000
+   */
+  readonly retryMs?: number;
 }
 
 /** A client that speaks HTTP. */
@@ -65,6 +72,12 @@ export interface HttpClientOptions {
   readonly apiUrl: string;
   /** Made by `mirumoji-worker keys create`. */
   readonly apiKey: string;
+  /**
+   * How long what can be repeated is tried again while the API or its Redis is away, in milliseconds.
+   *
+   * @defaultValue 30,000
+   */
+  readonly retryMs?: number;
 }
 
 export type ClientOptions = RedisClientOptions | HttpClientOptions;
@@ -98,6 +111,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     {
       REDIS_URL: options.redisUrl,
       MIRUMOJI_QUEUE_PREFIX: options.queuePrefix ?? DEFAULT_PREFIX,
+      MIRUMOJI_REDIS_RETRY: options.retryMs === undefined ? undefined : options.retryMs / 1000,
     },
     await clientTracing(),
   );

@@ -57,7 +57,7 @@ function checkNode(): Finding {
 
 async function checkRedis(environment: Environment): Promise<Finding[]> {
   try {
-    const { version, evictionPolicy, appendOnly } = await inspectRedis(environment.REDIS_URL);
+    const { version, evictionPolicy, appendOnly } = await inspectRedis(environment);
     return [
       finding("redis", "ok", `answers, version ${version}`, ""),
       finding(

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { MirumojiError } from "../job/errors.ts";
 import { type ApiKey, type ApiKeys, openApiKeys, SCOPES, type Scope } from "../queue/api-keys.ts";
 import { type AuditEntry, type AuditLog, openAuditLog } from "../queue/audit-log.ts";
-import { connectRedis, ensureRedis } from "../queue/connection.ts";
+import { connectClientRedis } from "../queue/connection.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 
@@ -92,12 +92,10 @@ async function create({ name, scopes, tenant, requestsPerMinute, json }: CreateO
 }
 
 async function withDesk<T>(act: (desk: { keys: ApiKeys; audit: AuditLog }) => Promise<T>): Promise<T> {
-  const { REDIS_URL: url, MIRUMOJI_QUEUE_PREFIX: prefix } = clientEnvironment().environment;
-  const redis = connectRedis(url, { failFast: true });
-  // Failures show where commands fail.
-  redis.on("error", () => undefined);
+  const { environment } = clientEnvironment();
+  const { MIRUMOJI_QUEUE_PREFIX: prefix } = environment;
+  const redis = await connectClientRedis(environment);
   try {
-    await ensureRedis(redis, url);
     return await act({ keys: openApiKeys(redis, prefix, Date.now), audit: openAuditLog(redis, prefix) });
   } finally {
     redis.disconnect();

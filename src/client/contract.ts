@@ -33,7 +33,10 @@ export interface JobPage {
   readonly nextCursor: string | null;
 }
 
-/** Jobs as producers and operators see them: in Redis itself, or over HTTP. */
+/**
+ * Jobs as producers and operators see them: in Redis itself, or over HTTP. Every call may throw `REDIS_UNAVAILABLE` and
+ * the other codes of Redis, and over HTTP `API_UNAVAILABLE`, after it waited for as long as the client was told to.
+ */
 export interface JobStore {
   /**
    * Puts a job into its queue. With an `idempotencyKey` the same request gives the same job, as long as that
@@ -58,9 +61,10 @@ export interface JobStore {
    */
   listPage(query: JobQuery): Promise<JobPage>;
   /**
-   * Waits for the end of a job. Any number of waits shares one connection.
+   * Waits for the end of a job, also while Redis or the API is away for a while. Any number of waits shares one
+   * connection.
    *
-   * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`; the reason of `signal` when it aborts
+   * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`, `REDIS_UNAVAILABLE`; the reason of `signal` when it aborts
    */
   wait(id: string, options?: WaitOptions): Promise<JobView>;
   /**

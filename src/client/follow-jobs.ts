@@ -1,4 +1,4 @@
-import { MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import { isFinal, type JobView } from "../job/summary.ts";
 
 export interface WatchOptions {
@@ -28,6 +28,11 @@ export interface JobSource {
 }
 
 const DEFAULT_POLL_MS = 30_000;
+const LAST_WORDS: ReadonlySet<ErrorCode> = new Set([
+  "JOB_NOT_FOUND",
+  "REDIS_UNAVAILABLE",
+  "REDIS_NO_PERMISSION",
+]);
 
 /** The job as it is, then as it is after each change, until its end. What follows too closely is left out. */
 export async function* watchJob(
@@ -53,8 +58,8 @@ export async function* watchJob(
   };
   const lookAgain = () => {
     look().catch((error: unknown) => {
-      // Other errors may be over by the next look.
-      if (!(error instanceof MirumojiError) || error.code !== "JOB_NOT_FOUND") return;
+      // Other errors may be over by the next look. Whoever says these has waited as long as may be waited.
+      if (!(error instanceof MirumojiError) || !LAST_WORDS.has(error.code)) return;
       failure = error;
       wake();
     });
@@ -96,7 +101,7 @@ export async function* watchJob(
 /**
  * Waits for the end of a job.
  *
- * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`; the reason of `signal` when it aborts
+ * @throws MirumojiError `JOB_NOT_FOUND`, `WAIT_TIMED_OUT`, `REDIS_UNAVAILABLE`; the reason of `signal` when it aborts
  */
 export async function waitForJob(
   source: JobSource,

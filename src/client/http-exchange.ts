@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isErrorCode, MirumojiError } from "../job/errors.ts";
+import { type ErrorCode, isErrorCode, MirumojiError } from "../job/errors.ts";
 
 export interface HttpTarget {
   /** Address of the API, as `dev` and `api` print it. */
   readonly apiUrl: string;
   readonly apiKey: string;
+  /** How long requests are tried again, in milliseconds; 30,000 by default. */
+  readonly retryMs?: number | undefined;
 }
 
 export interface HttpAsk {
@@ -14,9 +16,17 @@ export interface HttpAsk {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Tries of a request that changes nothing when it is repeated, and the first pause between them. */
-const TRIES = 4;
+const DEFAULT_RETRY_MS = 30_000;
 const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5000;
+/** The API or its Redis is away, or wants fewer requests. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  "API_UNAVAILABLE",
+  "RATE_LIMITED",
+  "REDIS_UNAVAILABLE",
+  "REDIS_READONLY",
+  "REDIS_OUT_OF_MEMORY",
+]);
 
 /**
  * Asks the API. What can be repeated is tried again when the API is away or asks for patience.
@@ -26,12 +36,14 @@ const FIRST_PAUSE_MS = 200;
 export async function askApi(target: HttpTarget, path: string, ask: HttpAsk = {}): Promise<Response> {
   const { method = "GET", headers = {} } = ask;
   const repeats = method === "GET" || "idempotency-key" in headers;
+  const until = performance.now() + (target.retryMs ?? DEFAULT_RETRY_MS);
   for (let attempt = 1; ; attempt += 1) {
     const error = await tryOnce(target, path, ask);
     if (error instanceof Response) return error;
-    const isPassing = error.code === "API_UNAVAILABLE" || error.code === "RATE_LIMITED";
-    if (!isPassing || !repeats || attempt === TRIES) throw error;
-    await pause(error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** attempt * (0.5 + Math.random()), ask.signal);
+    const ownMs = Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS) * (0.5 + Math.random());
+    const pauseMs = error.retryAfterMs ?? ownMs;
+    if (!PASSING.has(error.code) || !repeats || performance.now() + pauseMs > until) throw error;
+    await pause(pauseMs, ask.signal);
   }
 }
 

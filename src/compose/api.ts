@@ -6,7 +6,7 @@ import type { Served } from "../http/server.ts";
 import type { ApiServices } from "../http/v1/services.ts";
 import { type MediaRoot, openMediaRoot } from "../media/media-root.ts";
 import { redisHealth } from "../pool/health.ts";
-import { closeRedis, connectLastingRedis, pingRedis } from "../queue/connection.ts";
+import { closeRedis, connectPromptRedis, probeRedis } from "../queue/connection.ts";
 import { readPoolState } from "../queue/depth.ts";
 import { openPoolPause } from "../queue/pool-pause.ts";
 import { createJobInspector } from "../queue/job-details.ts";
@@ -26,7 +26,7 @@ export interface RunningApi extends Served {
 export async function openApi(environment: Environment, logger: Logger): Promise<RunningApi> {
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const mediaRoot = await openedMediaRoot(environment.HOST_MEDIA_PATH, logger);
-  const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
+  const redis = await connectPromptRedis(environment, (error) =>
     logger.warn({ err: error }, "Redis connection"),
   );
   const tracing = await openTracing(tracingSettings(environment), {
@@ -56,7 +56,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot,
     metrics,
-    health: { redis: redisHealth(async () => await pingRedis(redis)) },
+    health: { redis: redisHealth(async () => await probeRedis(redis, prefix)) },
     async stop() {
       await closeQueues(queues);
       closeRedis(redis);

@@ -1,6 +1,6 @@
 import type { Environment } from "../config/schema.ts";
 import { type Deployment, deployModal, type ModalSession, registrationOptions } from "../modal/index.ts";
-import { connectRedis, ensureRedis } from "../queue/connection.ts";
+import { connectClientRedis } from "../queue/connection.ts";
 import { createAppShare } from "../queue/app-share.ts";
 import { HANDLER_PATH, openSession } from "./modal.ts";
 
@@ -13,12 +13,9 @@ export async function deployFunctions(
   environment: Environment,
   { force, onLog }: { readonly force: boolean; readonly onLog: (line: string) => void },
 ): Promise<Deployment> {
-  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
-  // Failures show where commands fail.
-  redis.on("error", () => undefined);
+  const redis = await connectClientRedis(environment);
   let session: ModalSession | undefined;
   try {
-    await ensureRedis(redis, environment.REDIS_URL);
     session = openSession(environment, { onWarning: onLog });
     return await deployModal(session, {
       ...registrationOptions(environment, { handlerPath: HANDLER_PATH, onLog }),

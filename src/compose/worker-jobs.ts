@@ -28,6 +28,8 @@ export interface JobsParts {
   readonly root: MediaRoot;
   readonly elsewhere: Elsewhere;
   readonly store: WorkerStore;
+  /** The same for what people wait for. */
+  readonly shown: WorkerStore;
   readonly platform: WorkerPlatform;
   readonly telemetry: WorkerTelemetry;
   readonly run: RunJob;
@@ -78,7 +80,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
   metrics.showSlots({ jobs: concurrency, transfers: environment.MIRUMOJI_MAX_TRANSFERS }, (type) =>
     pool.activeCount(type),
   );
-  metrics.showPool(async () => await readPoolState(store, Date.now()));
+  metrics.showPool(async () => await readPoolState(parts.shown, Date.now()));
   return pool;
 }
 

@@ -1,5 +1,5 @@
 import type { Environment } from "../config/schema.ts";
-import { closeRedis, connectLastingRedis, type RedisConnection } from "../queue/connection.ts";
+import { closeRedis, type connectLastingRedis, type RedisConnection } from "../queue/connection.ts";
 import { type Ledger, openLedger } from "../queue/ledger.ts";
 import { openPoolPause, type PoolPause } from "../queue/pool-pause.ts";
 import { closeQueues, openQueues, type Queues } from "../queue/queues.ts";
@@ -17,10 +17,12 @@ export interface WorkerStore {
 }
 
 /** @throws MirumojiError `REDIS_UNAVAILABLE` */
-export async function openStore(environment: Environment, logger: Logger): Promise<WorkerStore> {
-  const redis = await connectLastingRedis(environment.REDIS_URL, (error) =>
-    logger.warn({ err: error }, "Redis connection"),
-  );
+export async function openStore(
+  environment: Environment,
+  logger: Logger,
+  connect: typeof connectLastingRedis,
+): Promise<WorkerStore> {
+  const redis = await connect(environment, (error) => logger.warn({ err: error }, "Redis connection"));
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
   return {

@@ -5,7 +5,7 @@ import { openMediaRoot } from "../media/media-root.ts";
 import { sayHello } from "../modal/index.ts";
 import { workerHealth } from "../pool/health.ts";
 import { openOutbound } from "../net/outbound.ts";
-import { pingRedis } from "../queue/connection.ts";
+import { connectLastingRedis, connectPromptRedis, probeRedis } from "../queue/connection.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { createJobStore } from "../queue/job-store.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
@@ -39,7 +39,9 @@ export async function openWorker(
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const telemetry = await openTelemetry(environment, logger);
   const session = openObservedSession(environment, telemetry);
-  const store = await openStore(environment, logger);
+  const store = await openStore(environment, logger, connectLastingRedis);
+  // Pages and checks must not wait for Redis as jobs do.
+  const shown = await openStore(environment, logger, connectPromptRedis);
   const platform = openPlatform(environment, session, store, logger);
   const elsewhere = openElsewhere({
     outbound: openOutbound({
@@ -48,8 +50,8 @@ export async function openWorker(
     }),
     maxBytes: environment.MIRUMOJI_MAX_INPUT * 2 ** 20,
   });
-  const pool = startJobs(environment, { root, elsewhere, store, platform, telemetry, run });
-  const { redis, queues, prefix } = store;
+  const pool = startJobs(environment, { root, elsewhere, store, shown, platform, telemetry, run });
+  const { redis, queues, prefix } = shown;
   const { metrics, tracing } = telemetry;
   const front = () =>
     openFront({
@@ -70,7 +72,7 @@ export async function openWorker(
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot: root,
     health: workerHealth({
-      ping: async () => await pingRedis(redis),
+      probeRedis: async () => await probeRedis(redis, prefix),
       isStopping: () => isStopping,
       sincePollMs: () => pool.sincePollMs(),
       holds: () => pool.holds(),
@@ -86,6 +88,7 @@ export async function openWorker(
       await elsewhere.close();
       await platform.close();
       await store.close();
+      await shown.close();
       await tracing.close();
     },
   };

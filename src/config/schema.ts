@@ -29,6 +29,11 @@ export const environmentSchema = z
       .url({ protocol: /^rediss?$/u, error: "must look like redis://host:6379" })
       .default("redis://127.0.0.1:6379")
       .describe("Redis that holds the queues. Needs `maxmemory-policy noeviction`; AOF is recommended."),
+    MIRUMOJI_REDIS_RETRY: seconds(0, 3600)
+      .default(30)
+      .describe(
+        "How long commands wait for a Redis that is away before they fail with `REDIS_UNAVAILABLE`, in seconds. Workers wait for ever; the HTTP API answers within 2 seconds.",
+      ),
     MIRUMOJI_QUEUE_PREFIX: z
       .string()
       .regex(

@@ -18,6 +18,7 @@ import { addJobs } from "./jobs.ts";
 import { addOutputs } from "./outputs.ts";
 import { answerNoRequest, hardenReplies, redactReplies } from "./replies.ts";
 import { addApi } from "./v1/api.ts";
+import { problemOf, RETRY_AFTER_SECONDS } from "./v1/problem.ts";
 import type { ApiServices } from "./v1/services.ts";
 
 /** Of an error that an answer tells of. */
@@ -97,7 +98,8 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
   });
   hardenReplies(server);
   server.setErrorHandler<FastifyError>(async (error, _request, reply) => {
-    const { statusCode = 500, message } = error;
+    const { statusCode = error instanceof MirumojiError ? problemOf(error).status : 500, message } = error;
+    if (statusCode === 503) reply.header("retry-after", RETRY_AFTER_SECONDS);
     return await reply.code(statusCode).send({ error: { message: redact(cutText(message, ERROR_CHARS)) } });
   });
   await server.register(async (open: FastifyInstance) => {

@@ -3,6 +3,7 @@ import { cutText } from "./cut-text.ts";
 import type { ErrorKind } from "./error-kinds.ts";
 import { PLACE_ERRORS } from "./place-errors.ts";
 import { PLATFORM_ERRORS } from "./platform-errors.ts";
+import { REDIS_ERRORS } from "./redis-errors.ts";
 import { REQUEST_ERRORS } from "./request-errors.ts";
 import { WORKER_ERRORS } from "./worker-errors.ts";
 
@@ -17,6 +18,7 @@ export const ERRORS = {
   ...PLACE_ERRORS,
   ...PLATFORM_ERRORS,
   ...WORKER_ERRORS,
+  ...REDIS_ERRORS,
   ...API_ERRORS,
 } as const;
 

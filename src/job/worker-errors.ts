@@ -63,11 +63,6 @@ export const WORKER_ERRORS = {
     advice:
       "Read ffmpeg's words in the message; with `MIRUMOJI_UPLOAD_AUDIO_ONLY=auto` or `never` the file itself is sent.",
   },
-  REDIS_UNAVAILABLE: {
-    kind: "transient",
-    meaning: "Redis cannot be reached.",
-    advice: "Check `REDIS_URL` and that Redis runs.",
-  },
   UNEXPECTED: {
     kind: "transient",
     meaning: "An error that nobody foresaw.",

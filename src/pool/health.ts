@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { toMirumojiError } from "../job/errors.ts";
 
 /** Null when all is well, else what is wrong, for people. */
 export type HealthCheck = () => Promise<string | null>;
@@ -10,7 +11,8 @@ const MODAL_ANSWER_MS = 15_000;
 
 /** Things without which a worker is of no use. */
 export interface WorkerVitals {
-  readonly ping: () => Promise<string>;
+  /** Throws when nothing can be written to Redis. */
+  readonly probeRedis: () => Promise<void>;
   readonly isStopping: () => boolean;
   /** Since a consumer last asked for a job though it had room for one. */
   readonly sincePollMs: () => number;
@@ -32,7 +34,7 @@ export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, Heal
     return null;
   }, MODAL_ANSWER_MS);
   return {
-    redis: redisHealth(vitals.ping),
+    redis: redisHealth(vitals.probeRedis),
     consumers: async () => {
       const seconds = Math.round(vitals.sincePollMs() / 1000);
       const isLate = seconds * 1000 > POLL_LIMIT_MS;
@@ -48,10 +50,16 @@ export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, Heal
   };
 }
 
-export function redisHealth(ping: () => Promise<string>): HealthCheck {
+/** Fails when nothing can be written to Redis. */
+export function redisHealth(probe: () => Promise<void>): HealthCheck {
   return async () => {
-    const answer = await ping();
-    return answer === "PONG" ? null : answer;
+    try {
+      await probe();
+      return null;
+    } catch (error) {
+      const { code, message } = toMirumojiError(error);
+      return `${code}: ${message}`;
+    }
   };
 }
 

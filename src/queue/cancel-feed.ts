@@ -15,7 +15,7 @@ export interface CancelFeed {
 
 /** Listens on a connection of its own: a subscribed one can do nothing else. */
 export function openCancelFeed(redis: Redis, prefix: string, onError: (error: unknown) => void): CancelFeed {
-  const subscriber = redis.duplicate({ lazyConnect: true });
+  const subscriber = redis.duplicate();
   subscriber.on("error", onError);
   return {
     async listen(onCancel) {

@@ -1,4 +1,4 @@
-import { connectRedis, ensureRedis } from "./connection.ts";
+import { connectClientRedis, type RedisSettings } from "./connection.ts";
 
 /** Facts about a Redis that an operator should know. */
 export interface RedisFacts {
@@ -9,11 +9,9 @@ export interface RedisFacts {
 }
 
 /** @throws MirumojiError `REDIS_UNAVAILABLE` */
-export async function inspectRedis(url: string): Promise<RedisFacts> {
-  const redis = connectRedis(url, { failFast: true });
-  redis.on("error", () => undefined);
+export async function inspectRedis(settings: RedisSettings): Promise<RedisFacts> {
+  const redis = await connectClientRedis(settings);
   try {
-    await ensureRedis(redis, url);
     const info = await redis.info();
     const field = (name: string) => new RegExp(`^${name}:(.*)$`, "mu").exec(info)?.[1]?.trim() ?? "unknown";
     return {

@@ -131,19 +131,17 @@ export function createJobFeed(redis: Redis, reader: JobReader, options: JobFeedO
   const open = async (): Promise<void> => {
     const [transcribe = "0-0", convert = "0-0"] = await edges("newest");
     position = { transcribe, convert };
-    connection = redis.duplicate({
-      maxRetriesPerRequest: null,
-      retryStrategy: retryDelay,
-      lazyConnect: true,
-    });
+    connection = redis.duplicate();
     connection.on("error", options.onError);
-    await connection.connect();
+    // Those who follow a job hear that Redis is away, and look again when it is back.
+    connection.on("close", tellGap);
+    connection.on("ready", tellGap);
+    // Changes from here on are read from the position, however late the connection is there.
     void follow(connection);
   };
   const start = async (): Promise<void> => {
     opening ??= open().catch((error: unknown) => {
       opening = null;
-      connection?.disconnect();
       throw error;
     });
     await opening;
@@ -199,8 +197,4 @@ function entriesOf(type: JobType, found: readonly [string, string[]][]): Entry[]
     };
     return { place, type, event: valueOf("event"), jobId: valueOf("jobId") };
   });
-}
-
-function retryDelay(times: number): number {
-  return Math.min(times * 200, 5000);
 }

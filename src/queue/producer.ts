@@ -1,6 +1,6 @@
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
-import { closeRedis, connectRedis, ensureRedis, type RedisConnection } from "./connection.ts";
+import { closeRedis, connectClientRedis, type RedisConnection, type RedisSettings } from "./connection.ts";
 import type { JobStore } from "../client/contract.ts";
 import { openJobParts } from "./job-parts.ts";
 import type { JobReader } from "./job-reader.ts";
@@ -23,18 +23,10 @@ export interface Producer extends AsyncDisposable {
  * @throws MirumojiError `REDIS_UNAVAILABLE`
  */
 export async function openProducer(
-  environment: { readonly REDIS_URL: string; readonly MIRUMOJI_QUEUE_PREFIX: string },
+  environment: RedisSettings & { readonly MIRUMOJI_QUEUE_PREFIX: string },
   tracing: Tracing = NO_TRACING,
 ): Promise<Producer> {
-  const redis = connectRedis(environment.REDIS_URL, { failFast: true });
-  // Failures show where commands fail.
-  redis.on("error", () => undefined);
-  try {
-    await ensureRedis(redis, environment.REDIS_URL);
-  } catch (error) {
-    redis.disconnect();
-    throw error;
-  }
+  const redis = await connectClientRedis(environment);
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
   const parts = openJobParts(redis, queues, { prefix, onError: () => undefined });

@@ -6,7 +6,7 @@ import { startTestServer } from "../helpers/http/server.ts";
 const ask = async (vitals: Partial<WorkerVitals>) => {
   await using folder = await testFolder();
   const checks = workerHealth({
-    ping: async () => await Promise.resolve("PONG"),
+    probeRedis: async () => await Promise.resolve(),
     isStopping: () => false,
     sincePollMs: () => 0,
     holds: () => new Map(),
@@ -33,7 +33,7 @@ describe("/readyz", () => {
   });
 
   it.each([
-    ["redis", { ping: async () => await Promise.reject(new Error("no route")) }, /no route/u],
+    ["redis", { probeRedis: async () => await Promise.reject(new Error("no route")) }, /no route/u],
     ["consumers", { sincePollMs: () => 61_000 }, /no job was asked for in 61 s/u],
     ["modal", { register: async () => await Promise.reject(new Error("image refused")) }, /image refused/u],
     ["modal", { sayHello: async () => await Promise.reject(new Error("bad token")) }, /bad token/u],
@@ -48,7 +48,7 @@ describe("/readyz", () => {
   });
 
   it("does not wait for a check that hangs", async () => {
-    const { status, wrong } = await ask({ ping: async () => await new Promise(() => undefined) });
+    const { status, wrong } = await ask({ probeRedis: async () => await new Promise(() => undefined) });
     expect([status, wrong]).toEqual([503, [["redis", "gave no answer in time"]]]);
   });
 });
@@ -58,7 +58,7 @@ describe("the question to Modal", () => {
     let asked = 0;
     let isDown = true;
     const { modal } = workerHealth({
-      ping: async () => await Promise.resolve("PONG"),
+      probeRedis: async () => await Promise.resolve(),
       isStopping: () => false,
       sincePollMs: () => 0,
       holds: () => new Map(),

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { JOB_TYPES } from "../../job/contract.ts";
+import { MirumojiError } from "../../job/errors.ts";
 import { isFinal, JOB_STATUSES, type JobView } from "../../job/summary.ts";
 import { decodeFeedCursor } from "../../queue/feed-cursor.ts";
 import type { JobFilter } from "../../client/contract.ts";
@@ -9,7 +10,7 @@ import { redactValue } from "../../telemetry/redact.ts";
 import { tenantOf } from "./access.ts";
 import { openEventStream } from "./event-stream.ts";
 import { idParams, visibleJob } from "./jobs.ts";
-import { PROBLEMS } from "./problem.ts";
+import { PROBLEMS, problemOf } from "./problem.ts";
 import type { ApiServices } from "./services.ts";
 
 const eventSchema = z.looseObject({
@@ -40,6 +41,10 @@ const filterSchema = z.object({
   tenant: z.string().max(64).optional(),
   tag: z.string().max(64).optional(),
 });
+
+function isAway(error: unknown): boolean {
+  return error instanceof MirumojiError && problemOf(error).status === 503;
+}
 
 /** The changes of jobs as server-sent events: `job` with the job as it is now, `gap` when some may be missing. */
 export function eventRoutes(
@@ -90,7 +95,8 @@ export function eventRoutes(
               if (isShown) send(job, cursor);
               else heard.push([job, cursor]);
             },
-            onGap: () => void look().catch(() => stream.end()),
+            // While Redis is away the stream stays; it looks again when Redis is back.
+            onGap: () => void look().catch((error: unknown) => isAway(error) || stream.end()),
           }),
         );
         const place = feed.cursor();

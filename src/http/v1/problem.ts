@@ -48,8 +48,16 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   RANGE_UNSATISFIABLE: 416,
   RATE_LIMITED: 429,
   REDIS_UNAVAILABLE: 503,
+  REDIS_READONLY: 503,
+  REDIS_OUT_OF_MEMORY: 503,
+  REDIS_NO_PERMISSION: 503,
+  REDIS_MOVED: 503,
+  REDIS_NO_REPLICAS: 503,
   DISK_FULL: 507,
 };
+
+/** Of a service that is unwell. */
+export const RETRY_AFTER_SECONDS = 5;
 
 /** Fastify's own errors that have a code of ours. */
 const FASTIFY: Record<string, ErrorCode> = {
@@ -104,5 +112,6 @@ export async function sendProblem(
   const body = problemOf(thrown);
   request.problemCode = body.code as ErrorCode;
   if (body.status === 401) reply.header("www-authenticate", "Bearer");
+  if (body.status === 503) reply.header("retry-after", RETRY_AFTER_SECONDS);
   return await reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body);
 }
