@@ -4,7 +4,7 @@ import { JOB_TYPES } from "../../../src/job/contract.ts";
 /** Keys that BullMQ keeps for a queue with no waiting and no running job. */
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 /** Keys of the pool. */
-const POOL_KEYS = ["app"];
+const POOL_KEYS = ["app", "segments", "segments:sizes"];
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
@@ -19,7 +19,9 @@ export async function foreignKeys(
   const known = new Set([
     ...POOL_KEYS.map((name) => `${prefix}:${name}`),
     ...JOB_TYPES.flatMap((type) => QUEUE_KEYS.map((name) => `${prefix}:${type}:${name}`)),
-    ...jobs.flatMap(({ id, type }) => [`${prefix}:${type}:${id}`, `${prefix}:${type}:${id}:logs`]),
+    ...jobs.flatMap(({ id, type }) =>
+      ["", ":logs", ":segments"].map((part) => `${prefix}:${type}:${id}${part}`),
+    ),
   ]);
   return await withRedis(url, async (redis) => {
     const problems: string[] = [];
