@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   submit: async () => (await import("./cli/submit.ts")).addSubmit,
   status: async () => (await import("./cli/status.ts")).addStatus,
   list: async () => (await import("./cli/list.ts")).addList,
+  tenants: async () => (await import("./cli/tenants.ts")).addTenants,
   costs: async () => (await import("./cli/costs.ts")).addCosts,
   doctor: async () => (await import("./cli/doctor.ts")).addDoctor,
   health: async () => (await import("./cli/health.ts")).addHealth,

@@ -8,6 +8,7 @@ export function instantTools(): RunnerTools {
     now: Date.now,
     random: Math.random,
     price: () => ({ gpu: "own", asOf: "2026-05-07", usdPerSecond: 0 }),
+    budget: {},
     emit: () => undefined,
     platform: { report: async () => await Promise.resolve(true) },
     callDeadlineMs: 60_000,

@@ -5,6 +5,7 @@ const CONSEQUENCES: Record<ErrorKind, string> = {
   remote: "fails at once",
   defect: "fails at once",
   storage: "waits for the disk",
+  budget: "waits, no try counted",
   transient: "tried again",
   platform: "waits, no try counted; the pool pauses",
   quota: "waits, no try counted; the pool pauses",

@@ -1,4 +1,5 @@
 import { isJobType } from "../job/contract.ts";
+import { budgetOf } from "../config/budget.ts";
 import { pricedGpu } from "../config/gpu-prices.ts";
 import type { Environment } from "../config/schema.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
@@ -120,6 +121,7 @@ function runnerTools(
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
     now: Date.now,
     price: () => price,
+    budget: budgetOf(environment),
     random: Math.random,
     emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels, tracing.subscriber], (error) =>
       logger.error({ err: error }, "an event subscriber failed"),

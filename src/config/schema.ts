@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { budgetVariables } from "./budget.ts";
 import { parseGpuPrices } from "./gpu-prices.ts";
 import { secretFileVariables } from "./secret-files.ts";
 import { outboundVariables } from "./outbound.ts";
@@ -140,6 +141,7 @@ export const environmentSchema = z
       .describe(
         "Prices that the estimate of the cost uses, as `2026-05-07:A10G=1.10,L4=0.80`: the day of the table, then USD per hour. `own` stands for a GPU host of your own, otherwise free. Without it Modal's list prices count.",
       ),
+    ...budgetVariables,
     MIRUMOJI_MODAL_TIMEOUT: seconds(1, 86_400).default(3600).describe("Longest run of one call, in seconds."),
     MIRUMOJI_MODAL_STARTUP_TIMEOUT: seconds(1, 86_400)
       .optional()

@@ -3,6 +3,7 @@
  * - `input`: the request or the media is wrong; fail at once, another try cannot help.
  * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
  * - `storage`: the disk or the mount of the media root is unwell; wait for it, no attempt spent, until the job's deadline.
+ * - `budget`: a spending limit is reached; wait until it renews, no attempt spent, until the job's deadline.
  * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
  * - `platform`: Modal cannot be reached; the whole pool pauses, no attempt spent, until the job's deadline.
  * - `quota`: we are going too fast; the whole pool pauses for a moment, no attempt spent.
@@ -16,6 +17,7 @@ export type ErrorKind =
   | "input"
   | "remote"
   | "storage"
+  | "budget"
   | "transient"
   | "platform"
   | "quota"

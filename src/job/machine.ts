@@ -108,6 +108,8 @@ const PATIENT: ReadonlySet<Outcome["kind"]> = new Set(["blocked", "throttled", "
 
 /** Pause of a job that waits for the disk or the mount of its files. */
 const STORAGE_WAIT_MS = 30 * SECOND;
+/** Longest pause of a job that waits for money: a limit that is raised counts soon. */
+const BUDGET_WAIT_MS = 10 * MINUTE;
 
 /** Pure: every transition in the system is decided here, and nowhere else. */
 export function decide(position: Position, outcome: Outcome): Decision {
@@ -135,8 +137,12 @@ export function decide(position: Position, outcome: Outcome): Decision {
 }
 
 /** The answer to trouble that is not the job's. */
-function patience(state: WorkingState, { kind }: Outcome): Decision {
-  if (kind === "blocked") return { kind: "wait", ceilingMs: STORAGE_WAIT_MS };
+function patience(state: WorkingState, outcome: Outcome): Decision {
+  const { kind } = outcome;
+  if (kind === "blocked") {
+    const isMoney = outcome.error.kind === "budget";
+    return { kind: "wait", ceilingMs: isMoney ? BUDGET_WAIT_MS : STORAGE_WAIT_MS };
+  }
   // The outputs are written: nobody should wait for them until Modal is well. The volume is the reaper's.
   if (state === "deleteVolume") return { kind: "move", to: MACHINE[state].next };
   return kind === "unfit" ? { kind: "release" } : { kind: "pause" };

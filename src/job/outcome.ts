@@ -26,6 +26,7 @@ export function outcomeOf(error: MirumojiError): Outcome {
     case "defect":
       return { kind: "permanent", error };
     case "storage":
+    case "budget":
       return { kind: "blocked", error };
     case "transient":
       return { kind: "transient", error };

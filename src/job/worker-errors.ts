@@ -17,6 +17,17 @@ export const WORKER_ERRORS = {
     meaning: "The job took longer than a job may, retries and waiting included.",
     advice: "See which state took the time with `status`; raise `MIRUMOJI_JOB_DEADLINE` if it is right.",
   },
+  BUDGET_EXCEEDED: {
+    kind: "remote",
+    meaning: "The estimated cost of the job's call is over a spending limit; nothing was started.",
+    advice:
+      "Raise the limit that the message names (`MIRUMOJI_BUDGET_*`, `tenants set`), or wait; then `retry` it.",
+  },
+  BUDGET_SPENT: {
+    kind: "budget",
+    meaning: "A spending limit of the day or the month leaves no room for the job's call; the job waits.",
+    advice: "Nothing, or raise the limit: the job looks again within ten minutes, as long as it may take.",
+  },
   CRASH_BUDGET_SPENT: {
     kind: "defect",
     meaning: "Workers died or stalled on this job too often.",

@@ -3,6 +3,7 @@ import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";
 import { createJobIndex } from "../queue/job-index.ts";
+import { pruneBudgetSums, releaseLeftReservations } from "../queue/budgets.ts";
 import type { PoolPause } from "../queue/pool-pause.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
 import { pruneExpenses } from "../queue/expenses.ts";
@@ -116,6 +117,8 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       const oldest = now - RETENTION.removeOnComplete.age * 1000;
       await createJobIndex(redis, options.queues, prefix).prune(oldest);
       await pruneExpenses(redis, prefix, now);
+      await pruneBudgetSums(redis, prefix, now);
+      await releaseLeftReservations(redis, prefix);
     },
     tellEnded: async () => {
       for (const job of await takeEnded(redis, prefix)) {

@@ -2,7 +2,8 @@
 -- Every value but the token and the job ID may be "": then that part is left as it is.
 -- volumeId with ledgerEntry enters a volume in the ledger, struckVolumeId strikes one from it.
 -- targets is a JSON list of files that are claimed for the job, all or none; a claim of a job that is over is nobody's.
--- spentMicroUsd and spentMs are booked, by day, job type and tenant, unless the call (spentCallId) is booked already.
+-- spentMicroUsd and spentMs are booked, by day, job type and tenant, unless the call (spentCallId) is booked
+-- already; what was reserved for it is given back. mediaMs is the length of the media when the call succeeded.
 -- Answers claimed with the job that has one of them (nothing is written then), written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
 
 -- A checkpoint that nobody touches for this long belongs to a job that was removed by hand: 30 days.
@@ -38,13 +39,26 @@ if spentCallId ~= "" then
   local stored = redis.call("HGET", checkpointKey, "record")
   local isBooked = stored and string.find(stored, '"callId":"' .. spentCallId .. '","outcome"', 1, true)
   if not isBooked then
-    local day = math.floor(tonumber(redis.call("TIME")[1]) / 86400)
-    local isRead, request = pcall(cjson.decode, redis.call("HGET", jobKey, "data") or "")
-    local tenant = isRead and type(request) == "table" and type(request.tenant) == "string" and request.tenant or ""
-    local account = string.format("%d|%s|%s", day, queue, tenant)
+    local time, tenant = calendar(), tenantOf(jobKey)
+    local account = string.format("%s|%s|%s", time.day, queue, tenant)
     redis.call("HINCRBY", spendKey, account .. "|usd", spentMicroUsd)
     redis.call("HINCRBY", spendKey, account .. "|ms", spentMs)
     redis.call("HINCRBY", spendKey, account .. "|calls", 1)
+    for _, period in ipairs({ "D|" .. time.day, "M|" .. time.month }) do
+      redis.call("HINCRBY", spentKey, period, spentMicroUsd)
+      if tenant ~= "" then
+        redis.call("HINCRBY", spentKey, period .. "|" .. tenant, spentMicroUsd)
+      end
+    end
+    if mediaMs ~= "" then
+      local total = redis.call("HINCRBY", spentKey, "speed|" .. queue .. "|media", mediaMs)
+      local ran = redis.call("HINCRBY", spentKey, "speed|" .. queue .. "|ms", spentMs)
+      -- Newer jobs count for more: beyond 100 hours of media the sums are halved.
+      if total > 360000000 then
+        redis.call("HSET", spentKey, "speed|" .. queue .. "|media", math.floor(total / 2), "speed|" .. queue .. "|ms", math.floor(ran / 2))
+      end
+    end
+    release(reservedKey, queue .. ":" .. jobId)
   end
 end
 if checkpoint ~= "" then

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { spendKey } from "./keys.ts";
+import { expenseKeys } from "./keys.ts";
 
 const DAY_MS = 86_400_000;
 /** Expenses are kept this long, for a look at the year before. */
@@ -24,7 +24,7 @@ export interface Expense {
  */
 export async function readExpenses(redis: Redis, prefix: string, since: string): Promise<Expense[]> {
   const accounts = new Map<string, { usd: number; ms: number; calls: number }>();
-  for (const [field, value] of await allFields(redis, spendKey(prefix))) {
+  for (const [field, value] of await allFields(redis, expenseKeys(prefix).spend)) {
     const [day = "", type = "", tenant = "", unit = ""] = field.split("|");
     const account = `${day}|${type}|${tenant}`;
     const sums = accounts.get(account) ?? { usd: 0, ms: 0, calls: 0 };
@@ -50,10 +50,10 @@ export async function readExpenses(redis: Redis, prefix: string, since: string):
 /** Removes what is older than the time that expenses are kept. */
 export async function pruneExpenses(redis: Redis, prefix: string, now: number): Promise<void> {
   const oldest = Math.floor(now / DAY_MS) - KEPT_DAYS;
-  const old = (await allFields(redis, spendKey(prefix))).filter(
+  const old = (await allFields(redis, expenseKeys(prefix).spend)).filter(
     ([field]) => Number(field.split("|", 1)[0]) < oldest,
   );
-  if (old.length > 0) await redis.hdel(spendKey(prefix), ...old.map(([field]) => field));
+  if (old.length > 0) await redis.hdel(expenseKeys(prefix).spend, ...old.map(([field]) => field));
 }
 
 function keyOf({ day, type, tenant }: Expense): string {

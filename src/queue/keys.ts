@@ -19,7 +19,7 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     ledger: ledgerKey(prefix),
     /** Ours: `<queue>:<job ID>` by the real place below the media root of each output that a live job will write. */
     claims: claimsKey(prefix),
-    spend: spendKey(prefix),
+    ...expenseKeys(prefix),
   };
 }
 
@@ -28,9 +28,18 @@ export function claimsKey(prefix: string): string {
   return `${prefix}:claims`;
 }
 
-/** Hash of expenses, by day, tenant and job type. */
-export function spendKey(prefix: string): string {
-  return `${prefix}:spend`;
+/** The books. */
+export function expenseKeys(prefix: string) {
+  return {
+    /** Hash of expenses, by day, job type and tenant. */
+    spend: `${prefix}:spend`,
+    /** Hash of the sums of days and months that limits are compared with, and of the speed of finished calls. */
+    spent: `${prefix}:spent`,
+    /** Hash of estimates that are held for calls that are not over, by job, and their sums. */
+    reserved: `${prefix}:reserved`,
+    /** Hash of the limits of tenants that have limits of their own. */
+    budgets: `${prefix}:budgets`,
+  };
 }
 
 /** Hash of live volumes, by volume ID. */

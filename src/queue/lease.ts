@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { type Checkpoint, encodeCheckpoint } from "../job/checkpoint.ts";
+import { type Budget, type BudgetLimit, microLimits, type OverBudget } from "../job/budget.ts";
 import type { EndedCall } from "../job/receipt.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
@@ -36,12 +37,21 @@ export interface Commit {
  */
 export type Committed = ScriptAnswers["commit"];
 
+/** `refused`: another worker owns the job. */
+export type Reserved = "reserved" | "refused" | OverBudget;
+
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
   /** The stored checkpoint as text, or null; whether a cancel is requested; when the job was last given a new life. */
   load(): Promise<{ record: string | null; cancelRequested: boolean; retriedAt: number }>;
   /** Writes while the lease holds. */
   commit(commit: Commit): Promise<Committed>;
+  /**
+   * Holds the estimated cost of the next call against all limits, in the place of what was held before. It is given
+   * back when the call's end is booked, and when the job is over. `estimate` gets the paid seconds for each second of
+   * media of the calls before, or null.
+   */
+  reserve(estimate: (speed: number | null) => number, limits: Budget): Promise<Reserved>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
   settle(end: {
     volumeId: string | null;
@@ -86,9 +96,34 @@ export function createLease(
           targets: listOf(targets),
           spentCallId: spend?.callId,
           spentMicroUsd: spend && String(Math.round((spend.usd ?? 0) * 1e6)),
+          mediaMs: spend?.outcome === "succeeded" ? mediaMsOf(checkpoint) : undefined,
           spentMs: spend && String(Math.round(spend.seconds * 1000)),
         },
       });
+    },
+    async reserve(estimate, limits) {
+      const speedOf = `speed|${options.queue}`;
+      const [ms, mediaMs] = await redis.hmget(keys.spent, `${speedOf}|ms`, `${speedOf}|media`);
+      const usd = estimate(Number(mediaMs) > 0 ? Number(ms) / Number(mediaMs) : null);
+      const [answer, limit, microUsd, used, seconds, over] = await runScript(redis, "reserve", {
+        keys,
+        args: {
+          token: options.token,
+          queue: options.queue,
+          jobId: options.jobId,
+          microUsd: String(Math.round(usd * 1e6)),
+          limits: JSON.stringify(microLimits(limits)),
+        },
+      });
+      if (answer !== "over") return answer;
+      return {
+        usd,
+        limit: limit as BudgetLimit,
+        limitUsd: Number(microUsd) / 1e6,
+        usedUsd: Number(used) / 1e6,
+        renewsInSeconds: Number(seconds),
+        over: over === "wait" ? "wait" : "fail",
+      };
     },
     async settle({ volumeId, summary, log, targets }) {
       await runScript(redis, "settle", {
@@ -104,6 +139,11 @@ export function createLease(
       });
     },
   };
+}
+
+function mediaMsOf(checkpoint: Checkpoint | undefined): string | undefined {
+  const seconds = checkpoint?.facts.result?.mediaSeconds;
+  return seconds === undefined ? undefined : String(Math.round(seconds * 1000));
 }
 
 function listOf(targets: readonly string[] | undefined): string | undefined {

@@ -8,7 +8,7 @@ import type { Redis } from "ioredis";
  */
 const SCRIPTS = {
   commit: {
-    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims", "spend"],
+    keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims", "spend", "spent", "reserved"],
     args: [
       "token",
       "prefix",
@@ -24,12 +24,21 @@ const SCRIPTS = {
       "spentCallId",
       "spentMicroUsd",
       "spentMs",
+      "mediaMs",
     ],
+    shared: "books",
   },
   settle: {
-    keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims"],
+    keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved"],
     args: ["queue", "jobId", "volumeId", "summary", "log", "targets"],
+    shared: "books",
   },
+  reserve: {
+    keys: ["lock", "job", "spent", "reserved", "budgets"],
+    args: ["token", "queue", "jobId", "microUsd", "limits"],
+    shared: "books",
+  },
+  release: { keys: ["job", "reserved", "completed", "failed"], args: ["queue", "jobId"], shared: "books" },
   cancel: {
     keys: ["job", "lock", "checkpoint", "wait", "delayed", "prioritized", "active", "completed", "failed"],
     args: ["jobId", "now", "token", "leaseMs"],
@@ -40,7 +49,14 @@ const SCRIPTS = {
     keys: ["order", "sizes"],
     args: ["jobId", "start", "ending", "text", "ttlMs", "limitBytes"],
   },
-} as const;
+} as const satisfies Record<string, Script>;
+
+interface Script {
+  readonly keys: readonly string[];
+  readonly args: readonly string[];
+  /** File of functions that the script begins with. */
+  readonly shared?: "books";
+}
 
 type Scripts = typeof SCRIPTS;
 export type ScriptName = keyof Scripts;
@@ -49,6 +65,10 @@ export type ScriptName = keyof Scripts;
 export interface ScriptAnswers {
   commit: "written" | "cancelRequested" | "refused" | `claimed ${string}`;
   settle: "cleared" | "taken";
+  reserve:
+    | readonly ["reserved" | "refused"]
+    | readonly ["over", limit: string, microUsd: string, used: string, seconds: string, over: string];
+  release: number;
   cancel: "missing" | "finished" | "taken" | "held" | "active";
   retry: "missing" | "wrong" | "ready";
   "keep-transcript": number;
@@ -57,10 +77,13 @@ export interface ScriptAnswers {
 
 /** Text of a script as Redis gets it: the file, below the names of its keys and values. */
 export function scriptText(name: ScriptName): string {
-  const { keys, args } = SCRIPTS[name];
-  const file = readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
+  const script: Script = SCRIPTS[name];
+  const { keys, args, shared } = script;
+  const text = [...(shared === undefined ? [] : [shared]), name].map((file) =>
+    readFileSync(new URL(`./${file}.lua`, import.meta.url), "utf8"),
+  );
   const keyNames = keys.map((key) => `${key}Key`);
-  return `${localsLua(keyNames, "KEYS")}\n${localsLua(args, "ARGV")}\n${file}`;
+  return `${localsLua(keyNames, "KEYS")}\n${localsLua(args, "ARGV")}\n${text.join("\n")}`;
 }
 
 function localsLua(names: readonly string[], values: "KEYS" | "ARGV"): string {

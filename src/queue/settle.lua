@@ -8,6 +8,7 @@ if redis.call("EXISTS", lockKey) == 1 then
   return "taken"
 end
 redis.call("DEL", checkpointKey)
+release(reservedKey, queue .. ":" .. jobId)
 if targets ~= "" then
   for _, target in ipairs(cjson.decode(targets)) do
     if redis.call("HGET", claimsKey, target) == queue .. ":" .. jobId then

@@ -8,6 +8,7 @@ import {
   withEndedCall,
   withFacts,
 } from "../job/checkpoint.ts";
+import { type Budget, estimateUsd, hasLimits, overBudgetError } from "../job/budget.ts";
 import type { JobRequest, JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
@@ -31,6 +32,8 @@ export interface RunnerTools extends StepTools {
   readonly platform: Platform;
   /** Price of the GPU that calls of a job type run on. */
   readonly price: (type: JobType) => GpuPrice;
+  /** Spending limits. */
+  readonly budget: Budget;
   readonly emit: EmitJobEvent;
   /** In [0, 1). */
   readonly random: () => number;
@@ -93,6 +96,25 @@ export class JobRun {
   async save(facts: StoredFacts): Promise<void> {
     const next = withFacts(this.#checkpoint, facts);
     await this.#commit(next, this.#ledgerEntry(next.facts));
+  }
+
+  /**
+   * Holds the estimated cost of a call against the spending limits, where there may be any.
+   *
+   * @throws MirumojiError `BUDGET_EXCEEDED`, `BUDGET_SPENT`
+   */
+  async reserve(): Promise<void> {
+    const { type, request } = this.request;
+    const { budget, price } = this.tools;
+    if (!hasLimits(budget) && request.tenant === undefined) return;
+    const { inputSeconds } = this.#checkpoint.facts;
+    const { usdPerSecond } = price(type);
+    const reserved = await this.delivery.lease.reserve(
+      (speed) => estimateUsd({ type, mediaSeconds: inputSeconds, speed, usdPerSecond }),
+      budget,
+    );
+    if (reserved === "refused") throw new Fenced("the lease is lost");
+    if (reserved !== "reserved") throw overBudgetError(reserved);
   }
 
   /**

@@ -82,6 +82,7 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
     signal,
     report: run.feed.report,
     warn: (message: string) => run.emit("step.warned", { state, message }),
+    reserve: async () => await run.reserve(),
     save: async (earned: StoredFacts) => await run.save(earned),
   };
   if (state !== "undo") return await runTyped(state, job, facts, run.tools);

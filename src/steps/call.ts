@@ -10,7 +10,7 @@ import type { CallState } from "../ports/calls.ts";
 const POLL_MS = 25_000;
 
 /**
- * Starts the GPU call in two phases, so that every paid call is on record: opens it without input, stores its ID, and
+ * Starts the GPU call, if the spending limits allow it, in two phases, so that every paid call is on record: opens it without input, stores its ID, and
  * only then puts the input. On resume it polls the recorded call.
  */
 export const call: Step<"call"> = async (step, tools) => {
@@ -21,6 +21,7 @@ export const call: Step<"call"> = async (step, tools) => {
     const functionId = runtime.functionId(step.request.type);
     const imageFunction = runtime.imageFunctions[step.request.type];
     const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
+    await step.reserve();
     const opened = await calls.open({ functionId, input, signal });
     // The kind of result belongs to the call: another worker may be set up differently.
     await step.save({

@@ -44,6 +44,12 @@ export interface StepJob<S extends WorkingState> {
   readonly warn: (message: string) => void;
   /** Stores facts durably before the step continues. */
   readonly save: (facts: StoredFacts) => Promise<void>;
+  /**
+   * Holds the estimated cost of the job's call against the spending limits; to be called before a call is opened.
+   *
+   * @throws MirumojiError `BUDGET_EXCEEDED`, `BUDGET_SPENT`
+   */
+  readonly reserve: () => Promise<void>;
 }
 
 /** `pending` means that the step is neither finished nor failed and is to be run again. */

@@ -48,6 +48,32 @@ describe("runJob", () => {
     expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
   });
 
+  it("opens no call that is over a spending limit: it fails, or waits for the limit to renew", async () => {
+    const world = new FakeWorld();
+    // 30 s of start and 2 s of media at half of the speed, at 0.5 USD a second.
+    world.budget = { perDay: 15.4 };
+    const failed = await runJob(world.delivery(), world.tools());
+    expect(failed).toMatchObject({ kind: "failed", code: "BUDGET_EXCEEDED" });
+    expect(failed).toMatchObject({ message: expect.stringContaining("estimated at 15.5000 USD") });
+    expect(world.calls.size).toBe(0);
+    expect(world.volumes.size).toBe(0);
+
+    const patient = new FakeWorld();
+    patient.budget = { perDay: 15.4, over: "wait" };
+    expect(await runJob(patient.delivery(), patient.tools())).toMatchObject({
+      kind: "delayed",
+      delayMs: 300_000,
+    });
+    expect(patient.stored()).toMatchObject({ state: "call", attempt: 1 });
+    expect(patient.effects).toEqual(["create", "put"]);
+    patient.budget = { perDay: 15.5, over: "wait" };
+    patient.before = (effect) => {
+      if (effect === "open") expect(patient.reserved).toBe(15.5);
+    };
+    expect((await runJob(patient.delivery({ isFirst: false }), patient.tools())).kind).toBe("completed");
+    expect(patient.effects).toContain("open");
+  });
+
   it("waits between tries with full jitter and counts them per state", async () => {
     const world = new FakeWorld();
     world.before = failing("put", "MODAL_FAILED", 2);

@@ -39,6 +39,7 @@ async function live(
   script: readonly Happening[],
 ): Promise<{ world: FakeWorld; status: string; lives: number }> {
   const world = new FakeWorld();
+  world.budget = { perDay: 1e6 };
   const rest = [...script];
   const booked = new Set<string>();
   // A dead worker has no further effect and writes nothing more.
@@ -95,6 +96,7 @@ function expectNothingLeaked({ world, status }: { world: FakeWorld; status: stri
   const receipt = world.summary?.receipt;
   expect(new Set(world.spent.map(({ callId }) => callId)).size).toBe(world.spent.length);
   expect(receipt?.calls ?? []).toEqual(world.spent);
+  expect(world.reserved).toBeNull();
   if (receipt?.volumeDeleted === true) expect([...world.volumes]).not.toContain(receipt.volumeId);
   expect(status === "completed").toBe(world.outputs.size === 1 && status === "completed");
   // A call of a job that came to nothing does not go on, unless stopping it is what failed.

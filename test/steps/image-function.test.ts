@@ -138,6 +138,7 @@ describe("the outputs", () => {
       await download(
         {
           id: "j1",
+          reserve: async () => await Promise.resolve(),
           request: job,
           facts: { ...facts, callId: "fc-1", result },
           enteredAt: 0,

@@ -77,6 +77,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
   const gained = await upload(
     {
       id: "j1",
+      reserve: async () => await Promise.resolve(),
       request: job,
       facts: { volumeId: "vo-1" },
       enteredAt: 0,

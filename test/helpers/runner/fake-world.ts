@@ -1,5 +1,6 @@
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "../../../src/job/checkpoint.ts";
 import { MirumojiError, type ErrorCode } from "../../../src/job/errors.ts";
+import type { Budget } from "../../../src/job/budget.ts";
 import type { EmitJobEvent, JobEventName, JobEvents } from "../../../src/job/events.ts";
 import type { EndedCall } from "../../../src/job/receipt.ts";
 import type { JobSummary } from "../../../src/job/summary.ts";
@@ -42,6 +43,10 @@ export class FakeWorld {
   before: (effect: Effect) => void = () => undefined;
   #serial = 0;
 
+  budget: Budget = {};
+  /** USD that is held for calls that are not over; null after none was. */
+  reserved: number | null = null;
+
   readonly emit: EmitJobEvent = (name, event) => {
     this.events.push({ name, event });
   };
@@ -68,6 +73,7 @@ export class FakeWorld {
     return {
       now: () => this.clock,
       price: () => ({ gpu: "T4", asOf: "2026-05-07", usdPerSecond: 0.5 }),
+      budget: this.budget,
       random: () => 0.5,
       emit: this.emit,
       platform: { report: async () => await Promise.resolve(!this.isModalWell) },
@@ -221,17 +227,33 @@ export class FakeWorld {
         if (holder !== undefined) return `claimed ${holder}`;
         for (const target of targets) this.claims.set(target, "j1");
         this.commits += 1;
-        if (commit.spend !== undefined) this.spent.push(commit.spend);
+        if (commit.spend !== undefined) {
+          this.spent.push(commit.spend);
+          this.reserved = null;
+        }
         if (commit.checkpoint !== undefined) this.checkpoint = encodeCheckpoint(commit.checkpoint);
         if (commit.ledger !== undefined) this.ledger.set(commit.ledger.volumeId, commit.ledger.entry.callId);
         if (commit.strike !== undefined) this.ledger.delete(commit.strike);
         if (commit.summary !== undefined) this.summary = commit.summary;
         return this.cancelRequested ? "cancelRequested" : "written";
       },
+      reserve: async (estimate, limits) => {
+        await Promise.resolve();
+        if (this.owner !== token) return "refused";
+        const usd = estimate(null);
+        const usedUsd = this.spent.reduce((sum, call) => sum + (call.usd ?? 0), 0);
+        if (limits.perDay !== undefined && usedUsd + usd > limits.perDay) {
+          const { over = "fail", perDay: limitUsd } = limits;
+          return { usd, limit: "perDay", limitUsd, usedUsd, renewsInSeconds: 60, over };
+        }
+        this.reserved = usd;
+        return "reserved";
+      },
       settle: async ({ volumeId, summary, targets = [] }) => {
         await Promise.resolve();
         for (const target of targets) this.claims.delete(target);
         this.checkpoint = null;
+        this.reserved = null;
         this.summary = summary;
         if (volumeId !== null) this.ledger.delete(volumeId);
       },
