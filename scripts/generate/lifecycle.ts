@@ -44,7 +44,8 @@ export function lifecyclePage(): string {
     ...Object.entries(LOST_GOES_TO).map(
       ([code, state]) => `  - \`${code}\` from any state goes back to \`${state}\`${budget(code)};`,
     ),
-    `- Workers may die ${CRASH_BUDGET} times on one job; then it fails with \`CRASH_BUDGET_SPENT\`.`,
+    `- Workers may die ${CRASH_BUDGET} times on one job; then it fails with \`CRASH_BUDGET_SPENT\`. A death in \`createVolume\`, where the`,
+    "  input is looked at, counts as a try of it (`WORKER_DIED`): the pause parts it from jobs that only happened to be there.",
     "- Trouble with Modal (away, a quota, a refused token) costs no try: the pool or the worker pauses, and the job's deadline decides.",
     "- A volume that cannot be deleted does not fail a job whose outputs are written: it stays in the ledger.",
     "",

@@ -20,7 +20,10 @@ export function addReap(program: Command): void {
       guarded(
         ({ json }: ReapOptions) => json === true,
         async ({ json, dryRun }: ReapOptions) => {
-          const leftovers = await reapLeftovers(clientEnvironment().environment, { dryRun: dryRun === true });
+          const leftovers = await reapLeftovers(clientEnvironment().environment, {
+            dryRun: dryRun === true,
+            onProblem: note,
+          });
           const rows = leftovers.map(({ volume: { volumeId, jobId, queue, callId }, reason, problem }) => ({
             volumeId,
             jobId,

@@ -1,6 +1,7 @@
 import type { Environment } from "../config/schema.ts";
 import { modalCalls, modalVolumes } from "../modal/index.ts";
 import { findLeftovers, type Leftover, reap } from "../pool/reaper.ts";
+import { toMirumojiError } from "../job/errors.ts";
 import { openProducer } from "../queue/producer.ts";
 import { openSession } from "./modal.ts";
 
@@ -11,12 +12,17 @@ import { openSession } from "./modal.ts";
  */
 export async function reapLeftovers(
   environment: Environment,
-  options: { dryRun: boolean },
+  options: { dryRun: boolean; onProblem: (words: string) => void },
 ): Promise<Leftover[]> {
   const session = openSession(environment, {});
   await using producer = await openProducer(environment);
   try {
-    const leftovers = await findLeftovers(producer.ledger);
+    for (const volumeId of (await producer.ledger.read()).unreadable) {
+      options.onProblem(`${volumeId}: its entry in the ledger cannot be read; it is kept alive`);
+    }
+    const leftovers = await findLeftovers(producer.ledger, (error, what) =>
+      options.onProblem(`${what}: ${toMirumojiError(error).message}`),
+    );
     if (options.dryRun) return leftovers;
     const tools = {
       ledger: producer.ledger,

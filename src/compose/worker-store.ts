@@ -3,7 +3,12 @@ import { closeRedis, type connectLastingRedis, type RedisConnection } from "../q
 import { type Ledger, openLedger } from "../queue/ledger.ts";
 import { openPoolPause, type PoolPause } from "../queue/pool-pause.ts";
 import { closeQueues, openQueues, type Queues } from "../queue/queues.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { TellUnreadable } from "../queue/unreadable.ts";
+import { rarely } from "../telemetry/rarely.ts";
+import type { WorkerTelemetry } from "./worker-telemetry.ts";
+
+/** An unreadable record in Redis is told of this often. */
+const UNREADABLE_EVERY_MS = 600_000;
 
 /** The queues and the ledger in Redis. */
 export interface WorkerStore {
@@ -13,23 +18,34 @@ export interface WorkerStore {
   readonly ledger: Ledger;
   readonly pause: PoolPause;
   readonly leaseMs: number;
+  /** Counts records that cannot be read, and says so. */
+  readonly onUnreadable: TellUnreadable;
   close(): Promise<void>;
 }
 
 /** @throws MirumojiError `REDIS_UNAVAILABLE` */
 export async function openStore(
   environment: Environment,
-  logger: Logger,
+  { logger, metrics }: WorkerTelemetry,
   connect: typeof connectLastingRedis,
 ): Promise<WorkerStore> {
   const redis = await connect(environment, (error) => logger.warn({ err: error }, "Redis connection"));
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
+  const say = rarely(
+    (record, times) => logger.error({ record, times }, `cannot be read, and is left as it is: ${record}`),
+    { everyMs: UNREADABLE_EVERY_MS, now: Date.now },
+  );
+  const onUnreadable: TellUnreadable = (record, name) => {
+    metrics.observeUnreadable(record);
+    say(name === "" ? record : `${record} ${name}`);
+  };
   return {
     redis,
     prefix,
     queues,
-    ledger: openLedger(redis, queues, prefix),
+    ledger: openLedger(redis, queues, prefix, onUnreadable),
+    onUnreadable,
     pause: openPoolPause(redis, prefix),
     leaseMs: environment.MIRUMOJI_LEASE * 1000,
     async close() {

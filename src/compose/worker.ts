@@ -39,9 +39,9 @@ export async function openWorker(
   const root = await openMediaRoot(environment.HOST_MEDIA_PATH);
   const telemetry = await openTelemetry(environment, logger);
   const session = openObservedSession(environment, telemetry);
-  const store = await openStore(environment, logger, connectLastingRedis);
+  const store = await openStore(environment, telemetry, connectLastingRedis);
   // Pages and checks must not wait for Redis as jobs do.
-  const shown = await openStore(environment, logger, connectPromptRedis);
+  const shown = await openStore(environment, telemetry, connectPromptRedis);
   const platform = openPlatform(environment, session, store, logger);
   const elsewhere = openElsewhere({
     outbound: openOutbound({

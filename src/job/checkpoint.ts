@@ -25,6 +25,8 @@ export const checkpointSchema = z.object({
   lost: count,
   /** Crashes that BullMQ had counted before this life of the job began (a retried job keeps its count). */
   crashesBefore: count,
+  /** Crashes that BullMQ had counted when this record was written; absent in records of older workers. */
+  crashesSeen: count.optional(),
   /** Epoch milliseconds: first activation of the job, and when it entered its state. */
   startedAt: count,
   enteredAt: count,
@@ -48,6 +50,7 @@ export function firstCheckpoint(now: number, crashesBefore: number): Checkpoint 
     attempt: 1,
     lost: 0,
     crashesBefore,
+    crashesSeen: crashesBefore,
     startedAt: now,
     enteredAt: now,
     visits: [],

@@ -33,6 +33,13 @@ export const WORKER_ERRORS = {
     meaning: "Workers died or stalled on this job too often.",
     advice: "Look for out-of-memory kills on the workers; then `retry` the job.",
   },
+  WORKER_DIED: {
+    kind: "transient",
+    meaning:
+      "A worker died or stalled while it checked the job's files, before anything was made for the job.",
+    advice:
+      "It is tried again, apart from other jobs. Fails it in the end: the input may be what kills workers; look for out-of-memory kills.",
+  },
   CHECKPOINT_CORRUPT: {
     kind: "defect",
     meaning: "The stored checkpoint of the job cannot be read.",

@@ -1,4 +1,5 @@
 import type { HeldKey } from "../queue/held-key.ts";
+import type { TellUnreadable } from "../queue/unreadable.ts";
 import type { Apps } from "../ports/apps.ts";
 import { keepAlive } from "./keeper.ts";
 import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.ts";
@@ -23,6 +24,7 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
   readonly tellEnded: () => Promise<void>;
   /** Removes records whose time is over. */
   readonly prune: () => Promise<void>;
+  readonly onUnreadable: TellUnreadable;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -54,7 +56,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
     if (isVolumeBeat) volumesBeatenAt = performance.now();
     await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
     await options.tellEnded();
-    const leftovers = await findLeftovers(options.ledger);
+    const leftovers = await findLeftovers(options.ledger, options.onError);
     // Seen twice: a job that just ended clears its own books in a moment.
     const due = leftovers.filter(({ volume }) => suspects.has(volume.volumeId));
     suspects = new Set(leftovers.map(({ volume }) => volume.volumeId));

@@ -1,5 +1,6 @@
 import { MirumojiError } from "../job/errors.ts";
 import type { Ledger } from "../queue/ledger.ts";
+import type { TellUnreadable } from "../queue/unreadable.ts";
 import type { Apps } from "../ports/apps.ts";
 import type { Volumes } from "../ports/volumes.ts";
 import { manyAtOnce } from "./many-at-once.ts";
@@ -9,7 +10,7 @@ const BEATS_AT_ONCE = 16;
 
 /**
  * Keeps alive what live jobs need, whichever worker made it, also while a job waits for a retry: every app
- * that a call was started in, and every volume of the ledger.
+ * that a call was started in, and every volume of the ledger, also one whose entry cannot be read.
  */
 export async function keepAlive(options: {
   ledger: Ledger;
@@ -17,6 +18,7 @@ export async function keepAlive(options: {
   apps: Apps;
   withVolumes: boolean;
   signal: AbortSignal;
+  onUnreadable: TellUnreadable;
   onError: (error: unknown, what: string) => void;
 }): Promise<void> {
   const { signal } = options;
@@ -29,13 +31,15 @@ export async function keepAlive(options: {
       if (!isGone && !signal.aborted) options.onError(error, `heartbeat of ${what}`);
     }
   };
-  const entries = await options.ledger.list();
-  const appIds = [...new Set(entries.flatMap((entry) => entry.appId ?? []))];
+  const { volumes, unreadable } = await options.ledger.read();
+  for (const volumeId of unreadable) options.onUnreadable("ledger", volumeId);
+  const appIds = [...new Set(volumes.flatMap((entry) => entry.appId ?? []))];
   await manyAtOnce(BEATS_AT_ONCE, appIds, async (appId) => {
     await attempt(appId, async () => await options.apps.heartbeat({ appId, signal }));
   });
   if (!options.withVolumes) return;
-  await manyAtOnce(BEATS_AT_ONCE, entries, async ({ volumeId }) => {
+  const volumeIds = [...volumes.map(({ volumeId }) => volumeId), ...unreadable];
+  await manyAtOnce(BEATS_AT_ONCE, volumeIds, async (volumeId) => {
     await attempt(volumeId, async () => await options.volumes.heartbeat({ volumeId, signal }));
   });
 }

@@ -34,12 +34,22 @@ export async function reap(tools: ReaperTools, leftovers: readonly Leftover[]): 
   return reaped;
 }
 
-/** The volumes of the ledger that no live job owns. A job that ended this moment may still clear its own books. */
-export async function findLeftovers(ledger: Ledger): Promise<Leftover[]> {
+/**
+ * The volumes of the ledger that no live job owns. A job that ended this moment may still clear its own books. Each is
+ * judged by itself: one that cannot be judged is no leftover, and holds up no other.
+ */
+export async function findLeftovers(
+  ledger: Ledger,
+  onError: (error: unknown, what: string) => void,
+): Promise<Leftover[]> {
   const leftovers: Leftover[] = [];
   for (const volume of await ledger.list()) {
-    const reason = await ledger.leftoverReason(volume);
-    if (reason !== null) leftovers.push({ volume, reason, problem: null });
+    try {
+      const reason = await ledger.leftoverReason(volume);
+      if (reason !== null) leftovers.push({ volume, reason, problem: null });
+    } catch (error) {
+      onError(error, `volume ${volume.volumeId} cannot be judged`);
+    }
   }
   return leftovers;
 }

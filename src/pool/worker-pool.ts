@@ -23,7 +23,10 @@ import type { HealthCheck } from "./health.ts";
 /** A dead worker's job is taken over when its lease has run out and two sweeps have seen it. */
 const SWEEPS_PER_LEASE = 3;
 
-export interface WorkerPoolOptions extends Pick<CaretakerOptions, "leadership" | "heartbeatMs" | "onReaped"> {
+export interface WorkerPoolOptions extends Pick<
+  CaretakerOptions,
+  "leadership" | "heartbeatMs" | "onReaped" | "onUnreadable"
+> {
   readonly redis: RedisConnection;
   readonly prefix: string;
   readonly queues: Queues;
@@ -84,6 +87,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
           code: "UNEXPECTED",
           message,
         }),
+      onUnreadable: options.onUnreadable,
       onError: (error) => options.onError(error, `${type} consumer`),
       now: options.tools.now,
     });
@@ -97,7 +101,10 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     onError: (error) => options.onError(error, "pause of the pool"),
   });
   const watcher = startCancelWatcher({
-    feed: openCancelFeed(redis, prefix, (error) => options.onError(error, "cancel channel")),
+    feed: openCancelFeed(redis, prefix, {
+      onError: (error) => options.onError(error, "cancel channel"),
+      onUnreadable: options.onUnreadable,
+    }),
     consumers,
     onError: options.onError,
   });
@@ -121,7 +128,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await releaseLeftReservations(redis, prefix);
     },
     tellEnded: async () => {
-      for (const job of await takeEnded(redis, prefix)) {
+      for (const job of await takeEnded(redis, prefix, options.onUnreadable)) {
         tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });
       }
     },

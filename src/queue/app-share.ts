@@ -5,6 +5,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import { HeldKey } from "./held-key.ts";
 import { ledgerKey } from "./keys.ts";
+import { readJson } from "./unreadable.ts";
 
 /** The registered functions of an app, as every worker of the pool can use them. */
 export interface SharedApp {
@@ -50,7 +51,8 @@ redis.call("ZREM", KEYS[1], ARGV[1])
 redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", ARGV[2])
 if redis.call("ZCARD", KEYS[1]) > 0 or redis.call("HLEN", KEYS[2]) > 0 then return 0 end
 local known = redis.call("GET", KEYS[3])
-if known and cjson.decode(known).appId == ARGV[3] then redis.call("DEL", KEYS[3]) end
+local isReadable, app = pcall(cjson.decode, known or "null")
+if isReadable and type(app) == "table" and app.appId == ARGV[3] then redis.call("DEL", KEYS[3]) end
 return 1`;
 
 /**
@@ -71,7 +73,8 @@ export function createAppShare(
     async read() {
       const text = await redis.get(record);
       if (text === null) return null;
-      const parsed = appSchema.safeParse(JSON.parse(text));
+      // An unreadable record is as good as none: the next worker registers, and writes it anew.
+      const parsed = appSchema.safeParse(readJson(text));
       return parsed.success ? parsed.data : null;
     },
     async write(app) {

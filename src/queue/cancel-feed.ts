@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { cancelChannel, cancelRequested } from "./cancellation.ts";
+import { readJson, type TellUnreadable } from "./unreadable.ts";
 
 const messageSchema = z.tuple([z.string(), z.string()]);
 
@@ -14,14 +15,19 @@ export interface CancelFeed {
 }
 
 /** Listens on a connection of its own: a subscribed one can do nothing else. */
-export function openCancelFeed(redis: Redis, prefix: string, onError: (error: unknown) => void): CancelFeed {
+export function openCancelFeed(
+  redis: Redis,
+  prefix: string,
+  { onError, onUnreadable }: { onError: (error: unknown) => void; onUnreadable: TellUnreadable },
+): CancelFeed {
   const subscriber = redis.duplicate();
   subscriber.on("error", onError);
   return {
     async listen(onCancel) {
       subscriber.on("message", (_channel, text) => {
-        const message = messageSchema.safeParse(JSON.parse(text));
+        const message = messageSchema.safeParse(readJson(text));
         if (message.success) onCancel(...message.data);
+        else onUnreadable("cancel", "");
       });
       await subscriber.subscribe(cancelChannel(prefix));
     },

@@ -8,9 +8,10 @@ import { jobKeys } from "./keys.ts";
 import { createLease } from "./lease.ts";
 import { type HeldLease, LeaseClock } from "./lease-clock.ts";
 import { RETENTION } from "./queues.ts";
-import { repairData } from "./repair-data.ts";
 import { Settler } from "./settler.ts";
+import { repairJob, soundBackend } from "./sound-backend.ts";
 import { adoptCarrier, carrierOf } from "./trace-carrier.ts";
+import type { TellUnreadable } from "./unreadable.ts";
 
 export interface ConsumerOptions {
   readonly queue: Queue;
@@ -27,6 +28,8 @@ export interface ConsumerOptions {
   ) => Promise<DeliveryResult>;
   /** BullMQ failed a job of its own accord, without ever handing it over. */
   readonly onFailedUnseen?: (job: { jobId: string; name: string; message: string }) => void;
+  /** Told of jobs that could not be read before they were repaired. */
+  readonly onUnreadable?: TellUnreadable;
   readonly onError: (error: unknown) => void;
   readonly now: () => number;
 }
@@ -77,7 +80,7 @@ export class Consumer {
     // Two parameters on purpose: BullMQ makes an abort signal for processors that declare a third one, and aborts it
     // only for callers of its `cancelJob`, of whom there are none. See `JobSignals`.
     const work = async (job: Job, token?: string) => await this.#work(job, token ?? "");
-    this.#worker = new PollingWorker(queue.name, work, {
+    const settings = {
       connection: redis,
       prefix,
       concurrency: options.concurrency,
@@ -86,7 +89,9 @@ export class Consumer {
       stalledInterval: options.stalledIntervalMs,
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       ...RETENTION,
-    });
+    };
+    const backend = soundBackend(redis, options.onUnreadable ?? (() => undefined));
+    this.#worker = new PollingWorker(queue.name, work, settings, backend);
     this.#listen();
   }
 
@@ -213,7 +218,7 @@ export class Consumer {
     worker.on("locksRenewed", ({ jobIds }) => this.#leases.renew(jobIds));
     worker.on("lockRenewalFailed", (jobIds) => this.#leases.lose(jobIds));
     worker.on("stalled", (jobId) => {
-      repairData(redis, prefix, queue.name, jobId).catch(onError);
+      repairJob(redis, jobKeys(prefix, queue.name, jobId).job, { isStalled: true }).catch(onError);
     });
     worker.on("error", onError);
   }

@@ -19,9 +19,9 @@ export async function readPoolState(
   now: number,
 ): Promise<PoolState> {
   if (redis.status !== "ready") throw new MirumojiError("REDIS_UNAVAILABLE", `Redis is ${redis.status}`);
-  const [states, volumes, memory, paused] = await Promise.all([
+  const [states, { volumes, unreadable }, memory, paused] = await Promise.all([
     Promise.all(JOB_TYPES.map(async (type) => await readQueue(redis, queues[type], now))),
-    ledger.list(),
+    ledger.read(),
     redis.info("memory"),
     pause.read(),
   ]);
@@ -29,7 +29,8 @@ export async function readPoolState(
   return {
     queues: states,
     pausedFor: paused?.code ?? null,
-    liveVolumes: volumes.length,
+    liveVolumes: volumes.length + unreadable.length,
+    unreadableVolumes: unreadable.length,
     oldestVolumeSeconds: (now - oldest) / 1000,
     redisUsedBytes: field(memory, "used_memory"),
     redisLimitBytes: field(memory, "maxmemory"),

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { JOB_TYPES } from "../job/contract.ts";
+import { readJson, type TellUnreadable } from "./unreadable.ts";
 
 /** Kept for a pool that is down for long; what is older is not counted. */
 const MOST = 10_000;
@@ -21,11 +22,16 @@ export async function tellEnded(redis: Redis, prefix: string, ended: EndedJob): 
 }
 
 /** Takes what is there; each job is given to one caller only. */
-export async function takeEnded(redis: Redis, prefix: string): Promise<EndedJob[]> {
+export async function takeEnded(
+  redis: Redis,
+  prefix: string,
+  onUnreadable: TellUnreadable,
+): Promise<EndedJob[]> {
   const found: EndedJob[] = [];
   for (let text = await redis.lpop(key(prefix)); text !== null; text = await redis.lpop(key(prefix))) {
-    const entry = entrySchema.safeParse(JSON.parse(text));
+    const entry = entrySchema.safeParse(readJson(text));
     if (entry.success) found.push(entry.data);
+    else onUnreadable("ended", "");
   }
   return found;
 }

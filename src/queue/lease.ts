@@ -42,8 +42,16 @@ export type Reserved = "reserved" | "refused" | OverBudget;
 
 /** The right to work on one job, until another worker has it. */
 export interface Lease {
-  /** The stored checkpoint as text, or null; whether a cancel is requested; when the job was last given a new life. */
-  load(): Promise<{ record: string | null; cancelRequested: boolean; retriedAt: number }>;
+  /**
+   * The stored checkpoint as text, or null; whether a cancel is requested; when the job was last given a new life, and
+   * the crashes that BullMQ had counted by then.
+   */
+  load(): Promise<{
+    record: string | null;
+    cancelRequested: boolean;
+    retriedAt: number;
+    crashesBefore: number;
+  }>;
   /** Writes while the lease holds. */
   commit(commit: Commit): Promise<Committed>;
   /**
@@ -69,14 +77,15 @@ export function createLease(
   const keys = jobKeys(options.prefix, options.queue, options.jobId);
   return {
     async load() {
-      const [record, [requestedAt, retriedAt]] = await Promise.all([
+      const [record, [requestedAt, retriedAt, crashes]] = await Promise.all([
         redis.hget(keys.checkpoint, "record"),
-        redis.hmget(keys.job, "cancelRequestedAt", "retriedAt"),
+        redis.hmget(keys.job, "cancelRequestedAt", "retriedAt", "mirumojiCrashes"),
       ]);
       return {
         record,
         cancelRequested: typeof requestedAt === "string",
         retriedAt: Number(retriedAt ?? 0) || 0,
+        crashesBefore: Math.max(0, Math.trunc(Number(crashes ?? 0)) || 0),
       };
     },
     async commit({ checkpoint, ledger, strike, summary, log, spend, targets }) {

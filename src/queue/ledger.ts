@@ -6,6 +6,7 @@ import { decodeCheckpoint } from "../job/checkpoint.ts";
 import { jobKeys, ledgerKey } from "./keys.ts";
 import type { LedgerEntry } from "./lease.ts";
 import type { Queues } from "./queues.ts";
+import { readJson, type TellUnreadable } from "./unreadable.ts";
 
 const entrySchema = z.object({
   queue: z.string(),
@@ -23,20 +24,33 @@ export type LeftoverReason = "job finished" | "job is gone" | "job uses another 
 /** The record of every live volume, so that any process can keep it alive or remove it. */
 export interface Ledger {
   list(): Promise<LiveVolume[]>;
+  /** The same, with the IDs of volumes whose entries cannot be read: they are kept alive, and people are told. */
+  read(): Promise<{ readonly volumes: LiveVolume[]; readonly unreadable: string[] }>;
+  /** A checkpoint that cannot be read makes no leftover. */
   leftoverReason(volume: LiveVolume): Promise<LeftoverReason | null>;
   /** Takes a volume that is deleted out of the books, with the checkpoint of a job that is over. */
   strike(volume: LiveVolume, reason: LeftoverReason): Promise<void>;
 }
 
-export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger {
+export function openLedger(
+  redis: Redis,
+  queues: Queues,
+  prefix: string,
+  onUnreadable: TellUnreadable = () => undefined,
+): Ledger {
+  const read: Ledger["read"] = async () => {
+    const volumes: LiveVolume[] = [];
+    const unreadable: string[] = [];
+    for (const [volumeId, text] of Object.entries(await redis.hgetall(ledgerKey(prefix)))) {
+      const entry = entrySchema.safeParse(readJson(text));
+      if (entry.success) volumes.push({ volumeId, ...entry.data });
+      else unreadable.push(volumeId);
+    }
+    return { volumes, unreadable };
+  };
   return {
-    async list() {
-      const entries = await redis.hgetall(ledgerKey(prefix));
-      return Object.entries(entries).flatMap(([volumeId, text]) => {
-        const entry = entrySchema.safeParse(JSON.parse(text));
-        return entry.success ? [{ volumeId, ...entry.data }] : [];
-      });
-    },
+    list: async () => (await read()).volumes,
+    read,
     async leftoverReason(volume) {
       const queue: Queue | undefined = isJobType(volume.queue) ? queues[volume.queue] : undefined;
       const state = await queue?.getJobState(volume.jobId);
@@ -44,10 +58,10 @@ export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger
       if (state === "completed" || state === "failed") return "job finished";
       const record = await redis.hget(jobKeys(prefix, volume.queue, volume.jobId).checkpoint, "record");
       // The ledger and the checkpoint are written in one go, so a live job's volume is in both.
-      if (record === null || decodeCheckpoint(record).facts.volumeId !== volume.volumeId) {
-        return "job uses another volume";
-      }
-      return null;
+      if (record === null) return "job uses another volume";
+      const known = volumeOf(record);
+      if (known === null) onUnreadable("checkpoint", volume.jobId);
+      return known === null || known === volume.volumeId ? null : "job uses another volume";
     },
     async strike(volume, reason) {
       if (reason !== "job uses another volume") {
@@ -61,4 +75,13 @@ export function openLedger(redis: Redis, queues: Queues, prefix: string): Ledger
       await redis.hdel(ledgerKey(prefix), volume.volumeId);
     },
   };
+}
+
+/** The volume of a stored checkpoint, "" when it has none; null when it cannot be read. */
+function volumeOf(record: string): string | null {
+  try {
+    return decodeCheckpoint(record).facts.volumeId ?? "";
+  } catch {
+    return null;
+  }
 }

@@ -1,6 +1,7 @@
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
+import { soundBackend } from "./sound-backend.ts";
 
 const DAY_SECONDS = 24 * 3600;
 /** How long finished jobs can be looked at. Workers use it too, for jobs whose producer said nothing about it. */
@@ -14,15 +15,19 @@ export type Queues = Record<JobType, Queue>;
 /** The queue of each job type, on one connection. */
 export function openQueues(redis: Redis, prefix: string): Queues {
   const open = (type: JobType) =>
-    new Queue(type, {
-      connection: redis,
-      prefix,
-      defaultJobOptions: {
-        // The machine counts attempts per state; BullMQ must not add its own.
-        attempts: 1,
-        ...RETENTION,
+    new Queue(
+      type,
+      {
+        connection: redis,
+        prefix,
+        defaultJobOptions: {
+          // The machine counts attempts per state; BullMQ must not add its own.
+          attempts: 1,
+          ...RETENTION,
+        },
       },
-    });
+      soundBackend(redis, () => undefined),
+    );
   const queues = { transcribe: open("transcribe"), convert: open("convert") };
   // Connection errors are reported where commands fail; without a listener they would end the process.
   for (const type of JOB_TYPES) queues[type].on("error", () => undefined);

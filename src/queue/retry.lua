@@ -1,5 +1,5 @@
 -- Prepares a job that ended badly for another life. A checkpoint that was undoing leads nowhere: the volume and the call
--- it knew are gone or the reaper's.
+-- it knew are gone or the reaper's. So does one that is not even JSON.
 -- Answers missing, wrong (not failed) or ready.
 if redis.call("EXISTS", jobKey) == 0 then
   return "missing"
@@ -8,11 +8,16 @@ if not redis.call("ZSCORE", failedKey, jobId) then
   return "wrong"
 end
 redis.call("HDEL", jobKey, "cancelRequestedAt", "progress")
--- The clocks of the job begin anew.
+-- The clocks of the job begin anew, and so does the count of crashes: BullMQ's is of all lives.
 local time = redis.call("TIME")
-redis.call("HSET", jobKey, "retriedAt", time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call(
+  "HSET", jobKey,
+  "retriedAt", time[1] * 1000 + math.floor(time[2] / 1000),
+  "mirumojiCrashes", redis.call("HGET", jobKey, "stc") or 0
+)
 local record = redis.call("HGET", checkpointKey, "record")
-if record and cjson.decode(record).state == "undo" then
+local isReadable, checkpoint = pcall(cjson.decode, record or "null")
+if not isReadable or (type(checkpoint) == "table" and checkpoint.state == "undo") then
   redis.call("DEL", checkpointKey)
 end
 return "ready"

@@ -23,6 +23,11 @@ end
 if redis.call("EXISTS", jobKey) == 1 then
   redis.call("HSET", jobKey, "progress", summary)
   redis.call("HDEL", jobKey, "cancelRequestedAt")
+  local crashes = redis.call("HGET", jobKey, "stc")
+  if crashes then
+    -- Another program may retry it: its next life begins with none of these.
+    redis.call("HSET", jobKey, "mirumojiCrashes", crashes)
+  end
   if redis.call("RPUSH", logsKey, log) > log_lines_kept then
     redis.call("LTRIM", logsKey, -log_lines_kept, -1)
   end

@@ -87,6 +87,12 @@ export class JobRun {
     return this.delivery.crashes - this.#checkpoint.crashesBefore;
   }
 
+  /** How often workers died or stalled on the job since its checkpoint was written. */
+  get newCrashes(): number {
+    const { crashesSeen = this.delivery.crashes } = this.#checkpoint;
+    return this.delivery.crashes - crashesSeen;
+  }
+
   /** Tells an event of this job. */
   emit<N extends JobEventName>(name: N, event: Omit<JobEvents[N], keyof JobIdentity>): void {
     this.tools.emit(name, { ...this.identity, ...event } as JobEvents[N]);
@@ -178,10 +184,11 @@ export class JobRun {
   }
 
   async #commit(
-    changed: Checkpoint,
+    wanted: Checkpoint,
     extra: Pick<Commit, "ledger" | "strike" | "log" | "targets">,
   ): Promise<void> {
     const before = this.#checkpoint;
+    const changed = { ...wanted, crashesSeen: this.delivery.crashes };
     const now = this.tools.now();
     const ended = callEnd(before, changed, now);
     const spend = ended === null ? undefined : endedCall(ended, this.tools.price(this.request.type));

@@ -24,6 +24,15 @@ export function limitReached(run: JobRun): MirumojiError | null {
 }
 
 /**
+ * A worker's death while a job's files were checked, which counts as a try: the input may be what kills workers. The pause
+ * before the next one parts it from jobs that only happened to be there. Null where there was none.
+ */
+export function diedChecking({ checkpoint, newCrashes }: JobRun): MirumojiError | null {
+  if (checkpoint.state !== "createVolume" || newCrashes <= 0) return null;
+  return new MirumojiError("WORKER_DIED", "a worker died or stalled while it checked the files of this job");
+}
+
+/**
  * The signal of one attempt: it aborts when the job is stopped or cancelled (see `JobSignals`), when the attempt takes
  * longer than its step may, or when the job's whole time is over. Dispose of it when the attempt is over.
  *

@@ -43,7 +43,7 @@ function identityOf({ jobId, name, queue }: Delivery): JobIdentity {
 }
 
 /** The store of a job that no worker had before; not asked. */
-const NOTHING_STORED = { record: null, cancelRequested: false, retriedAt: 0 };
+const NOTHING_STORED = { record: null, cancelRequested: false, retriedAt: 0, crashesBefore: 0 };
 
 /**
  * Reads the delivery, and the checkpoint where the job has one.
@@ -62,11 +62,13 @@ async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTo
   const now = tools.now();
   // A job that was cancelled in the queue and retried was never taken either; only then it may be that old.
   const isNew = delivery.isFirst && now - delivery.submittedAt <= tools.queueWaitMs;
-  const { record, cancelRequested, retriedAt } = isNew ? NOTHING_STORED : await delivery.lease.load();
+  const { record, cancelRequested, retriedAt, crashesBefore } = isNew
+    ? NOTHING_STORED
+    : await delivery.lease.load();
   if (cancelRequested) delivery.signals.cancel();
   const checkpoint =
     record === null
-      ? firstCheckpoint(now, delivery.crashes)
+      ? firstCheckpoint(now, crashesBefore)
       : livedSince(decodeCheckpoint(record), Math.min(now, retriedAt));
   const submittedAt = Math.max(delivery.submittedAt, Math.min(now, retriedAt));
   const run = new JobRun({ identity, request, checkpoint, delivery: { ...delivery, submittedAt }, tools });

@@ -10,7 +10,7 @@ import { download } from "../steps/download.ts";
 import { undo } from "../steps/undo.ts";
 import { upload } from "../steps/upload.ts";
 import { Fenced, type JobRun } from "./job-run.ts";
-import { attemptSignal, limitReached } from "./limits.ts";
+import { attemptSignal, diedChecking, limitReached } from "./limits.ts";
 
 /** Every state of the path has its step; the compiler checks what each must give. */
 const STEPS: { [S in Exclude<WorkingState, "undo">]: Step<S> } = {
@@ -31,6 +31,8 @@ export interface Attempt {
 export async function runStep(run: JobRun): Promise<Attempt> {
   const limit = limitReached(run);
   if (limit !== null) return { outcome: { kind: "permanent", error: limit }, gained: {} };
+  const death = diedChecking(run);
+  if (death !== null) return { outcome: outcomeOf(death), gained: {} };
   const { state, attempt } = run.checkpoint;
   const startedAt = run.tools.now();
   run.emit("step.started", { state, attempt });

@@ -6,7 +6,7 @@ import type { JobEventSubscriber } from "./event-bus.ts";
 import { collectPool, type PoolState } from "./metrics/collectors.ts";
 import { InFlightJobs, showInFlight } from "./metrics/in-flight.ts";
 import { createInstruments } from "./metrics/instruments.ts";
-import { grpcCodeLabel, HOLD_REASONS, methodLabels, oneOf, REASONS } from "./metrics/labels.ts";
+import { grpcCodeLabel, HOLD_REASONS, methodLabels, oneOf, REASONS, RECORDS } from "./metrics/labels.ts";
 import { metricsSubscriber } from "./metrics/subscriber.ts";
 import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
 import { startAtZero } from "./metrics/zero.ts";
@@ -28,6 +28,8 @@ export interface Metrics {
   readonly observeRpc: (event: { method: string; code: string; ms: number }) => void;
   /** Records the cancellation of a running job; `ms` since the request. */
   readonly observeCancel: (type: JobType, ms: number) => void;
+  /** Records something in Redis, or a message, that could not be read. */
+  readonly observeUnreadable: (record: string) => void;
   readonly observeReaped: (reason: string, isRemoved: boolean) => void;
   /** Records a login that was not let in at the HTTP port. */
   readonly observeLoginFailure: (reason: "wrong" | "limited") => void;
@@ -69,6 +71,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
       instruments.rpcSeconds.observe(labels, event.ms / 1000);
     },
     observeCancel: (type, ms) => instruments.cancelSeconds.observe({ type }, Math.max(0, ms) / 1000),
+    observeUnreadable: (record) => instruments.unreadable.inc({ record: oneOf(RECORDS, record) }),
     observeReaped: (reason, isRemoved) => {
       if (isRemoved) instruments.reaped.inc({ reason: oneOf(REASONS, reason) });
       else instruments.reapFailures.inc();

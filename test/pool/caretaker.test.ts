@@ -21,6 +21,7 @@ function careFor(
   const options = {
     ledger: {
       list: async () => await Promise.resolve([...volumes]),
+      read: async () => await Promise.resolve({ volumes: [...volumes], unreadable: [] }),
       leftoverReason: async ({ volumeId }: LiveVolume) =>
         await Promise.resolve(volumeId.startsWith("left") ? "job is gone" : null),
       strike: async () => await Promise.resolve(),

@@ -160,6 +160,7 @@ describe("the pool's state", () => {
     ],
     pausedFor: null,
     liveVolumes: 4,
+    unreadableVolumes: 1,
     oldestVolumeSeconds: 9,
     redisUsedBytes: 10,
     redisLimitBytes: 0,

@@ -19,6 +19,8 @@ export interface PoolState {
   /** Code of the reason why no worker takes jobs, or null. */
   readonly pausedFor: string | null;
   readonly liveVolumes: number;
+  /** Those among them whose entries in the ledger cannot be read. */
+  readonly unreadableVolumes: number;
   /** Age of the oldest live volume, or 0. */
   readonly oldestVolumeSeconds: number;
   readonly redisUsedBytes: number;
@@ -83,6 +85,12 @@ export function collectPool(
   });
   add("live_volumes", "Volumes in the ledger: those of running jobs, and leaks.", [], (gauge, found) =>
     gauge.set(found.liveVolumes),
+  );
+  add(
+    "live_volumes_unreadable",
+    "Volumes whose entries in the ledger cannot be read; they are kept alive until somebody looks.",
+    [],
+    (gauge, found) => gauge.set(found.unreadableVolumes),
   );
   add(
     "live_volume_oldest_age_seconds",

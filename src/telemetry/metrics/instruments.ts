@@ -84,6 +84,11 @@ export function createInstruments(registry: Registry) {
     ),
     reaped: counter("leftovers_reaped_total", "Volumes that nobody owned and the reaper removed.", "reason"),
     reapFailures: counter("leftover_failures_total", "Volumes that the reaper could not remove."),
+    unreadable: counter(
+      "unreadable_records_total",
+      "Records in Redis, and messages, that could not be read; a volume or checkpoint counts in every round.",
+      "record",
+    ),
     loginFailures: counter(
       "login_failures_total",
       "Logins that were not let in: wrong ones, and those that too many wrong ones had come before.",

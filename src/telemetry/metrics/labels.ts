@@ -32,6 +32,7 @@ export const PAUSE_CODES = ["MODAL_UNAVAILABLE", "MODAL_THROTTLED"] as const;
 export const CALL_OUTCOMES = ["succeeded", "failed", "cancelled", "lost"] as const;
 export const DIRECTIONS = ["upload", "download"] as const;
 export const REASONS = ["job finished", "job is gone", "job uses another volume"] as const;
+export const RECORDS = ["cancel", "ledger", "checkpoint", "ended", "job"] as const;
 export const CLEANUPS = ["followLogs", "cancelCall", "deleteVolume", "undo"] as const;
 export const QUEUE_STATES = [
   "active",

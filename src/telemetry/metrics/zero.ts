@@ -8,6 +8,7 @@ import {
   FAILURE_CODES,
   NO_CODE,
   REASONS,
+  RECORDS,
   RETRY_CODES,
   STATES,
   STATUSES,
@@ -51,6 +52,7 @@ export function startAtZero(instruments: Instruments, { gpu, asOf, usdPerSecond 
     instruments.transferSeconds.zero({ direction, outcome: "done" });
   }
   for (const action of CLEANUPS) instruments.cleanupFailures.inc({ action }, 0);
+  for (const record of RECORDS) instruments.unreadable.inc({ record }, 0);
   for (const reason of REASONS) instruments.reaped.inc({ reason }, 0);
   // A GPU without a known price has no price series, and its estimate stays at 0.
   if (usdPerSecond !== null) instruments.gpuPrice.set({ gpu, as_of: asOf }, usdPerSecond);

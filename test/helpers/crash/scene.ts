@@ -23,6 +23,8 @@ const SETTINGS = {
   MIRUMOJI_LEASE: "2",
   MIRUMOJI_HEARTBEAT: "0.5",
   MIRUMOJI_HTTP_PORT: "0",
+  // Nothing may be left of a job; transcripts would be, for a week.
+  MIRUMOJI_KEEP_SEGMENTS: "0",
   // The handler answers with the digest of what it got, which must be that of the input.
   MIRUMOJI_UPLOAD_AUDIO_ONLY: "never",
 };

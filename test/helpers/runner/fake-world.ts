@@ -218,6 +218,7 @@ export class FakeWorld {
           record: this.checkpoint,
           cancelRequested: this.cancelRequested,
           retriedAt: this.retriedAt,
+          crashesBefore: 0,
         }),
       commit: async (commit: Commit) => {
         await Promise.resolve();
