@@ -29,6 +29,6 @@ COPY --from=build /app/dist/ dist/
 RUN ln -s /app/bin/mirumoji-worker.js /usr/local/bin/mirumoji-worker && mkdir /media && chown node:node /media
 USER node
 EXPOSE 9464
-HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["mirumoji-worker", "health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["mirumoji-worker", "health", "--live"]
 ENTRYPOINT ["mirumoji-worker"]
 CMD ["worker"]

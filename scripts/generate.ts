@@ -2,6 +2,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { chartSchema } from "./generate/chart-schema.ts";
+import { composeFile } from "./generate/compose.ts";
 import { configurationPage } from "./generate/configuration.ts";
 import { conformancePage } from "./generate/conformance.ts";
 import { errorsPage } from "./generate/errors.ts";
@@ -16,6 +18,8 @@ const GENERATED: Record<string, () => string | Promise<string>> = {
   "schema/transcribe.json": () => schemaFile("transcribe"),
   "schema/convert.json": () => schemaFile("convert"),
   "schema/openapi.json": openApiFile,
+  "charts/mirumoji-worker/values.schema.json": chartSchema,
+  "docker-compose.yml": composeFile,
   "clients/python/src/mirumoji_client/types.py": pythonTypes,
   "docs/lifecycle.md": lifecyclePage,
   "docs/errors.md": errorsPage,

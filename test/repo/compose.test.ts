@@ -13,12 +13,21 @@ import { root } from "../helpers/repo/sandbox.ts";
 // Checks the files without a Docker engine: everything they name is looked up in the product.
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 
+/** The media folder: a missing one stops the start, where Docker would make one that only root may write. */
+const mountSchema = z
+  .object({
+    type: z.literal("bind"),
+    source: z.string(),
+    target: z.string(),
+    bind: z.object({ create_host_path: z.literal(false) }),
+  })
+  .transform(({ source, target }) => `${source}:${target}`);
 const serviceSchema = z.object({
   image: z.string(),
   build: z.unknown().optional(),
   command: z.array(z.string()),
   environment: z.record(z.string(), z.string()).default({}),
-  volumes: z.array(z.string()).default([]),
+  volumes: z.array(z.union([z.string(), mountSchema])).default([]),
   ports: z.array(z.string()).default([]),
   user: z.string(),
   read_only: z.literal(true),
@@ -132,33 +141,69 @@ describe("docker-compose.yml", () => {
     expect(command).toContain("--maxmemory-policy noeviction");
   });
 
-  it("finds in .env.example every variable that it asks for, and no other", () => {
+  it("passes on every setting, and finds in .env.example what it needs and nothing that it ignores", () => {
+    const text = read("docker-compose.yml");
     const named = [...read(".env.example").matchAll(/^([A-Z_]+)=/gmu)].map(([, name]) => name ?? "");
-    expect(named.toSorted()).toEqual([...new Set(variables(read("docker-compose.yml")))].toSorted());
+    expect(named.filter((name) => !variables(text).includes(name))).toEqual([]);
+    const needed = [...text.matchAll(/\$\{(\w+):\?/gu)].map(([, name]) => name);
+    expect(needed.filter((name) => name !== undefined && !named.includes(name))).toEqual([]);
+    const { worker, api, "gpu-host": gpuHost } = compose.services;
+    for (const name of Object.keys(environmentSchema.shape).filter((known) => !known.endsWith("_FILE"))) {
+      const taken = [worker, api, gpuHost].some((service) => name in (service?.environment ?? {}));
+      expect(taken, name).toBe(true);
+    }
   });
 
-  it("is taken by docker-compose itself, where there is one", ({ skip }) => {
-    const missing = spawnSync("docker-compose", ["version"]).error !== undefined;
-    if (missing) skip("docker-compose is not installed (apt-get install docker-compose)");
-    const env = {
-      ...process.env,
+  it("keeps Redis below the memory of its container, with room for a fork", () => {
+    const { command = [], deploy } = compose.services["redis"] ?? {};
+    const most = Number.parseInt(command[command.indexOf("--maxmemory") + 1] ?? "", 10);
+    expect(deploy?.resources.limits.memory).toBe("1g");
+    expect(most).toBeLessThanOrEqual(0.65 * 1024);
+  });
+
+  it("restarts nobody who lives: the probe of workers and API is liveness", () => {
+    for (const name of ["worker", "api"])
+      expect(compose.services[name]?.healthcheck.test).toContain("--live");
+    expect(read("Dockerfile")).toContain('CMD ["mirumoji-worker", "health", "--live"]');
+  });
+
+  it("is taken by Compose itself, where there is one", ({ skip }) => {
+    const isThere = (command: string, ...args: string[]) =>
+      spawnSync(command, [...args, "version"]).status === 0;
+    const isNew = isThere("docker", "compose");
+    if (!isNew && !isThere("docker-compose"))
+      skip("Compose is not installed (apt-get install docker-compose)");
+    // Debian's Compose 1 knows no create_host_path; it never makes the folder of a mount in this form.
+    const text = read("docker-compose.yml").replace(isNew ? "" : "  bind: { create_host_path: false }\n", "");
+    const config = (env: Record<string, string>, ...args: string[]) =>
+      spawnSync(
+        isNew ? "docker" : "docker-compose",
+        [...(isNew ? ["compose"] : []), "--project-directory", root, "-f", "-", ...args, "config"],
+        { encoding: "utf8", input: text, env: { PATH: process.env["PATH"], ...env } },
+      );
+    const needed = {
       BOARD_USERS: "a:b",
       MODAL_TOKEN_ID: "x",
       MODAL_TOKEN_SECRET: "y",
       GRAFANA_PASSWORD: "z",
     };
-    const files = ["-f", join(root, "docker-compose.yml")];
-    const run = spawnSync("docker-compose", [...files, "--profile", "local-gpu", "config"], {
-      encoding: "utf8",
-      env,
-    });
-    expect(run.status, run.stderr).toBe(0);
-    const bare = spawnSync("docker-compose", [...files, "config"], {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"] },
-    });
+    const whole = config(needed, "--profile", "local-gpu");
+    expect(whole.status, whole.stderr).toBe(0);
+    const bare = config({});
     expect(bare.status).not.toBe(0);
     expect(bare.stderr).toMatch(/set it in \.env/u);
+  });
+});
+
+describe("scripts/try-containers.sh", () => {
+  it("says that nothing was tried, with an exit code of its own, where no engine answers", () => {
+    const { status, stdout } = spawnSync("sh", ["scripts/try-containers.sh"], {
+      cwd: root,
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], DOCKER_HOST: "unix:///nonexistent/docker.sock" },
+    });
+    expect(stdout).toMatch(/^nothing was tried: .+\n$/u);
+    expect(status).toBe(3);
   });
 });
 
