@@ -171,6 +171,7 @@ const POOL: PoolState = {
   queues: [],
   pausedFor: null,
   liveVolumes: 0,
+  unreadableVolumes: 0,
   oldestVolumeSeconds: 0,
   redisUsedBytes: 0,
   redisLimitBytes: 0,
