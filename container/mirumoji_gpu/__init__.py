@@ -35,3 +35,10 @@ def transcribe(
 def convert(vol_fp: str, vol_id: str, to_mp4_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
     """The media file `vol_fp` in the volume `vol_id` to `out/output.mp4` beside it."""
     return answer(convert_file, vol_fp, vol_id, to_mp4_kwargs)
+
+
+def stays_warm() -> bool:
+    """Asked after a call by the GPU host: whether the process has a model in memory that a next call could use."""
+    from .whisper.model import is_loaded
+
+    return is_loaded()

@@ -29,6 +29,10 @@ export function addGpuHost(program: Command): void {
             volumeTtlMs: ttlMs,
             appTtlMs: ttlMs,
             maxConcurrentCalls: environment.MIRUMOJI_GPU_HOST_CALLS,
+            warm: {
+              most: environment.MIRUMOJI_GPU_HOST_WARM,
+              idleMs: environment.MIRUMOJI_GPU_HOST_IDLE * 1000,
+            },
             logger,
             secrets: registrySecret(environment.MIRUMOJI_MODAL_REGISTRY_SECRET),
             ...(environment.MODAL_TOKEN_ID === undefined ? {} : { tokenId: environment.MODAL_TOKEN_ID }),

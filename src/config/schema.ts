@@ -3,6 +3,7 @@ import { budgetVariables } from "./budget.ts";
 import { parseGpuPrices } from "./gpu-prices.ts";
 import { secretFileVariables } from "./secret-files.ts";
 import { outboundVariables } from "./outbound.ts";
+import { speechVariables } from "./speech.ts";
 import { tracingVariables } from "./tracing.ts";
 
 const text = z.string().min(1);
@@ -89,38 +90,7 @@ export const environmentSchema = z
       .describe(
         "Name of the Modal secret with `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, for an image in a private registry.",
       ),
-    MIRUMOJI_WHISPER_MODEL: text
-      .optional()
-      .describe(
-        "Whisper model of jobs that name none: a size such as `large-v3-turbo`, a model of the Hugging Face Hub, or the path of a folder beside the GPU. Without it the image's own, `large-v3-turbo` in ours.",
-      ),
-    MIRUMOJI_WHISPER_MODELS: z
-      .string()
-      .transform((list) => list.split(",").map((model) => model.trim()))
-      .pipe(z.array(text))
-      .optional()
-      .describe("Other models that a job may name, several with commas."),
-    MIRUMOJI_WHISPER_DEVICE: z
-      .enum(["auto", "cuda", "cpu"])
-      .optional()
-      .describe("Where Whisper runs. Without it on the GPU, if there is one."),
-    MIRUMOJI_WHISPER_COMPUTE_TYPE: z
-      .enum([
-        "default",
-        "auto",
-        "int8",
-        "int8_float16",
-        "int8_float32",
-        "int8_bfloat16",
-        "int16",
-        "float16",
-        "bfloat16",
-        "float32",
-      ])
-      .optional()
-      .describe(
-        "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
-      ),
+    ...speechVariables,
     MIRUMOJI_MODAL_GPU: z
       .string()
       .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")
@@ -197,16 +167,6 @@ export const environmentSchema = z
       .describe(
         "Whether transcribe jobs send the audio track (16 kHz mono FLAC) in the place of the input. `auto`: when that is at least 1 MiB and 10 % less and ffmpeg can; `always` fails where it cannot.",
       ),
-    MIRUMOJI_KEEP_SEGMENTS: seconds(0, 2_592_000)
-      .default(604_800)
-      .describe(
-        "How long the segments of a finished transcript are kept in Redis, so that `reformat` makes other formats and layouts without the GPU, in seconds; 0 keeps none.",
-      ),
-    MIRUMOJI_KEEP_SEGMENTS_LIMIT: count(1, 100_000)
-      .default(64)
-      .describe(
-        "Memory of Redis for them, in MiB; the oldest make room. An hour of speech takes about 0.1 MiB.",
-      ),
     MIRUMOJI_DRAIN: seconds(0, 3600)
       .default(20)
       .describe("How long a stopping worker may take to hand its jobs back, in seconds."),
@@ -271,6 +231,14 @@ export const environmentSchema = z
         "First of the two block store ports of the GPU host, one after the other; 0 takes free ones.",
       ),
     MIRUMOJI_GPU_HOST_CALLS: count(1, 64).default(1).describe("Calls that the GPU host runs at a time."),
+    MIRUMOJI_GPU_HOST_WARM: count(0, 64)
+      .default(1)
+      .describe(
+        "Processes of the GPU host that stay with their speech model in memory after a call, so that the next one need not load it; 0 keeps none.",
+      ),
+    MIRUMOJI_GPU_HOST_IDLE: seconds(1, 86_400)
+      .default(300)
+      .describe("How long such a process stays without a call, in seconds."),
     MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
       .default(600)
       .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),

@@ -4,6 +4,7 @@ import type { Log } from "./log.ts";
 import { Calls } from "./run/calls.ts";
 import { Logs } from "./run/logs.ts";
 import { Runner } from "./run/runner.ts";
+import type { WarmLimits } from "./run/warm.ts";
 import type { Services } from "./services.ts";
 import { Signer } from "./signer.ts";
 import { Apps } from "./store/apps.ts";
@@ -19,18 +20,19 @@ export function assembleServices(options: {
   volumeTtlMs: number;
   appTtlMs: number;
   maxConcurrentCalls: number;
+  warm: WarmLimits;
   python: string;
   secrets: Services["secrets"];
   now: () => number;
   log: Log;
   httpUrl: (context: CallContext) => string;
 }): Services {
-  const { state, now, log, python, maxConcurrentCalls, httpUrl } = options;
+  const { state, now, log, python, maxConcurrentCalls, warm, httpUrl } = options;
   const calls = new Calls(state, now);
   const logs = new Logs(now);
   const blobs = new Blobs(state.paths.blobs);
   const faults = new Faults();
-  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, faults, log });
+  const runner = new Runner({ state, calls, blobs, logs, python, maxConcurrentCalls, warm, faults, log });
   return {
     state,
     apps: new Apps({

@@ -13,6 +13,7 @@ import { MirumojiError } from "../job/errors.ts";
 import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
 import { currentStats, type Stats } from "./stats.ts";
+import type { WarmLimits } from "./run/warm.ts";
 import { lockFolder } from "./store/folder-lock.ts";
 import { currentBootId } from "./store/power.ts";
 import { openState } from "./store/state.ts";
@@ -34,6 +35,8 @@ export interface GpuHostOptions {
   /** An ephemeral app without a heartbeat for this long is stopped, with its calls. */
   appTtlMs?: number;
   maxConcurrentCalls?: number;
+  /** Processes that stay with a model in memory after a call, and for how long; by default none. */
+  warm?: WarmLimits;
   python?: string;
   logger?: Log;
   /** Named secrets that clients may refer to, with the keys they hold; values are of no use here. */
@@ -106,6 +109,7 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
     volumeTtlMs,
     appTtlMs,
     maxConcurrentCalls: options.maxConcurrentCalls ?? 2,
+    warm: options.warm ?? { most: 0, idleMs: 0 },
     python: options.python ?? "python3",
     secrets: options.secrets ?? {},
     now,

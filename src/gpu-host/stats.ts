@@ -24,6 +24,8 @@ export interface Stats {
     list: CallStats[];
   };
   readonly apps: { live: number; created: number };
+  /** Processes that wait for another call with a model in memory, and how much they have of it. */
+  readonly warm: { pid?: number | undefined; bytes: number }[];
 }
 
 export interface CallStats {
@@ -41,8 +43,9 @@ export interface CallStats {
 export function currentStats({
   state,
   calls,
+  runner,
   ...lives
-}: Pick<Services, "state" | "calls" | "volumes" | "apps">): Stats {
+}: Pick<Services, "state" | "calls" | "runner" | "volumes" | "apps">): Stats {
   lives.volumes.sweep();
   lives.apps.sweep();
   const volumes = [...state.volumes.all()];
@@ -71,6 +74,7 @@ export function currentStats({
       list,
     },
     apps: { live: apps.filter((app) => app.state !== AppState.STOPPED).length, created: apps.length },
+    warm: runner.warm(),
   };
 }
 

@@ -221,6 +221,7 @@ test("results: what a function writes to the descriptor of its reports", async (
       attribute: "",
       args: { format: "json", value: null },
       resultFormat: "json",
+      mayStay: false,
     },
     { onReport: (report) => reports.push(report), onLine: () => undefined, onEnd: () => undefined },
   );

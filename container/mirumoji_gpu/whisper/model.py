@@ -32,8 +32,14 @@ def is_loaded() -> bool:
 @functools.lru_cache(maxsize=1)
 def _load(model: str, device: str, compute_type: str) -> Any:
     """Kept for the next call of a warm process."""
+    import ctranslate2
     from faster_whisper import WhisperModel
+    from tqdm import tqdm
 
+    # Its thread looks after progress bars, which nobody sees here.
+    tqdm.monitor_interval = 0
+    # Text that is decoded again at a higher temperature is drawn by lot: by the same one each time.
+    ctranslate2.set_random_seed(1)
     log(f"loading the model {model_name(model)}")
     if compute_type == "default" and not _runs_on_gpu(device):
         # Stored numbers are wide ones, which take a CPU twice the time for the same words.

@@ -2,9 +2,10 @@
 
 A Python that has loaded already what every call needs is forked: that takes a few milliseconds where a new one takes a
 hundred, and each call still has memory, a process group, a directory and an environment of its own. Nothing of any
-function is loaded here, and there is no second thread, so that a fork is safe.
+function is loaded here, and there is no second thread, so that a fork is safe. A process that waits with a model in
+memory does further calls under another name.
 
-Orders are JSON lines on standard input, `start` and `kill`; what becomes of processes goes out on descriptor 3. The
+Orders are JSON lines on standard input, `start`, `rename` and `kill`; what becomes of processes goes out on descriptor 3. The
 end of standard input means that the host is gone: then every call is killed.
 """
 
@@ -56,6 +57,9 @@ class Launcher:
         if "start" in order:
             self.start(order)
             return
+        if "rename" in order:
+            self.rename(order["rename"], order["to"])
+            return
         for pid, call in self.calls.items():
             if call == order["kill"]:
                 kill_group(pid, getattr(signal, order["signal"]))
@@ -74,6 +78,15 @@ class Launcher:
         self.calls[pid] = call
         report({"id": call, "pid": pid})
 
+    def rename(self, call, following):
+        """A process that waited for another call takes one."""
+        for pid, known in self.calls.items():
+            if known == call:
+                self.calls[pid] = following
+                return
+        # It died meanwhile, which was told under its old name.
+        report({"id": following, "code": None, "signal": "SIGKILL"})
+
     def become(self, order):
         """The child: never returns."""
         try:
@@ -82,9 +95,7 @@ class Launcher:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in self.own:
                 os.close(descriptor)
-            os.environ.clear()
-            os.environ.update(order["env"])
-            os.chdir(order["workDir"])
+            run_function.settle(order)
             run_function.main(self.socket_path, order["start"], self.pid)
         finally:
             os._exit(1)

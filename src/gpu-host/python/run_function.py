@@ -1,4 +1,4 @@
-"""Runs one function call of the GPU host and reports how it went.
+"""Runs function calls of the GPU host, mostly one, and reports how they went.
 
 The launcher forks a process for it, in a group of its own. That connects to the host three times: for its standard
 output, its standard error, and descriptor 3, which brings the job as one JSON line and takes reports the same way.
@@ -6,6 +6,7 @@ output, its standard error, and descriptor 3, which brings the job as one JSON l
 
 import base64
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -13,6 +14,8 @@ import pickle
 import signal
 import socket
 import sys
+import tempfile
+import threading
 import traceback
 
 import tagged
@@ -29,17 +32,75 @@ except OSError:
     libc = None
 
 
+def settle(order):
+    """Environment and directory of a call."""
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(order["workDir"])
+
+
 def main(socket_path, call_id, launcher):
     die_with(launcher)
-    for name, descriptor in STREAMS:
-        connect(socket_path, f"{call_id} {name}\n", descriptor)
-    # The host answers when it knows all three, so that nothing of a call that has begun can get lost.
-    job = json.loads(read_line(REPORT_FD))
-    run(job)
-    # Not sys.exit: threads that the function left running must not keep the call open.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    clean = (list(sys.path), os.umask(0o022))
+    os.umask(clean[1])
+    while True:
+        for name, descriptor in STREAMS:
+            connect(socket_path, f"{call_id} {name}\n", descriptor)
+        # The host answers when it knows all three, so that nothing of a call that has begun can get lost.
+        job = json.loads(read_line(REPORT_FD))
+        is_done = run(job)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not (is_done and job["mayStay"] and stays(job)):
+            # Not sys.exit: threads that the function left running must not keep the call open.
+            os._exit(0)
+        call_id = wait_for_call(socket_path, call_id, clean)
+
+
+def stays(job):
+    """Whether the function's module wants its process to do further calls, and left nothing running in it."""
+    wants = getattr(sys.modules.get(job["module"]), "stays_warm", None)
+    try:
+        return callable(wants) and bool(wants()) and threading.active_count() == 1 and not has_company()
+    except Exception:
+        return False
+
+
+def has_company():
+    """Whether other processes are in our group; those are killed with ours, and only so."""
+    own, group = os.getpid(), os.getpgid(0)
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and int(name) != own and os.getpgid(int(name)) == group:
+                return True
+        except OSError:
+            pass  # It ended meanwhile.
+    return False
+
+
+def wait_for_call(socket_path, call_id, clean):
+    """Waits for another call as if this one had ended: nothing of it may show in the next. Gives the ID of that one."""
+    path, mask = clean
+    sys.path[:] = path
+    os.umask(mask)
+    os.chdir("/")
+    tempfile.tempdir = None
+    gc.collect()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(socket_path)
+        connection.sendall(f"{call_id} idle {own_bytes()}\n".encode())
+        # Their end is the end of the call.
+        with open(os.devnull, "r+b") as nothing:
+            for _, descriptor in STREAMS:
+                os.dup2(nothing.fileno(), descriptor, inheritable=descriptor != REPORT_FD)
+        order = json.loads(read_line(connection.fileno()))
+    settle(order)
+    return order["id"]
+
+
+def own_bytes():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def connect(socket_path, greeting, descriptor):
@@ -74,6 +135,7 @@ def cancel(_signal, _frame):
 
 
 def run(job):
+    """Whether the function came to its end; a process that was cancelled in it, or failed, is of no more use."""
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     signal.signal(signal.SIGTERM, cancel)
@@ -83,22 +145,23 @@ def run(job):
         if job["args"]["format"] == "pickle":
             report(describe(args, kwargs))
     except InputCancellation:
-        return
+        return False
     except BaseException as error:
         report(failed("init_failure", error))
-        return
+        return False
     try:
         result = function(*args, **kwargs)
         if hasattr(result, "__await__"):
             result = wait_for(result)
         done = succeeded(result, job["resultFormat"])
     except InputCancellation:
-        return
+        return False
     except BaseException as error:
         done = failed("failure", error)
     # From here on the result counts: a cancel that arrives now is too late.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report(done)
+    return done["kind"] == "success"
 
 
 def wait_for(awaitable):

@@ -28,6 +28,17 @@ function decoded(data: Uint8Array): unknown {
   }
 }
 
+/**
+ * Calls of one kind need the same function and the same model, so that a process with that model in memory can do them
+ * one after the other; null for calls that name no model, by the handler's contract.
+ */
+export function callKind(functionId: string, args: ChildJob["args"]): string | null {
+  if (args.format === "pickle") return null;
+  const [, keywords] = args.value as [unknown, { $map?: [string, unknown][] } | undefined];
+  const model = keywords?.$map?.find(([name]) => name === "w_model_args");
+  return model === undefined ? null : `${functionId} ${JSON.stringify(model[1])}`;
+}
+
 /** The volume and path that a call works on, by the handler's contract; for `/stats`. */
 export async function callTarget(input: GivenInput, blobs: Blobs): Promise<InputTarget> {
   const args = await childArguments(input, blobs);

@@ -18,6 +18,8 @@ export interface ChildJob {
     | { readonly format: "json"; readonly value: unknown }
     | { readonly format: "pickle"; readonly data: string };
   readonly resultFormat: "json" | "pickle";
+  /** Whether the process may wait for another call afterwards, where the function wants it. */
+  readonly mayStay: boolean;
 }
 
 const failureFields = { exception: z.string(), traceback: z.string() };
@@ -72,6 +74,11 @@ export class Child {
     this.#handlers = handlers;
   }
 
+  /** Whether the process has its job, so that something of the function may have run. */
+  get hasBegun(): boolean {
+    return this.#streams.size === STREAMS.length;
+  }
+
   /** Takes one connection of the process. The job goes out when all are there. */
   attach(name: StreamName, stream: Socket): void {
     if (this.#end !== undefined || this.#streams.has(name)) {
@@ -90,12 +97,18 @@ export class Child {
     }
   }
 
-  /** Notes that the process and its whole group are gone. */
+  /** Notes that the process and its whole group are gone, or that it has no more to do with this call. */
   ended(end: ChildEnd): void {
     this.#end ??= end;
     // Without its job the process has said nothing, and its last connection may never come.
     if (this.#streams.size < STREAMS.length) for (const stream of this.#streams.values()) stream.destroy();
     this.#finish();
+  }
+
+  /** Lets go of a process that did nothing of this call; another one will. */
+  discard(): void {
+    this.#isOver = true;
+    for (const stream of this.#streams.values()) stream.destroy();
   }
 
   #finish(): void {

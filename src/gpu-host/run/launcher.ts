@@ -10,6 +10,7 @@ import { z } from "zod";
 import type { Log } from "../log.ts";
 import { Child, type ChildHandlers, type ChildJob, isStreamName } from "./child.ts";
 import { LineSplitter } from "./line-splitter.ts";
+import { type WarmLimits, WarmProcesses } from "./warm.ts";
 
 const LAUNCHER_FILE = fileURLToPath(new URL("../python/launcher.py", import.meta.url));
 
@@ -20,15 +21,27 @@ const newsSchema = z.union([
   z.object({ id: z.string(), error: z.string() }),
 ]);
 
-/** The first line of a connection: the call's ID and the name of a stream. */
+/** The first line of a connection: the call's ID and the name of a stream, or `idle` and the memory in bytes. */
 const MAX_GREETING_CHARS = 200;
 
 /** One call as it is to be started. */
 export interface Start {
   readonly id: string;
-  readonly job: ChildJob;
+  readonly job: Omit<ChildJob, "mayStay">;
   readonly workDir: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Calls of the same kind can be done by the same process, one after the other. */
+  readonly kind: string | null;
+}
+
+/** A call that runs. */
+interface Known {
+  readonly child: Child;
+  readonly start: Start;
+  readonly handlers: ChildHandlers;
+  /** Whether it is done by a process that waited. */
+  readonly isWarm: boolean;
+  pid?: number | undefined;
 }
 
 /** A Python that waits to be forked, and our address for its children. */
@@ -46,20 +59,46 @@ export class Launcher {
   readonly #python: string;
   readonly #environment: () => NodeJS.ProcessEnv;
   readonly #log: Log;
-  readonly #children = new Map<string, { readonly child: Child; pid?: number }>();
+  readonly #children = new Map<string, Known>();
+  readonly #warm: WarmProcesses;
   #running: Promise<Running> | null = null;
+  #isClosed = false;
 
   /** Starts nothing before the first call. Python sees `environment` and nothing else of ours. */
-  constructor(options: { python: string; environment: () => NodeJS.ProcessEnv; log: Log }) {
+  constructor(options: { python: string; environment: () => NodeJS.ProcessEnv; log: Log; warm: WarmLimits }) {
     this.#python = options.python;
     this.#environment = options.environment;
     this.#log = options.log;
+    this.#warm = new WarmProcesses(options.warm);
+  }
+
+  /** Processes that wait for another call. */
+  warm(): { pid: number | undefined; bytes: number }[] {
+    return this.#warm.list().map(({ pid, bytes }) => ({ pid, bytes }));
   }
 
   /** Starts a call. Failures go to `onEnd`. */
-  start({ id, job, workDir, env }: Start, handlers: ChildHandlers): void {
-    const child = new Child(job, handlers);
-    this.#children.set(id, { child });
+  start(start: Start, handlers: ChildHandlers): void {
+    const { id, kind, workDir, env } = start;
+    const warm = kind === null ? undefined : this.#warm.take(kind);
+    if (warm === undefined) {
+      this.#startNew(start, handlers);
+      return;
+    }
+    const child = new Child({ ...start.job, mayStay: true }, handlers);
+    this.#children.set(id, { child, start, handlers, isWarm: true, pid: warm.pid });
+    // Renamed first: a process that has died meanwhile is told of under the new name too.
+    this.#order({ rename: warm.id, to: id }).catch((error: unknown) => this.#ended(id, failed(error)));
+    warm.connection.end(`${JSON.stringify({ id, workDir, env })}\n`);
+  }
+
+  #startNew(start: Start, handlers: ChildHandlers): void {
+    const { id, kind, workDir, env } = start;
+    const mayStay = kind !== null && this.#warm.isOn;
+    // A model that nobody asks for now must not take the memory of the one that is asked for.
+    if (mayStay) this.#warm.makeRoom();
+    const child = new Child({ ...start.job, mayStay }, handlers);
+    this.#children.set(id, { child, start, handlers, isWarm: false });
     this.#order({ start: id, workDir, env }).catch((error: unknown) => this.#ended(id, failed(error)));
   }
 
@@ -72,8 +111,10 @@ export class Launcher {
 
   /** Kills every call and waits until they and the launcher are gone. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const running = await this.#running?.catch(() => null);
     if (running === undefined || running === null) return;
+    this.#warm.close();
     running.orders.end();
     await running.gone;
   }
@@ -128,12 +169,24 @@ export class Launcher {
       if (greeting.length > MAX_GREETING_CHARS) connection.destroy();
       if (!greeting.endsWith("\n")) return;
       connection.off("data", read);
-      const [id = "", name = ""] = greeting.trimEnd().split(" ");
-      const child = this.#children.get(id)?.child;
-      if (child === undefined || !isStreamName(name)) connection.destroy();
-      else child.attach(name, connection);
+      const [id = "", name = "", bytes = ""] = greeting.trimEnd().split(" ");
+      const known = this.#children.get(id);
+      if (known !== undefined && name === "idle") this.#keep(known, connection, Number(bytes));
+      else if (known === undefined || !isStreamName(name)) connection.destroy();
+      else known.child.attach(name, connection);
     };
     connection.on("data", read);
+  }
+
+  /** Keeps a process that has done its call. */
+  #keep({ child, start: { id, kind }, pid }: Known, connection: Socket, bytes: number): void {
+    if (kind === null || !this.#warm.isOn) {
+      connection.destroy();
+      return;
+    }
+    this.#children.delete(id);
+    this.#warm.add({ id, pid, kind, connection, bytes });
+    child.ended({ code: 0, signal: null });
   }
 
   #hear(line: string): void {
@@ -149,14 +202,20 @@ export class Launcher {
   #ended(id: string, end: { code: number | null; signal: string | null; error?: Error }): void {
     const known = this.#children.get(id);
     this.#children.delete(id);
-    known?.child.ended(end);
+    // One that died while it waited has begun nothing of this call.
+    if (known?.isWarm === true && !known.child.hasBegun && !this.#isClosed) {
+      known.child.discard();
+      this.#startNew(known.start, known.handlers);
+    } else known?.child.ended(end);
   }
 
   /** Cleans up after the launcher, which alone could fetch the processes: none of them may be left. */
   async #lost(server: Server, folder: string): Promise<void> {
     this.#running = null;
     server.close();
-    for (const [id, { pid }] of this.#children) {
+    // Some are started anew meanwhile, in another launcher.
+    const lost = [...this.#children];
+    for (const [id, { pid }] of lost) {
       if (pid !== undefined) killGroup(pid);
       this.#ended(id, { code: null, signal: "SIGKILL" });
     }

@@ -7,12 +7,13 @@ import type { Log } from "../log.ts";
 import type { Blobs } from "../store/blobs.ts";
 import type { CallRecord, FunctionDefinition, FunctionRecord, InputRecord } from "../store/records.ts";
 import type { State } from "../store/state.ts";
-import { childArguments } from "./arguments.ts";
+import { callKind, childArguments } from "./arguments.ts";
 import { type Calls, type Ending, isUnfinished } from "./calls.ts";
 import { Execution } from "./execution.ts";
 import { Launcher } from "./launcher.ts";
 import type { Logs } from "./logs.ts";
 import { hostFailure, terminated } from "./result.ts";
+import type { WarmLimits } from "./warm.ts";
 
 interface Services {
   readonly state: State;
@@ -21,6 +22,7 @@ interface Services {
   readonly logs: Logs;
   readonly python: string;
   readonly maxConcurrentCalls: number;
+  readonly warm: WarmLimits;
   readonly faults: Faults;
   readonly log: Log;
 }
@@ -44,9 +46,14 @@ export class Runner {
 
   constructor(services: Services) {
     this.#services = services;
-    const { python, log, state } = services;
+    const { python, log, state, warm } = services;
     this.#environment = () => handlerEnvironment({ MIRUMOJI_GPU_HOST_VOLUMES: state.paths.volumes });
-    this.#launcher = new Launcher({ python, log, environment: this.#environment });
+    this.#launcher = new Launcher({ python, log, environment: this.#environment, warm });
+  }
+
+  /** Processes that wait for another call. */
+  warm(): ReturnType<Launcher["warm"]> {
+    return this.#launcher.warm();
   }
 
   /** Takes an input that is queued. */
@@ -123,6 +130,7 @@ export class Runner {
         id: input.id,
         workDir,
         env: { ...this.#environment(), TMPDIR: workDir },
+        kind: callKind(definition.id, args),
         job: {
           importRoot: join(state.paths.functions, definition.id, "root"),
           module: definition.moduleName,

@@ -1,0 +1,51 @@
+import { z } from "zod";
+
+const text = z.string().min(1);
+const number = (min: number, max: number) => z.coerce.number("must be a number").min(min).max(max);
+
+/** Settings of speech and subtitles; part of the schema of the environment. */
+export const speechVariables = {
+  MIRUMOJI_WHISPER_MODEL: text
+    .optional()
+    .describe(
+      "Whisper model of jobs that name none: a size such as `large-v3-turbo`, a model of the Hugging Face Hub, or the path of a folder beside the GPU. Without it the image's own, `large-v3-turbo` in ours.",
+    ),
+  MIRUMOJI_WHISPER_MODELS: z
+    .string()
+    .transform((list) => list.split(",").map((model) => model.trim()))
+    .pipe(z.array(text))
+    .optional()
+    .describe("Other models that a job may name, several with commas."),
+  MIRUMOJI_WHISPER_DEVICE: z
+    .enum(["auto", "cuda", "cpu"])
+    .optional()
+    .describe("Where Whisper runs. Without it on the GPU, if there is one."),
+  MIRUMOJI_WHISPER_COMPUTE_TYPE: z
+    .enum([
+      "default",
+      "auto",
+      "int8",
+      "int8_float16",
+      "int8_float32",
+      "int8_bfloat16",
+      "int16",
+      "float16",
+      "bfloat16",
+      "float32",
+    ])
+    .optional()
+    .describe(
+      "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
+    ),
+  MIRUMOJI_KEEP_SEGMENTS: number(0, 2_592_000)
+    .default(604_800)
+    .describe(
+      "How long the segments of a finished transcript are kept in Redis, so that `reformat` makes other formats and layouts without the GPU, in seconds; 0 keeps none.",
+    ),
+  MIRUMOJI_KEEP_SEGMENTS_LIMIT: number(1, 100_000)
+    .int("must be a whole number")
+    .default(64)
+    .describe(
+      "Memory of Redis for them, in MiB; the oldest make room. An hour of speech takes about 0.1 MiB.",
+    ),
+};
