@@ -26,6 +26,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   retry: async () => (await import("./cli/retry.ts")).addRetry,
   reap: async () => (await import("./cli/reap.ts")).addReap,
   keys: async () => (await import("./cli/keys.ts")).addKeys,
+  webhooks: async () => (await import("./cli/webhooks.ts")).addWebhooks,
 };
 
 const program = new Command("mirumoji-worker")

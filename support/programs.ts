@@ -11,6 +11,7 @@ export const LAUNCHER = fileURLToPath(new URL("../bin/mirumoji-worker.js", impor
 export const PROGRAMS = {
   "mirumoji-worker": "src/cli.ts",
   "faulty-worker": "test/helpers/crash/faulty-worker.ts",
+  "faulty-sender": "test/helpers/crash/faulty-sender.ts",
   "gpu-host": "test/helpers/gpu-host/fixtures/serve.ts",
 } as const;
 

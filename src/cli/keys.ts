@@ -1,12 +1,26 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { MirumojiError } from "../job/errors.ts";
+import { shownUrl, type Webhook, WEBHOOK_EVENTS, webhookSchema } from "../job/webhooks.ts";
+import { checkOutboundUrl } from "../net/outbound.ts";
 import { type ApiKey, type ApiKeys, openApiKeys, SCOPES, type Scope } from "../queue/api-keys.ts";
 import { type AuditEntry, type AuditLog, openAuditLog } from "../queue/audit-log.ts";
 import { connectClientRedis } from "../queue/connection.ts";
+import { openOutbox, type Outbox } from "../queue/outbox.ts";
+import { openWebhookSecrets, type WebhookSecrets } from "../queue/webhook-secrets.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 
+/** The operator's books in Redis. */
+interface Desk {
+  readonly keys: ApiKeys;
+  readonly audit: AuditLog;
+  readonly outbox: Outbox;
+  readonly secrets: WebhookSecrets;
+}
+
 interface CreateOptions {
+  webhookUrl?: string;
+  webhookEvents?: string;
   name: string;
   scopes: string;
   tenant?: string;
@@ -23,8 +37,18 @@ export function addKeys(program: Command): void {
     .addOption(new Option("--scopes <list>", `any of ${SCOPES.join(",")}`).default(SCOPES.join(",")))
     .option("--tenant <tenant>", "the only tenant whose jobs it makes and sees")
     .option("--requests-per-minute <count>", "most requests in a minute", parseCount)
+    .option("--webhook-url <url>", "where the ends of its jobs are told")
+    .option("--webhook-events <list>", `which: any of ${WEBHOOK_EVENTS.join(",")}`)
     .option("--json", "one JSON document on stdout")
     .action(guarded(({ json }: CreateOptions) => json === true, create));
+  keys
+    .command("webhook")
+    .description("tell the ends of a key's jobs elsewhere, or nowhere")
+    .argument("<id>", "ID of the key")
+    .option("--url <url>", "where; without it nowhere")
+    .option("--events <list>", `which: any of ${WEBHOOK_EVENTS.join(",")}`)
+    .option("--json", "one JSON document on stdout")
+    .action(guarded((_id: string, { json }: WebhookOptions) => json === true, changeWebhook));
   keys
     .command("list")
     .description("show the keys, without what opens doors")
@@ -76,27 +100,75 @@ export function addKeys(program: Command): void {
     );
 }
 
-async function create({ name, scopes, tenant, requestsPerMinute, json }: CreateOptions): Promise<void> {
-  const wanted = { name, scopes: parseScopes(scopes), tenant: tenant ?? null };
+interface WebhookOptions {
+  url?: string;
+  events?: string;
+  json?: boolean;
+}
+
+async function changeWebhook(id: string, { url, events, json }: WebhookOptions): Promise<void> {
+  const webhook = parseWebhook(url, events);
+  await withDesk(async ({ keys, audit }) => {
+    await keys.setWebhook(id, webhook);
+    await audit.write({ actor: "command line", action: "key.webhook", target: id, result: "done" });
+  });
+  if (json === true) printJson({ id, webhook: webhook !== null });
+  else print(webhook === null ? `${id} tells nobody` : `${id} tells ${shownUrl(webhook.url)}`);
+}
+
+/** @throws MirumojiError `REQUEST_INVALID`, `URL_NOT_ALLOWED` */
+function parseWebhook(url: string | undefined, events: string | undefined): Webhook | null {
+  if (url === undefined) return null;
+  const { environment } = clientEnvironment();
+  const outbound = { privateNetworks: environment.MIRUMOJI_PRIVATE_NETWORKS };
+  checkOutboundUrl(url, outbound);
+  const parsed = webhookSchema.safeParse({ url, events: events?.split(",").map((event) => event.trim()) });
+  if (parsed.success) return parsed.data;
+  throw new MirumojiError(
+    "REQUEST_INVALID",
+    `the events of a webhook are any of ${WEBHOOK_EVENTS.join(", ")}`,
+  );
+}
+
+async function create({
+  name,
+  scopes,
+  tenant,
+  requestsPerMinute,
+  webhookUrl,
+  webhookEvents,
+  json,
+}: CreateOptions): Promise<void> {
+  const webhook = parseWebhook(webhookUrl, webhookEvents);
+  const wanted = { name, scopes: parseScopes(scopes), tenant: tenant ?? null, webhook };
   const made = await withDesk(async ({ keys, audit }) => {
     const created = await keys.create({ ...wanted, requestsPerMinute: requestsPerMinute ?? null });
     const { id } = created.key;
     await audit.write({ actor: "command line", name, action: "key.create", target: id, result: "done" });
     return created;
   });
-  if (json === true) printJson({ ...made.key, key: made.secret });
+  const shown = {
+    ...made.key,
+    webhook: webhook === null ? null : { ...webhook, url: shownUrl(webhook.url) },
+  };
+  if (json === true) printJson({ ...shown, key: made.secret });
   else {
     note(`key ${made.key.id} for ${name}; it is not shown again:`);
     print(made.secret);
   }
 }
 
-async function withDesk<T>(act: (desk: { keys: ApiKeys; audit: AuditLog }) => Promise<T>): Promise<T> {
+export async function withDesk<T>(act: (desk: Desk) => Promise<T>): Promise<T> {
   const { environment } = clientEnvironment();
   const { MIRUMOJI_QUEUE_PREFIX: prefix } = environment;
   const redis = await connectClientRedis(environment);
   try {
-    return await act({ keys: openApiKeys(redis, prefix, Date.now), audit: openAuditLog(redis, prefix) });
+    return await act({
+      keys: openApiKeys(redis, prefix, Date.now),
+      audit: openAuditLog(redis, prefix),
+      outbox: openOutbox(redis, prefix),
+      secrets: openWebhookSecrets(redis, prefix, Date.now),
+    });
   } finally {
     redis.disconnect();
   }

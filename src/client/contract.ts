@@ -44,11 +44,14 @@ export interface JobStore {
    *
    * @throws MirumojiError the same codes as `parseRequest`, and `IDEMPOTENCY_CONFLICT` when the key belongs to
    * another request; nothing is queued then
+   *
+   * @param extra.apiKey - ID of the API key that submits, which only the HTTP API itself knows: its webhook is told of
+   * the end, and its secrets sign
    */
   submit<T extends JobType>(
     type: T,
     options: RequestOptions[T],
-    extra?: { idempotencyKey?: string },
+    extra?: { idempotencyKey?: string; apiKey?: string },
   ): Promise<Submitted<T>>;
   /** @throws MirumojiError `JOB_NOT_FOUND` */
   get(id: string): Promise<JobView>;

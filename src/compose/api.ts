@@ -16,6 +16,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { openTracing } from "../telemetry/tracing.ts";
 import { openFront } from "./front.ts";
+import { startWebhooks } from "./webhooks.ts";
 
 export interface RunningApi extends Served {
   readonly api: ApiServices;
@@ -38,14 +39,16 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const ledger = openLedger(redis, queues, prefix);
   const pause = openPoolPause(redis, prefix);
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
-  metrics.showPool(async () => await readPoolState({ redis, queues, ledger, pause }, Date.now()));
+  metrics.showPool(async () => await readPoolState({ redis, prefix, queues, ledger, pause }, Date.now()));
   const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
+  const webhooks = startWebhooks(environment, { redis, logger, metrics });
   const api = openFront({
     redis,
     queues,
     prefix,
     mediaRoot,
     tracing,
+    outbound: webhooks.outbound,
     maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
     onError,
   });
@@ -58,6 +61,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     metrics,
     health: { redis: redisHealth(async () => await probeRedis(redis, prefix)) },
     async stop() {
+      await webhooks.stop();
       await closeQueues(queues);
       closeRedis(redis);
       await tracing.close();

@@ -1,4 +1,5 @@
 import type { ApiServices } from "../http/v1/services.ts";
+import type { Outbound } from "../net/outbound.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import { openApiKeys } from "../queue/api-keys.ts";
 import { openAuditLog } from "../queue/audit-log.ts";
@@ -19,6 +20,7 @@ export interface FrontParts {
   readonly prefix: string;
   readonly mediaRoot: MediaRoot | null;
   readonly tracing: Tracing;
+  readonly outbound: Outbound;
   readonly maxUploadBytes: number;
   readonly onError: (error: unknown, what: string) => void;
 }

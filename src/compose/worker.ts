@@ -13,6 +13,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { openFront } from "./front.ts";
 import { startJobs } from "./worker-jobs.ts";
 import { openObservedSession, openPlatform } from "./worker-platform.ts";
+import { startWebhooks } from "./webhooks.ts";
 import { openStore } from "./worker-store.ts";
 import { openTelemetry } from "./worker-telemetry.ts";
 
@@ -53,6 +54,7 @@ export async function openWorker(
   const pool = startJobs(environment, { root, elsewhere, store, shown, platform, telemetry, run });
   const { redis, queues, prefix } = shown;
   const { metrics, tracing } = telemetry;
+  const webhooks = startWebhooks(environment, { redis, logger, metrics });
   const front = () =>
     openFront({
       redis,
@@ -60,6 +62,7 @@ export async function openWorker(
       prefix,
       mediaRoot: root,
       tracing,
+      outbound: webhooks.outbound,
       maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
       onError: (error, what) => logger.warn({ err: error }, what),
     });
@@ -85,6 +88,7 @@ export async function openWorker(
     async stop() {
       isStopping = true;
       await pool.stop();
+      await webhooks.stop();
       await elsewhere.close();
       await platform.close();
       await store.close();

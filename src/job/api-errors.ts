@@ -62,6 +62,11 @@ export const API_ERRORS = {
     meaning: "The API cannot be reached, or answers with something that is not its own.",
     advice: "Check `apiUrl`, and that `mirumoji-worker api` runs there.",
   },
+  WEBHOOK_NOT_FOUND: {
+    kind: "input",
+    meaning: "No webhook that was given up has this ID.",
+    advice: "`mirumoji-worker webhooks list` shows those that were.",
+  },
   KEY_NOT_FOUND: {
     kind: "input",
     meaning: "There is no API key with this ID.",

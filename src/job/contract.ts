@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { webhookSchema } from "./webhooks.ts";
 import { layoutOptions, speechOptions, whisperOptions } from "./transcribe-options.ts";
 
 /** The version that producers write into `v`. A worker refuses versions it does not know. */
@@ -47,6 +48,7 @@ const labels = {
     .optional()
     .describe("Words to find the job by, such as a project or an episode."),
 };
+const webhook = webhookSchema.optional();
 const overwrite = z
   .boolean()
   .optional()
@@ -85,6 +87,7 @@ export const transcribeRequestSchema = z
       "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
     ).optional(),
     ...labels,
+    webhook,
     overwrite,
     formats,
     language: z
@@ -147,6 +150,7 @@ export const convertRequestSchema = z
     input: mediaPath("The media file to convert.", INPUT_ELSEWHERE),
     output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
     ...labels,
+    webhook,
     overwrite,
     resolution: evenSize
       .default("1280x720")

@@ -70,6 +70,18 @@ export function openOutbound({
   };
 }
 
+/**
+ * Checks what can be told without the network, as `Outbound.check` does.
+ *
+ * @throws MirumojiError `URL_NOT_ALLOWED`
+ */
+export function checkOutboundUrl(
+  text: string,
+  { privateNetworks }: Pick<OutboundOptions, "privateNetworks">,
+): URL {
+  return checkUrl(text, addressRules(privateNetworks));
+}
+
 function checkUrl(text: string, rules: AddressRules): URL {
   if (!URL.canParse(text)) throw refused("this is no URL");
   const url = new URL(text);

@@ -4,6 +4,7 @@ import { MirumojiError } from "../job/errors.ts";
 import type { PoolState, QueueState } from "../telemetry/metrics/collectors.ts";
 import type { Ledger } from "./ledger.ts";
 import type { PoolPause } from "./pool-pause.ts";
+import { openOutbox } from "./outbox.ts";
 import type { Queues } from "./queues.ts";
 
 const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "failed"] as const;
@@ -15,15 +16,28 @@ const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "fa
  * @throws MirumojiError `REDIS_UNAVAILABLE`
  */
 export async function readPoolState(
-  { redis, queues, ledger, pause }: { redis: Redis; queues: Queues; ledger: Ledger; pause: PoolPause },
+  {
+    redis,
+    prefix,
+    queues,
+    ledger,
+    pause,
+  }: {
+    readonly redis: Redis;
+    readonly prefix: string;
+    readonly queues: Queues;
+    readonly ledger: Ledger;
+    readonly pause: PoolPause;
+  },
   now: number,
 ): Promise<PoolState> {
   if (redis.status !== "ready") throw new MirumojiError("REDIS_UNAVAILABLE", `Redis is ${redis.status}`);
-  const [states, { volumes, unreadable }, memory, paused] = await Promise.all([
+  const [states, { volumes, unreadable }, memory, paused, webhooks] = await Promise.all([
     Promise.all(JOB_TYPES.map(async (type) => await readQueue(redis, queues[type], now))),
     ledger.read(),
     redis.info("memory"),
     pause.read(),
+    openOutbox(redis, prefix).figures(),
   ]);
   const oldest = Math.min(now, ...volumes.map(({ createdAt }) => createdAt));
   return {
@@ -32,6 +46,9 @@ export async function readPoolState(
     liveVolumes: volumes.length + unreadable.length,
     unreadableVolumes: unreadable.length,
     oldestVolumeSeconds: (now - oldest) / 1000,
+    webhooksPending: webhooks.pending,
+    webhooksDead: webhooks.dead,
+    oldestWebhookSeconds: webhooks.oldestAt === null ? 0 : Math.max(0, now - webhooks.oldestAt) / 1000,
     redisUsedBytes: field(memory, "used_memory"),
     redisLimitBytes: field(memory, "maxmemory"),
   };

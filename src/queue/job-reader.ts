@@ -42,7 +42,8 @@ export function createJobReader(redis: Redis, queues: Queues, prefix: string): J
 
 const STATES = ["waiting", "active", "completed", "failed"] as const;
 
-function recordOf(id: string, fields: readonly (string | null)[]): JobRecord {
+/** BullMQ's record of a job, from the texts that Redis keeps of it. */
+export function recordOf(id: string, fields: readonly (string | null)[]): JobRecord {
   const [name, data, progress, returnvalue, failedReason, timestamp, processedOn, finishedOn] = fields;
   return {
     id,

@@ -43,10 +43,10 @@ export function createJobStore(
   const source: JobSource = { get, listen: async (listener) => await feed.listen(listener) };
   return {
     get,
-    async submit(type, options, { idempotencyKey } = {}) {
+    async submit(type, options, extra = {}) {
       const request = parseRequest(type, { v: 1, ...options });
       planOutputs(request);
-      return { ...(await addJob({ redis, prefix, queues, index, tracing }, request, idempotencyKey)), type };
+      return { ...(await addJob({ redis, prefix, queues, index, tracing }, request, extra)), type };
     },
     async list({ limit, ...filter }) {
       const jobs: JobView[] = [];

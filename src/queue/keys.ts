@@ -86,3 +86,24 @@ export function apiKeys(prefix: string) {
     limits: `${prefix}:api:limit:`,
   };
 }
+
+/** The keys of webhooks. `finish-outbox.lua` makes the same names. */
+export function webhookKeys(prefix: string) {
+  const hooks = `${prefix}:webhooks`;
+  return {
+    /** Hash of events on their way to a receiver, by their ID; those that were given up too. */
+    deliveries: `${hooks}:deliveries`,
+    /** Sorted set of those that are not delivered, by the time of their event. */
+    pending: `${hooks}:pending`,
+    /** Sorted set of lanes by the time at which the first delivery of each is due. */
+    due: `${hooks}:due`,
+    /** Hash of the senders that have a lane in hand. */
+    claims: `${hooks}:claims`,
+    /** Sorted set of those that were given up, by when. */
+    dead: `${hooks}:dead`,
+    /** Start of the list of what waits in a lane. */
+    lanes: `${hooks}:lane:`,
+    /** Hash of the secrets that sign, by owner. */
+    secrets: `${hooks}:secrets`,
+  };
+}

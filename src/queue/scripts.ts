@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
+import { wrapFinish } from "./finish.ts";
 
 /**
  * Our Lua scripts, with the names of the keys that each one touches and of the values that it takes. A script reads
@@ -49,6 +50,19 @@ const SCRIPTS = {
     keys: ["order", "sizes"],
     args: ["jobId", "start", "ending", "text", "ttlMs", "limitBytes"],
   },
+  "claim-deliveries": {
+    keys: ["due", "deliveries", "claims"],
+    args: ["token", "leaseMs", "count", "lanePrefix"],
+  },
+  "renew-claim": { keys: ["due", "claims"], args: ["token", "lane", "leaseMs"] },
+  "settle-delivery": {
+    keys: ["due", "deliveries", "claims", "pending", "dead", "lane"],
+    args: ["token", "lane", "id", "result", "delivery", "waitMs"],
+  },
+  "replay-delivery": {
+    keys: ["due", "deliveries", "pending", "dead", "lane"],
+    args: ["lane", "id", "delivery"],
+  },
 } as const satisfies Record<string, Script>;
 
 interface Script {
@@ -73,6 +87,10 @@ export interface ScriptAnswers {
   retry: "missing" | "wrong" | "ready";
   "keep-transcript": number;
   "read-job": readonly [state: string, ...fields: (string | null)[]] | null;
+  "claim-deliveries": readonly string[];
+  "renew-claim": "held" | "lost";
+  "settle-delivery": "written" | "lost";
+  "replay-delivery": "queued" | "missing";
 }
 
 /** Text of a script as Redis gets it: the file, below the names of its keys and values. */
@@ -93,6 +111,7 @@ function localsLua(names: readonly string[], values: "KEYS" | "ARGV"): string {
 
 /** Makes the scripts known to a connection, which sends a script's text only to a Redis that has not seen it. */
 export function defineScripts(redis: Redis): void {
+  wrapFinish(redis);
   for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
     redis.defineCommand(commandOf(name), {
       numberOfKeys: SCRIPTS[name].keys.length,

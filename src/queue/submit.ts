@@ -27,7 +27,7 @@ export interface SubmitParts {
 export async function addJob(
   { redis, prefix, queues, index, tracing }: SubmitParts,
   { type, request }: JobRequest,
-  idempotencyKey: string | undefined,
+  { idempotencyKey, apiKey }: { readonly idempotencyKey?: string; readonly apiKey?: string },
 ): Promise<{ id: string; created: boolean }> {
   const id = idempotencyKey === undefined ? randomUUID() : keyedId(idempotencyKey);
   const isKnown = idempotencyKey !== undefined && (await refuseOtherRequest(queues, id, type, request));
@@ -37,7 +37,9 @@ export async function addJob(
     (await redis.set(`${prefix}:submitting:${id}`, "1", "PX", SAME_MOMENT_MS, "NX")) === "OK";
   const { timestamp } = await tracing.submit({ queue: type, jobId: id }, async (carrier) => {
     const telemetry = carrier === undefined ? {} : { telemetry: { metadata: carrier } };
-    return await queues[type].add(type, request, { jobId: id, ...telemetry });
+    // BullMQ keeps options that it does not know; `finish-outbox.lua` reads this one.
+    const submitter = apiKey === undefined ? {} : { apiKey };
+    return await queues[type].add(type, request, { jobId: id, ...telemetry, ...submitter });
   });
   // Two submits at the same moment: only one of them added, and both look at what is there.
   if (idempotencyKey !== undefined) await refuseOtherRequest(queues, id, type, request);

@@ -26,6 +26,7 @@ export function callInput(
       tenant: _tenant,
       tags: _tags,
       overwrite: _overwrite,
+      webhook: _webhook,
       ...more
     } = job.request;
     return {

@@ -33,6 +33,8 @@ export interface Metrics {
   readonly observeReaped: (reason: string, isRemoved: boolean) => void;
   /** Records a login that was not let in at the HTTP port. */
   readonly observeLoginFailure: (reason: "wrong" | "limited") => void;
+  /** Records a try to deliver a webhook. */
+  readonly observeWebhook: (outcome: "delivered" | "failed" | "dead") => void;
   /** Exposes the running jobs and their limits. */
   readonly showSlots: (
     slots: { readonly jobs: Readonly<Record<JobType, number>>; readonly transfers: number },
@@ -57,6 +59,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
   for (const name of MISNAMED) registry.removeSingleMetric(name);
   const instruments = createInstruments(registry);
   for (const reason of ["wrong", "limited"]) instruments.loginFailures.inc({ reason }, 0);
+  for (const outcome of ["delivered", "failed", "dead"]) instruments.webhooks.inc({ outcome }, 0);
   if (gpu !== null) startAtZero(instruments, gpu);
   instruments.info.set({ version, node: process.versions.node, role: gpu === null ? "api" : "worker" }, 1);
   const inFlight = new InFlightJobs(now);
@@ -77,6 +80,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
       else instruments.reapFailures.inc();
     },
     observeLoginFailure: (reason) => instruments.loginFailures.inc({ reason }),
+    observeWebhook: (outcome) => instruments.webhooks.inc({ outcome }),
     showSlots: ({ jobs: slots, transfers }, active) => {
       showInFlight(registry, inFlight);
       const registers = [registry];

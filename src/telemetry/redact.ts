@@ -4,7 +4,7 @@ const HIDDEN = "[hidden]";
 const SHORTEST_SECRET = 4;
 
 /** Fields whose values are always hidden. */
-const SECRET_NAME = /token|secret|passw|authori[sz]ation|credential|cookie|api_?key|private_?key/iu;
+const SECRET_NAME = /token|secret|passw|authori[sz]ation|credential|cookie|api_?key|private_?key|webhook/iu;
 
 /** Deeper values are made to break programs; a request of ours has three levels. */
 const DEEPEST = 32;

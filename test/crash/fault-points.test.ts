@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
+import { type Receiver, startReceiver } from "../helpers/http/receiver.ts";
 import { FAULT_POINTS } from "../helpers/crash/fault-points.ts";
 import type { WorkerProcess } from "../../support/stack.ts";
 import { death, IS_LONG, openRig, type Rig } from "../helpers/crash/rig.ts";
@@ -17,10 +18,13 @@ const UNDOING = IS_LONG
   : ["cancel:before", "cancel:after", "delete:after"];
 
 let rig: Rig;
+let receiver: Receiver;
 beforeAll(async () => {
+  receiver = await startReceiver();
   rig = await openRig({ maxConcurrentCalls: 12 });
 });
 afterAll(async () => {
+  receiver.close();
   await rig[Symbol.asyncDispose]();
 });
 
@@ -33,10 +37,12 @@ describe(
       async (_, points) => {
         await using scene = await rig.scene("kill");
         const victims = await startVictims(scene, points);
-        for (const type of JOB_TYPES) for (const _victim of victims) await scene.submit(type);
+        for (const type of JOB_TYPES)
+          for (const _victim of victims) await scene.submit(type, { webhookUrl: receiver.url });
         const cases = await deaths(scene, points, victims);
         await scene.worker();
         await scene.expectAllWell({ cases });
+        expectTold(scene, "job.completed");
       },
     );
 
@@ -44,13 +50,15 @@ describe(
       await using scene = await rig.scene("kill while undoing");
       const victims = await startVictims(scene, UNDOING);
       for (const type of JOB_TYPES)
-        for (const _victim of victims) await scene.submit(type, { callSeconds: 600 });
+        for (const _victim of victims)
+          await scene.submit(type, { callSeconds: 600, webhookUrl: receiver.url });
       for (const job of scene.jobs) await scene.callIs(job);
       const client = await scene.client();
       for (const { id } of scene.jobs) await client.cancel(id);
       const cases = await deaths(scene, UNDOING, victims, " of an undo");
       await scene.worker();
       await scene.expectAllWell({ cases, status: "cancelled" });
+      expectTold(scene, "job.cancelled");
     });
 
     it("leave nothing on the server but the volumes that were never written down, and those expire", async () => {
@@ -58,6 +66,16 @@ describe(
     });
   },
 );
+
+/** The webhook of each job was told of its end, under one ID, however often. */
+function expectTold(scene: Scene, event: string): void {
+  const told = receiver.received.map((one) => ({ ...one.event, eventId: one.headers["webhook-id"] }));
+  const ofJobs = scene.jobs.map(({ id }) => told.filter(({ data }) => data.id === id));
+  expect(ofJobs.map((events) => [...new Set(events.map(({ type }) => type))])).toEqual(
+    scene.jobs.map(() => [event]),
+  );
+  for (const events of ofJobs) expect(new Set(events.map(({ eventId }) => eventId)).size).toBe(1);
+}
 
 async function startVictims(scene: Scene, points: readonly string[]): Promise<WorkerProcess[]> {
   return await Promise.all(

@@ -89,6 +89,11 @@ export function tenantOf({ apiKey }: FastifyRequest): string | undefined {
   return apiKey?.tenant ?? undefined;
 }
 
+/** The caller, as a submit takes it. */
+export function submitterOf({ apiKey }: FastifyRequest): { apiKey?: string } {
+  return apiKey === null ? {} : { apiKey: apiKey.id };
+}
+
 /** Whether the caller may see the job. */
 export function isVisible(request: FastifyRequest, job: JobView): boolean {
   const tenant = tenantOf(request);

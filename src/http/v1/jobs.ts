@@ -6,7 +6,7 @@ import { MirumojiError } from "../../job/errors.ts";
 import { JOB_STATUSES, type JobView, jobViewSchema } from "../../job/summary.ts";
 import { LIST_CURSOR } from "../../queue/job-list.ts";
 import type { JobStore } from "../../client/contract.ts";
-import { isVisible, tenantOf } from "./access.ts";
+import { isVisible, submitterOf, tenantOf } from "./access.ts";
 import { PROBLEMS } from "./problem.ts";
 import type { ApiServices } from "./services.ts";
 
@@ -65,7 +65,7 @@ const cancelledSchema = z.object({
 });
 
 /** Jobs: put in, looked at, changed. `base` is the path of the API as callers see it. */
-export function jobRoutes({ store }: ApiServices, base: string): FastifyPluginAsyncZod {
+export function jobRoutes({ store, outbound }: ApiServices, base: string): FastifyPluginAsyncZod {
   return async (server) => {
     server.post(
       "/jobs",
@@ -99,14 +99,14 @@ export function jobRoutes({ store }: ApiServices, base: string): FastifyPluginAs
         if (tenant !== undefined && wanted.tenant !== undefined && wanted.tenant !== tenant) {
           throw new MirumojiError("SCOPE_MISSING", `this API key makes jobs of the tenant ${tenant} only`);
         }
+        if (wanted.webhook !== undefined) outbound.check(wanted.webhook.url);
         const key = request.headers["idempotency-key"];
         const options = { ...wanted, ...(tenant === undefined ? {} : { tenant }) };
-        const { id, created } = await store.submit(
-          type,
-          options,
+        const { id, created } = await store.submit(type, options, {
+          ...submitterOf(request),
           // Tenants know nothing of each other's keys.
-          key === undefined ? {} : { idempotencyKey: tenant === undefined ? key : `${tenant}\0${key}` },
-        );
+          ...(key === undefined ? {} : { idempotencyKey: tenant === undefined ? key : `${tenant}\0${key}` }),
+        });
         request.createdJob = id;
         const job = await store.get(id);
         return await reply

@@ -10,7 +10,7 @@ import { transcribeRequestSchema } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
 import { isFinal } from "../../job/summary.ts";
 import type { MediaRoot } from "../../media/media-root.ts";
-import { tenantOf } from "./access.ts";
+import { submitterOf, tenantOf } from "./access.ts";
 import { openAiError, renderOpenAi, RESPONSE_FORMATS } from "./openai-shapes.ts";
 import type { ApiServices } from "./services.ts";
 
@@ -82,13 +82,14 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
   try {
     const { input, fields } = await receive(request, mediaRoot, upload);
     const tenant = tenantOf(request);
-    const submitted = await store.submit("transcribe", {
+    const wanted = {
       ...requestOf(fields, task),
       ...(tenant === undefined ? {} : { tenant }),
       input,
       tags: ["openai"],
-      formats: ["json"],
-    });
+      formats: ["json" as const],
+    };
+    const submitted = await store.submit("transcribe", wanted, submitterOf(request));
     jobId = submitted.id;
     request.createdJob = jobId;
     const job = await store.wait(jobId, { signal: hangUp.signal });

@@ -5,6 +5,7 @@ import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
 import type { FinishedTranscripts } from "../../steps/finished-transcript.ts";
 import type { JobStore } from "../../client/contract.ts";
+import type { Outbound } from "../../net/outbound.ts";
 
 /** Services that the API is built from. */
 export interface ApiServices {
@@ -14,6 +15,8 @@ export interface ApiServices {
   readonly audit: AuditLog;
   /** Transcripts of jobs that are over. */
   readonly transcripts: FinishedTranscripts;
+  /** Says which addresses of callers may be used. */
+  readonly outbound: Outbound;
   /** Where outputs are read from and uploads go; null where this process has no media root. */
   readonly mediaRoot: MediaRoot | null;
   /** Counts the requests of each key for all processes that serve the API. */

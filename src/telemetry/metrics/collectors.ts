@@ -23,6 +23,10 @@ export interface PoolState {
   readonly unreadableVolumes: number;
   /** Age of the oldest live volume, or 0. */
   readonly oldestVolumeSeconds: number;
+  /** Webhook events that are not delivered yet, those that were given up, and the age of the oldest, or 0. */
+  readonly webhooksPending: number;
+  readonly webhooksDead: number;
+  readonly oldestWebhookSeconds: number;
   readonly redisUsedBytes: number;
   /** 0 means no limit. */
   readonly redisLimitBytes: number;
@@ -97,6 +101,18 @@ export function collectPool(
     "Age of the oldest volume in the ledger; 0 without one.",
     [],
     (gauge, found) => gauge.set(found.oldestVolumeSeconds),
+  );
+  add("webhooks_pending", "Webhook events that are not delivered yet.", [], (gauge, found) =>
+    gauge.set(found.webhooksPending),
+  );
+  add("webhooks_dead", "Webhook events that were given up and not replayed.", [], (gauge, found) =>
+    gauge.set(found.webhooksDead),
+  );
+  add(
+    "webhook_oldest_age_seconds",
+    "Age of the oldest webhook event that is not delivered yet; 0 without one.",
+    [],
+    (gauge, found) => gauge.set(found.oldestWebhookSeconds),
   );
   add("redis_memory_used_bytes", "Memory that Redis uses.", [], (gauge, found) =>
     gauge.set(found.redisUsedBytes),

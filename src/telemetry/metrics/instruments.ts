@@ -94,6 +94,11 @@ export function createInstruments(registry: Registry) {
       "Logins that were not let in: wrong ones, and those that too many wrong ones had come before.",
       "reason",
     ),
+    webhooks: counter(
+      "webhook_tries_total",
+      "Tries to deliver a webhook: delivered, failed (and tried again), dead (given up).",
+      "outcome",
+    ),
     calls: counter("gpu_calls_total", "GPU calls that ended, by outcome.", "type", "outcome"),
     callWaitSeconds: histogram(
       "gpu_call_wait_seconds",

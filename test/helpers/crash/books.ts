@@ -4,7 +4,7 @@ import { JOB_TYPES } from "../../../src/job/contract.ts";
 /** Keys that BullMQ keeps for a queue with no waiting and no running job. */
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 /** Keys of the pool. */
-const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent"];
+const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent", "webhooks:secrets"];
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */

@@ -25,6 +25,8 @@ const SETTINGS = {
   MIRUMOJI_HTTP_PORT: "0",
   // Nothing may be left of a job; transcripts would be, for a week.
   MIRUMOJI_KEEP_SEGMENTS: "0",
+  // Receivers of webhooks run in the test.
+  MIRUMOJI_PRIVATE_NETWORKS: "127.0.0.1",
   // The handler answers with the digest of what it got, which must be that of the input.
   MIRUMOJI_UPLOAD_AUDIO_ONLY: "never",
 };
@@ -131,7 +133,10 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Submits a job whose input no other job has, and whose call takes `callSeconds`; its output is beside its input. */
-  async submit(type: JobType, { callSeconds = 0.1, extraBytes = 0, folder = "" } = {}): Promise<CrashJob> {
+  async submit(
+    type: JobType,
+    { callSeconds = 0.1, extraBytes = 0, folder = "", webhookUrl = "" } = {},
+  ): Promise<CrashJob> {
     const base = join(folder, `wait${callSeconds}-${this.jobs.length}`);
     await mkdir(join(this.mediaRoot, folder), { recursive: true });
     const input = withFreeBox(
@@ -139,7 +144,12 @@ export class Scene implements AsyncDisposable {
       Buffer.concat([randomBytes(16), randomBytes(extraBytes)]),
     );
     await writeFile(join(this.mediaRoot, `${base}.mkv`), input);
-    const { id } = await (await this.client()).submit(type, { input: `${base}.mkv` });
+    const { id } = await (
+      await this.client()
+    ).submit(type, {
+      input: `${base}.mkv`,
+      ...(webhookUrl === "" ? {} : { webhook: { url: webhookUrl } }),
+    });
     const digest = createHash("sha256").update(input).digest("hex");
     const job: CrashJob = {
       id,

@@ -9,6 +9,7 @@ import { NO_TRACING } from "../../../src/telemetry/tracing.ts";
 import type { HealthChecks } from "../../../src/http/health.ts";
 import type { JobType } from "../../../src/job/contract.ts";
 import type { JobSummary } from "../../../src/job/summary.ts";
+import { openOutbound } from "../../../src/net/outbound.ts";
 import { openMediaRoot } from "../../../src/media/media-root.ts";
 import { connectRedis, type RedisConnection } from "../../../src/queue/connection.ts";
 import { createJobInspector } from "../../../src/queue/job-details.ts";
@@ -35,7 +36,7 @@ export interface TestServer extends AsyncDisposable {
   readonly mediaRoot: string;
   readonly api: ApiServices;
   /** A key of the API; by default one that may do everything. */
-  key(key?: Partial<Pick<ApiKey, "scopes" | "tenant" | "requestsPerMinute">>): Promise<string>;
+  key(key?: Partial<Pick<ApiKey, "scopes" | "tenant" | "requestsPerMinute" | "webhook">>): Promise<string>;
   /** Asks the API, with a key and a body as JSON. */
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   request(path: string, options?: RequestInit): Promise<Response>;
@@ -67,12 +68,14 @@ export async function startTestServer(
   const prefix = randomPrefix();
   const queues = openQueues(redis, prefix);
   const store = createJobStore(redis, queues, prefix);
+  const outbound = openOutbound({ privateNetworks: ["127.0.0.1"], connectMs: 2000 });
   const api = openFront({
     redis,
     queues,
     prefix,
     mediaRoot: await openMediaRoot(folder.path),
     tracing: NO_TRACING,
+    outbound,
     maxUploadBytes: 2 ** 20,
     onError: () => undefined,
   });
