@@ -12,6 +12,7 @@ import { openPoolPause } from "../queue/pool-pause.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { openLedger } from "../queue/ledger.ts";
 import { closeQueues, openQueues } from "../queue/queues.ts";
+import { redisClock } from "../queue/redis-clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { openTracing } from "../telemetry/tracing.ts";
@@ -38,8 +39,10 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   const queues = openQueues(redis, prefix);
   const ledger = openLedger(redis, queues, prefix);
   const pause = openPoolPause(redis, prefix);
+  const clock = redisClock(redis);
+  await clock.ready();
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
-  metrics.showPool(async () => await readPoolState({ redis, prefix, queues, ledger, pause }, Date.now()));
+  metrics.showPool(async () => await readPoolState({ redis, prefix, queues, ledger, pause }, clock.now()));
   const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
   const webhooks = startWebhooks(environment, { redis, logger, metrics });
   const api = openFront({

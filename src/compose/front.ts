@@ -8,6 +8,7 @@ import { openJobParts } from "../queue/job-parts.ts";
 import { createJobStore } from "../queue/job-store.ts";
 import { apiKeys } from "../queue/keys.ts";
 import type { Queues } from "../queue/queues.ts";
+import { redisClock } from "../queue/redis-clock.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { openTranscripts } from "./transcripts.ts";
 
@@ -44,7 +45,7 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
     store: createJobStore(redis, queues, prefix, tracing, parts),
     feed: parts.feed,
     transcripts: openTranscripts({ redis, reader: parts.reader, prefix, mediaRoot: rest.mediaRoot }),
-    keys: openApiKeys(redis, prefix, Date.now),
+    keys: openApiKeys(redis, prefix, () => redisClock(redis).now()),
     audit: openAuditLog(redis, prefix),
     limits: { redis, namespace: apiKeys(prefix).limits },
     ...rest,

@@ -6,6 +6,7 @@ import { startWebhookSender } from "../pool/webhook-sender.ts";
 import { openApiKeys } from "../queue/api-keys.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { openOutbox } from "../queue/outbox.ts";
+import { redisClock } from "../queue/redis-clock.ts";
 import { openWebhookSecrets } from "../queue/webhook-secrets.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -29,10 +30,12 @@ export function startWebhooks(
     privateNetworks: environment.MIRUMOJI_PRIVATE_NETWORKS,
     connectMs: CONNECT_MS,
   });
+  // Processes that share an outbox share its times.
+  const now = () => redisClock(redis).now();
   const sender = startWebhookSender({
     outbox: openOutbox(redis, prefix),
-    keys: openApiKeys(redis, prefix, Date.now),
-    secrets: openWebhookSecrets(redis, prefix, Date.now),
+    keys: openApiKeys(redis, prefix, now),
+    secrets: openWebhookSecrets(redis, prefix, now),
     outbound,
     leaseMs: environment.MIRUMOJI_LEASE * 1000,
     userAgent: `mirumoji-worker/${VERSION}`,
@@ -46,7 +49,7 @@ export function startWebhooks(
     onError: (error) => {
       if (redis.status === "ready") logger.warn({ err: error }, "webhooks");
     },
-    now: Date.now,
+    now,
     random: Math.random,
   });
   return {

@@ -81,7 +81,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
   metrics.showSlots({ jobs: concurrency, transfers: environment.MIRUMOJI_MAX_TRANSFERS }, (type) =>
     pool.activeCount(type),
   );
-  metrics.showPool(async () => await readPoolState(parts.shown, Date.now()));
+  metrics.showPool(async () => await readPoolState(parts.shown, store.now()));
   return pool;
 }
 
@@ -91,7 +91,7 @@ function runnerTools(
 ): Omit<RunnerTools, "platform"> {
   const transfers = createTransferLimiter({ maxTransfers: environment.MIRUMOJI_MAX_TRANSFERS });
   const cancels = cancelLatency(store.redis, store.prefix, {
-    now: Date.now,
+    now: store.now,
     observe: metrics.observeCancel,
     onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
   });
@@ -119,7 +119,7 @@ function runnerTools(
     },
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
-    now: Date.now,
+    now: store.now,
     price: () => price,
     budget: budgetOf(environment),
     random: Math.random,

@@ -46,10 +46,10 @@ export function openObservedSession(
 export function openPlatform(
   environment: Environment,
   session: ModalSession,
-  { redis, prefix, leaseMs }: WorkerStore,
+  { redis, prefix, leaseMs, now }: WorkerStore,
   logger: Logger,
 ): WorkerPlatform {
-  const share = createAppShare(redis, { prefix, leaseMs, now: Date.now });
+  const share = createAppShare(redis, { prefix, leaseMs, now });
   const deployedApps = new Set<string>();
   let isClosing = false;
   const runtime = createRuntimeHolder(async (signal) => {

@@ -1,3 +1,4 @@
+import { redisClock } from "../queue/redis-clock.ts";
 import type { Environment } from "../config/schema.ts";
 import { closeRedis, type connectLastingRedis, type RedisConnection } from "../queue/connection.ts";
 import { type Ledger, openLedger } from "../queue/ledger.ts";
@@ -20,6 +21,8 @@ export interface WorkerStore {
   readonly leaseMs: number;
   /** Counts records that cannot be read, and says so. */
   readonly onUnreadable: TellUnreadable;
+  /** Epoch milliseconds by Redis' clock. */
+  readonly now: () => number;
   close(): Promise<void>;
 }
 
@@ -40,6 +43,8 @@ export async function openStore(
     metrics.observeUnreadable(record);
     say(name === "" ? record : `${record} ${name}`);
   };
+  const clock = redisClock(redis);
+  await clock.ready();
   return {
     redis,
     prefix,
@@ -48,6 +53,7 @@ export async function openStore(
     onUnreadable,
     pause: openPoolPause(redis, prefix),
     leaseMs: environment.MIRUMOJI_LEASE * 1000,
+    now: () => clock.now(),
     async close() {
       await closeQueues(queues);
       closeRedis(redis);

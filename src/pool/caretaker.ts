@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { HeldKey } from "../queue/held-key.ts";
 import type { TellUnreadable } from "../queue/unreadable.ts";
 import type { Apps } from "../ports/apps.ts";
@@ -35,6 +36,8 @@ export interface CaretakerOptions extends Omit<ReaperTools, "signal"> {
 export function startCaretaker(options: CaretakerOptions): { stop: () => Promise<void> } {
   const stopping = new AbortController();
   const { signal } = stopping;
+  // Each heartbeat under way listens to it.
+  setMaxListeners(0, signal);
   const roundMs = Math.min(ROUND_MS, options.heartbeatMs);
   // On the steady clock: one that is set back must not stop heartbeats.
   let volumesBeatenAt = Number.NEGATIVE_INFINITY;

@@ -1,6 +1,6 @@
 -- Asks for a job to stop: the request is a durable flag. A job that nobody has ever worked on is taken out of the queue
 -- here and now, under a lease of the caller's (token, leaseMs), who then tells BullMQ that it failed; should the
--- caller die in between, the job comes back to the workers with its flag. now is in epoch milliseconds.
+-- caller die in between, the job comes back to the workers with its flag.
 -- Answers missing, finished, taken, held (waits with a checkpoint) or active.
 if redis.call("EXISTS", jobKey) == 0 then
   return "missing"
@@ -8,7 +8,8 @@ end
 if redis.call("ZSCORE", completedKey, jobId) or redis.call("ZSCORE", failedKey, jobId) then
   return "finished"
 end
-redis.call("HSETNX", jobKey, "cancelRequestedAt", now)
+local time = redis.call("TIME")
+redis.call("HSETNX", jobKey, "cancelRequestedAt", time[1] * 1000 + math.floor(time[2] / 1000))
 if redis.call("EXISTS", lockKey) == 1 then
   return "active"
 end

@@ -25,7 +25,7 @@ function cancelMessage(queue: string, jobId: string): string {
 export async function requestCancel(
   redis: Redis,
   queue: Queue,
-  options: { prefix: string; jobId: string; now: number },
+  options: { prefix: string; jobId: string },
 ): Promise<ScriptAnswers["cancel"]> {
   const { prefix, jobId } = options;
   const keys = jobKeys(prefix, queue.name, jobId);
@@ -40,7 +40,7 @@ export async function requestCancel(
       completed: queue.toKey("completed"),
       failed: queue.toKey("failed"),
     },
-    args: { jobId, now: String(options.now), token, leaseMs: String(TAKE_MS) },
+    args: { jobId, token, leaseMs: String(TAKE_MS) },
   });
   if (answer === "taken") {
     const job = await queue.getJob(jobId);

@@ -5,6 +5,7 @@ import type { TracedDelivery } from "../telemetry/trace-contract.ts";
 import { bringForward, cancelRequested } from "./cancellation.ts";
 import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
+import { keepPoolTime } from "./pool-time.ts";
 import { createLease } from "./lease.ts";
 import { type HeldLease, LeaseClock } from "./lease-clock.ts";
 import { RETENTION } from "./queues.ts";
@@ -31,16 +32,17 @@ export interface ConsumerOptions {
   /** Told of jobs that could not be read before they were repaired. */
   readonly onUnreadable?: TellUnreadable;
   readonly onError: (error: unknown) => void;
+  /** Epoch milliseconds by the clock of the pool. */
   readonly now: () => number;
 }
 
 /** Knows when it last asked for a job and got an answer. */
 class PollingWorker extends Worker {
-  polledAt = Date.now();
+  polledAt = performance.now();
 
   protected override async moveToActive(token: string, name?: string): Promise<Job> {
     const job = await super.moveToActive(token, name);
-    this.polledAt = Date.now();
+    this.polledAt = performance.now();
     return job;
   }
 }
@@ -92,6 +94,7 @@ export class Consumer {
     };
     const backend = soundBackend(redis, options.onUnreadable ?? (() => undefined));
     this.#worker = new PollingWorker(queue.name, work, settings, backend);
+    keepPoolTime(this.#worker.getBackend(), options.now);
     this.#listen();
   }
 
@@ -109,7 +112,7 @@ export class Consumer {
   sincePollMs(): number {
     if (this.#mode === "paused") return 0;
     const isFull = this.activeIds().length >= this.#options.concurrency;
-    return isFull ? 0 : Date.now() - this.#worker.polledAt;
+    return isFull ? 0 : performance.now() - this.#worker.polledAt;
   }
 
   /** Takes no further jobs until `resume()`. */
@@ -123,7 +126,7 @@ export class Consumer {
   resume(): void {
     if (this.#mode !== "paused") return;
     this.#mode = "consuming";
-    this.#worker.polledAt = Date.now();
+    this.#worker.polledAt = performance.now();
     this.#worker.resume().catch(this.#options.onError);
   }
 
@@ -158,7 +161,7 @@ export class Consumer {
     } finally {
       this.#leases.drop(held);
       // Full until now: there was no room to ask for more.
-      this.#worker.polledAt = Date.now();
+      this.#worker.polledAt = performance.now();
     }
   }
 
@@ -187,7 +190,10 @@ export class Consumer {
         this.#settler.expect(job, result.settle);
         throw new UnrecoverableError(`${result.code}: ${result.message}`);
       case "delayed":
-        await job.moveToDelayed(this.#options.now() + result.delayMs, token);
+        // BullMQ's own method reckons with this machine's clock.
+        await this.#worker
+          .getBackend()
+          .moveToDelayed(job.id ?? "", this.#options.now(), result.delayMs, token, { skipAttempt: true });
         if (result.heedsCancel) await this.#heedCancel(job).catch(this.#options.onError);
         throw new DelayedError();
       case "released":

@@ -63,7 +63,7 @@ export function createJobStore(
     async cancel(id) {
       for (const type of JOB_TYPES) {
         const answer = await ask("cancel", type, id, async (answered) => {
-          const given = await requestCancel(redis, queues[type], { prefix, jobId: id, now: Date.now() });
+          const given = await requestCancel(redis, queues[type], { prefix, jobId: id });
           answered(given);
           return given;
         });

@@ -2,6 +2,8 @@ import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import { soundBackend } from "./sound-backend.ts";
+import { keepPoolTime } from "./pool-time.ts";
+import { redisClock } from "./redis-clock.ts";
 
 const DAY_SECONDS = 24 * 3600;
 /** How long finished jobs can be looked at. Workers use it too, for jobs whose producer said nothing about it. */
@@ -30,7 +32,11 @@ export function openQueues(redis: Redis, prefix: string): Queues {
     );
   const queues = { transcribe: open("transcribe"), convert: open("convert") };
   // Connection errors are reported where commands fail; without a listener they would end the process.
-  for (const type of JOB_TYPES) queues[type].on("error", () => undefined);
+  const clock = redisClock(redis);
+  for (const type of JOB_TYPES) {
+    queues[type].on("error", () => undefined);
+    keepPoolTime(queues[type].getBackend(), () => clock.now());
+  }
   return queues;
 }
 

@@ -42,7 +42,7 @@ const SCRIPTS = {
   release: { keys: ["job", "reserved", "completed", "failed"], args: ["queue", "jobId"], shared: "books" },
   cancel: {
     keys: ["job", "lock", "checkpoint", "wait", "delayed", "prioritized", "active", "completed", "failed"],
-    args: ["jobId", "now", "token", "leaseMs"],
+    args: ["jobId", "token", "leaseMs"],
   },
   retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
   "read-job": { keys: ["job", "lock", "completed", "failed"], args: ["jobId"] },

@@ -6,6 +6,7 @@ import { MirumojiError } from "../job/errors.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import type { JobIndex } from "./job-index.ts";
 import type { Queues } from "./queues.ts";
+import { redisClock } from "./redis-clock.ts";
 
 const SAME_MOMENT_MS = 10_000;
 
@@ -35,11 +36,18 @@ export async function addJob(
   const isFirst =
     idempotencyKey === undefined ||
     (await redis.set(`${prefix}:submitting:${id}`, "1", "PX", SAME_MOMENT_MS, "NX")) === "OK";
+  const clock = redisClock(redis);
+  await clock.ready();
   const { timestamp } = await tracing.submit({ queue: type, jobId: id }, async (carrier) => {
     const telemetry = carrier === undefined ? {} : { telemetry: { metadata: carrier } };
     // BullMQ keeps options that it does not know; `finish-outbox.lua` reads this one.
     const submitter = apiKey === undefined ? {} : { apiKey };
-    return await queues[type].add(type, request, { jobId: id, ...telemetry, ...submitter });
+    return await queues[type].add(type, request, {
+      jobId: id,
+      timestamp: clock.now(),
+      ...telemetry,
+      ...submitter,
+    });
   });
   // Two submits at the same moment: only one of them added, and both look at what is there.
   if (idempotencyKey !== undefined) await refuseOtherRequest(queues, id, type, request);

@@ -120,7 +120,7 @@ describe("the health of a running pool", () => {
     expect(pool.code, pool.stdout).toBe(0);
     expect(JSON.parse(pool.stdout)).toEqual({
       ok: true,
-      checks: { redis: null, consumers: null, modal: null, disk: null, draining: null },
+      checks: { redis: null, consumers: null, intake: null, modal: null, disk: null, draining: null },
     });
     const ask = async (secret: string) =>
       await runCommand(["health", "--modal"], {

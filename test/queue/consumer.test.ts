@@ -133,6 +133,55 @@ describe("a job that is handed back", () => {
   });
 });
 
+describe("a worker whose clock is wrong", () => {
+  it.each([
+    ["9 h ahead", 9],
+    ["9 h behind", -9],
+  ])("by %s puts jobs away, takes them up and ends them by the pool's clock", async (_, hours) => {
+    const prefix = randomPrefix();
+    const queues = openQueues(redis, prefix);
+    const poolNow = () => Date.now() - hours * 3_600_000;
+    const takenAt: number[] = [];
+    const consumer = new Consumer({
+      queue: queues.convert,
+      redis,
+      prefix,
+      concurrency: 1,
+      leaseMs: 5000,
+      stalledIntervalMs: 5000,
+      now: poolNow,
+      onError: () => undefined,
+      handle: async () => {
+        takenAt.push(performance.now());
+        await Promise.resolve();
+        if (takenAt.length === 1) return { kind: "delayed", delayMs: 700, heedsCancel: true };
+        return { kind: "completed", summary: QUEUED_SUMMARY, settle: async () => await Promise.resolve() };
+      },
+    });
+    await queues.convert.add("convert", { v: 1, input: "x" }, { jobId: "j1", timestamp: poolNow() });
+    const due = async () => Number(await redis.zscore(queues.convert.toKey("delayed"), "j1")) / 0x1000;
+    await expect.poll(due, { timeout: 10_000, interval: 10 }).toBeGreaterThan(0);
+    expect(Math.abs((await due()) - poolNow() - 700)).toBeLessThan(700);
+    const asked = async () => Number(/calls=(\d+)/u.exec(await commandStats())?.[1]);
+    const before = await asked();
+    await expect.poll(() => takenAt.length, { timeout: 10_000, interval: 10 }).toBe(2);
+    expect((takenAt[1] ?? 0) - (takenAt[0] ?? 0)).toBeGreaterThan(600);
+    // Neither late nor asking all the time.
+    expect((takenAt[1] ?? 0) - (takenAt[0] ?? 0)).toBeLessThan(6000);
+    expect((await asked()) - before).toBeLessThan(30);
+    await expect.poll(async () => await queues.convert.getCompletedCount()).toBe(1);
+    const { finishedOn = 0 } = (await queues.convert.getJob("j1")) ?? {};
+    expect(Math.abs(finishedOn - poolNow())).toBeLessThan(10_000);
+    await consumer.stop();
+    await closeQueues(queues);
+  });
+});
+
+async function commandStats(): Promise<string> {
+  const stats = await redis.info("commandstats");
+  return stats.split("\n").find((line) => line.startsWith("cmdstat_bzpopmin")) ?? "";
+}
+
 describe("a cancel", () => {
   it("that comes while a job is put away until its next try is heeded at once, but not by one that is undone", async () => {
     const prefix = randomPrefix();

@@ -8,7 +8,7 @@ const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent", "webho
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
-const FLEETING = /:(app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe)$/u;
+const FLEETING = /:(pause|app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe)$/u;
 
 /** Lists every key that should be gone once all jobs are over. */
 export async function foreignKeys(

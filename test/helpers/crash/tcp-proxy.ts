@@ -6,6 +6,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /** Ends every connection at once; new ones work. */
   cut(): void;
+  /** Ends every connection, and new ones as soon as they are made, until healed. */
+  refuse(): void;
   /** Takes connections and bytes but passes nothing on, as a dead network does, until healed. */
   blackHole(): void;
   /** Passes everything on this much later. */
@@ -15,7 +17,7 @@ export interface TcpProxy extends AsyncDisposable {
 
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
-  let mode: { kind: "open" } | { kind: "hole" } | { kind: "slow"; ms: number } = { kind: "open" };
+  let mode: { kind: "open" | "hole" | "refusing" } | { kind: "slow"; ms: number } = { kind: "open" };
   const pass = (from: Socket, to: Socket) => {
     from.on("data", (bytes) => {
       if (mode.kind === "hole" || to.destroyed) return;
@@ -29,6 +31,10 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     from.on("error", () => to.destroy());
   };
   const server = createServer((near) => {
+    if (mode.kind === "refusing") {
+      near.resetAndDestroy();
+      return;
+    }
     const far = connect(target, "127.0.0.1");
     for (const socket of [near, far]) {
       sockets.add(socket);
@@ -47,6 +53,10 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   return {
     port: address.port,
     cut,
+    refuse() {
+      mode = { kind: "refusing" };
+      cut();
+    },
     blackHole() {
       mode = { kind: "hole" };
     },
