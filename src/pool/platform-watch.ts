@@ -58,6 +58,8 @@ export function startPlatformWatch(options: PlatformWatchOptions): PlatformWatch
   let probedAt = Number.NEGATIVE_INFINITY;
   let asking: Promise<MirumojiError | null> | null = null;
   let isStopping = false;
+  /** Number of reports so far. */
+  let reports = 0;
 
   const show = async (hold: Exclude<Hold, "disk">, why: string | null): Promise<void> => {
     const before = intake.reasons.get(hold) ?? null;
@@ -96,7 +98,10 @@ export function startPlatformWatch(options: PlatformWatchOptions): PlatformWatch
   };
   const round = async (): Promise<void> => {
     const hasNewToken = own?.kind === "worker" && options.renewToken();
+    const seen = reports;
     pooled = await pause.read();
+    // A pause that was written meanwhile is not in the answer.
+    if (seen !== reports) return;
     await show("pool", pooled === null ? null : `${pooled.code}: ${pooled.message}`);
     const sinceProbe = performance.now() - probedAt;
     if (own !== null) {
@@ -119,10 +124,12 @@ export function startPlatformWatch(options: PlatformWatchOptions): PlatformWatch
   return {
     isAtFault: () => own !== null && (own.kind === "worker" || pooled === null),
     async report(error) {
+      reports += 1;
       if (error.kind === "quota") {
         const ms = Math.min(error.retryAfterMs ?? SLOWDOWN_MS, LONGEST_SLOWDOWN_MS);
         await show("pool", `${error.code}: ${error.message}`);
         await pause.extend(error, ms);
+        reports += 1;
         return true;
       }
       if (own !== null) return true;
