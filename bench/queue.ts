@@ -207,9 +207,10 @@ async function fillUp(queue: Queue, waiting: number): Promise<void> {
     const missing = waiting - (await queue.getWaitingCount());
     if (missing <= 0) return;
     await queue.addBulk(
-      Array.from({ length: Math.min(missing, ADDED_AT_ONCE) }, () => ({
+      // An output is claimed by one job at a time.
+      Array.from({ length: Math.min(missing, ADDED_AT_ONCE) }, (_, index) => ({
         name: queue.name,
-        data: { v: 1, input: "film.mkv" },
+        data: { v: 1, input: `film-${index}.mkv` },
       })),
     );
   }

@@ -2,9 +2,11 @@ import { loadavg } from "node:os";
 import { measureCalls } from "./calls.ts";
 import { measureCancelLatency } from "./cancel-latency.ts";
 import { measurePipeline, pipelineTable } from "./pipeline.ts";
+import { measureCrowd } from "./crowd.ts";
 import { measureQueue, queueTable } from "./queue.ts";
 import { measureRoundTrips } from "./round-trips.ts";
 import { table } from "./rounds.ts";
+import { measureSoak, soakTable } from "./soak.ts";
 import { measureMemory, measureTransfers, transfersTable } from "./transfers.ts";
 
 /** Result of a benchmark, with rows where it has a table. */
@@ -34,6 +36,11 @@ const BENCHMARKS: Record<string, () => Promise<Found>> = {
     });
     return { rows: pipelineTable(found), values: { ...found } };
   },
+  soak: async () => {
+    const found = await measureSoak({ jobs: Number(process.argv[3] ?? 30_000), pieces: 15 });
+    return { rows: soakTable(found), values: { ...found } };
+  },
+  crowd: async () => ({ values: { ...(await measureCrowd(Number(process.argv[3] ?? 100))) } }),
   queue: async () => {
     const found = await measureQueue({ rounds: 5, jobs: 1000, waiting: [1000, 100_000] });
     return { rows: queueTable(found), values: { ...found } };
