@@ -49,6 +49,7 @@ export async function openWorker(
       privateNetworks: environment.MIRUMOJI_PRIVATE_NETWORKS,
       connectMs: CONNECT_MS,
     }),
+    connections: environment.MIRUMOJI_S3_CONNECTIONS,
     maxBytes: environment.MIRUMOJI_MAX_INPUT * 2 ** 20,
   });
   const pool = startJobs(environment, { root, elsewhere, store, shown, platform, telemetry, run });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { budgetVariables } from "./budget.ts";
 import { parseGpuPrices } from "./gpu-prices.ts";
+import { elsewhereVariables } from "./s3-connections.ts";
 import { secretFileVariables } from "./secret-files.ts";
 import { outboundVariables } from "./outbound.ts";
 import { speechVariables } from "./speech.ts";
@@ -188,9 +189,6 @@ export const environmentSchema = z
     MIRUMOJI_MAX_UPLOAD: count(1, 1_000_000)
       .default(1024)
       .describe("Longest file that OpenAI's routes take, in MiB."),
-    MIRUMOJI_MAX_INPUT: count(1, 100_000_000)
-      .default(102_400)
-      .describe("Largest input that a worker reads from a URL or a store, in MiB."),
     MIRUMOJI_TRUSTED_PROXIES: z
       .string()
       .regex(/^[\da-fA-F.:/]+(\s*,\s*[\da-fA-F.:/]+)*$/u, "must be addresses or networks, with commas")
@@ -242,6 +240,7 @@ export const environmentSchema = z
     MIRUMOJI_GPU_HOST_TTL: seconds(1, 86_400)
       .default(600)
       .describe("How long the GPU host keeps a volume or an ephemeral app without a heartbeat, in seconds."),
+    ...elsewhereVariables,
     ...tracingVariables,
     ...secretFileVariables,
   })
@@ -265,4 +264,5 @@ export const SECRET_NAMES: ReadonlySet<string> = new Set<EnvironmentName>([
   "BOARD_USERS",
   "REDIS_URL",
   "OTEL_EXPORTER_OTLP_HEADERS",
+  "MIRUMOJI_S3_CONNECTIONS",
 ]);

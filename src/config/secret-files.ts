@@ -8,6 +8,7 @@ const IN_FILES = [
   "MODAL_TOKEN_SECRET",
   "BOARD_USERS",
   "OTEL_EXPORTER_OTLP_HEADERS",
+  "MIRUMOJI_S3_CONNECTIONS",
 ] as const;
 type InFile = (typeof IN_FILES)[number];
 

@@ -3,7 +3,7 @@ import type { Environment } from "./schema.ts";
 /** Secret values of this environment, which must appear in no log and on no page. */
 export function secretValues(
   environment: Pick<Environment, "MODAL_TOKEN_SECRET" | "MODAL_TOKEN_ID" | "BOARD_USERS" | "REDIS_URL"> &
-    Partial<Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS">>,
+    Partial<Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS" | "MIRUMOJI_S3_CONNECTIONS">>,
 ): string[] {
   const { MODAL_TOKEN_SECRET, MODAL_TOKEN_ID, BOARD_USERS, REDIS_URL, OTEL_EXPORTER_OTLP_HEADERS } =
     environment;
@@ -12,7 +12,9 @@ export function secretValues(
     .map((pair) => pair.slice(pair.indexOf("=") + 1));
   const passwords = (BOARD_USERS ?? "").split(",").map((pair) => pair.slice(pair.indexOf(":") + 1));
   const redisPassword = new URL(REDIS_URL).password;
+  const stores = Object.values(environment.MIRUMOJI_S3_CONNECTIONS ?? {});
   return [
+    ...stores.flatMap(({ secretAccessKey = "", sessionToken = "" }) => [secretAccessKey, sessionToken]),
     MODAL_TOKEN_SECRET ?? "",
     MODAL_TOKEN_ID ?? "",
     ...passwords,

@@ -20,19 +20,21 @@ export type SubtitleFormat = (typeof SUBTITLE_FORMATS)[number];
 
 const version = z.literal(CONTRACT_VERSION).describe("Version of this contract.");
 
-const INPUT_ELSEWHERE = "a URL (`https://`), whose query is kept secret";
+const OBJECT = "an object of a store that the operator has set up (`s3://connection/bucket/key`)";
+const INPUT_ELSEWHERE = `a URL (\`https://\`), whose query is kept secret, or ${OBJECT}`;
+const OUTPUT_ELSEWHERE = `a URL signed for PUT (\`https://\`), which takes one file, or ${OBJECT}`;
 
 /** Pattern of what `checkMediaPath` refuses, for readers of the schema; the check itself has an error of its own. */
 const PATH_PATTERN = String.raw`^(?:(?:https?|s3)://[^\0\s]+|(?![/\\])(?![A-Za-z]:[/\\])(?!([^\0]*[/\\])?\.\.([/\\]|$))[^\0]+)$`;
 
-const mediaPath = (what: string, elsewhere?: string) =>
+const mediaPath = (what: string, elsewhere: string) =>
   z
     .string()
     .min(1)
     .max(4096)
     .meta({ pattern: PATH_PATTERN })
     .describe(
-      `${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it.${elsewhere === undefined ? "" : ` Or ${elsewhere}.`}`,
+      `${what} Relative to the media root (HOST_MEDIA_PATH); it must stay inside it. Or ${elsewhere}.`,
     );
 
 /** Labels by which jobs are found and told apart; the work is the same without them. */
@@ -84,7 +86,8 @@ export const transcribeRequestSchema = z
     v: version,
     input: mediaPath("The media file to transcribe.", INPUT_ELSEWHERE),
     output: mediaPath(
-      "Where the result goes; each format puts its extension in place of this one. Default: beside the input.",
+      "Where the result goes; each format puts its extension in place of this one. Default: beside the input, or for a URL in the media root.",
+      OUTPUT_ELSEWHERE,
     ).optional(),
     ...labels,
     webhook,
@@ -148,7 +151,10 @@ export const convertRequestSchema = z
   .strictObject({
     v: version,
     input: mediaPath("The media file to convert.", INPUT_ELSEWHERE),
-    output: mediaPath("The MP4 to write. Default: beside the input.").optional(),
+    output: mediaPath(
+      "The MP4 to write. Default: beside the input, or for a URL in the media root.",
+      OUTPUT_ELSEWHERE,
+    ).optional(),
     ...labels,
     webhook,
     overwrite,

@@ -84,6 +84,10 @@ export const outputFileSchema = z.object({
 });
 export type OutputFile = z.output<typeof outputFileSchema>;
 
+/** An upload to elsewhere that was begun: its output as it is shown, and the store's ID of it. */
+export const outputUploadSchema = z.object({ path: z.string(), id: z.string() });
+export type OutputUpload = z.output<typeof outputUploadSchema>;
+
 /** Signs by which an input that is elsewhere is known again. */
 export const inputIdentitySchema = z.object({
   sizeBytes: count.nullable(),
@@ -134,6 +138,8 @@ const FACTS = {
   /** `module:function` when the call is of the image's own function, whose result is a plain string. */
   imageFunction: { by: "call", always: false, schema: z.string() },
   result: { by: "call", always: true, schema: remoteResultSchema },
+  /** Uploads of outputs to elsewhere; written down before their first byte is sent. */
+  outputUploads: { by: "download", always: false, schema: z.array(outputUploadSchema) },
   outputs: { by: "download", always: true, schema: z.array(outputFileSchema) },
 } as const satisfies Record<string, Fact>;
 

@@ -26,7 +26,7 @@ export function parseRequest(type: string, data: unknown): JobRequest {
     );
   }
   checkPlace(parsed.data.input, "input");
-  if (parsed.data.output !== undefined) checkMediaPath(parsed.data.output, "output");
+  if (parsed.data.output !== undefined) checkPlace(parsed.data.output, "output");
   // The compiler cannot see that schema and type were picked by the same key.
   return { type, request: parsed.data } as JobRequest;
 }

@@ -33,4 +33,25 @@ export const PLACE_ERRORS = {
     meaning: "The input by URL or from a store is larger than `MIRUMOJI_MAX_INPUT` allows.",
     advice: "Send a smaller file, or only its sound; the operator can raise the limit.",
   },
+  CONNECTION_UNKNOWN: {
+    kind: "input",
+    meaning:
+      "The request names a connection that the operator has not set up, or a bucket that it is not for.",
+    advice: "Name a connection of `MIRUMOJI_S3_CONNECTIONS`.",
+  },
+  STORE_UNAVAILABLE: {
+    kind: "storage",
+    meaning: "A store (S3) cannot be reached, is unwell or asks to slow down.",
+    advice: "Check the connection's endpoint; the job waits for it as long as a job may take.",
+  },
+  STORE_REFUSED: {
+    kind: "storage",
+    meaning: "A store (S3) refuses the keys of the connection.",
+    advice: "Correct `MIRUMOJI_S3_CONNECTIONS`; the job waits for it as long as a job may take.",
+  },
+  OUTPUT_URL_DENIED: {
+    kind: "input",
+    meaning: "The server of the output's URL refuses the file (4xx).",
+    advice: "Sign the URL for PUT, without a content type, and for as long as the job may take.",
+  },
 } as const satisfies Record<string, ErrorRow>;

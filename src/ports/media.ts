@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import type { InputIdentity, OutputFile, TrackReport } from "../job/facts.ts";
+import type { InputIdentity, OutputFile, OutputUpload, TrackReport } from "../job/facts.ts";
 import type { InputWish } from "../job/input-wish.ts";
 import type { PlannedOutput } from "../job/paths.ts";
 
@@ -63,7 +63,14 @@ export interface OutputRules {
   readonly overwrite: boolean;
 }
 
-/** The input and output files of a job, inside the media root. */
+/** Books on uploads to elsewhere, by which the next try finds what the one before has begun. */
+export interface UploadBooks {
+  readonly begun: readonly OutputUpload[];
+  /** Writes one down durably. */
+  note(upload: OutputUpload): Promise<void>;
+}
+
+/** The input and output files of a job, inside the media root or elsewhere. */
 export interface MediaFiles {
   /**
    * Checks that the input can be used; gives its place, and what shows of it. `isCheck`: nobody is going to read it
@@ -82,7 +89,12 @@ export interface MediaFiles {
    * there they get their names. Nothing is published once the signal has aborted.
    */
   writeOutputs(
-    options: OutputRules & { jobId: string; outputs: readonly OutputToWrite[]; signal: AbortSignal },
+    options: OutputRules & {
+      jobId: string;
+      outputs: readonly OutputToWrite[];
+      uploads?: UploadBooks;
+      signal: AbortSignal;
+    },
   ): Promise<OutputFile[]>;
   /**
    * Removes the temporary files: what a crash or a failure left of outputs that were never finished, and the second
@@ -91,6 +103,7 @@ export interface MediaFiles {
   removePartialOutputs(options: {
     jobId: string;
     outputs: readonly PlannedOutput[];
+    uploads?: readonly OutputUpload[] | undefined;
     signal: AbortSignal;
   }): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { SubtitleFormat, TranscribeRequest } from "../job/contract.ts";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { OutputFile, RemoteResult } from "../job/facts.ts";
+import type { OutputFile, OutputUpload, RemoteResult } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { renderTranscript } from "../subtitles/render.ts";
@@ -50,9 +50,18 @@ async function saveSubtitles(
   return await tools.media.writeOutputs({ ...rulesOf(step), outputs });
 }
 
-function rulesOf({ id, request: { request }, signal }: StepJob<"download">) {
+function rulesOf({ id, request: { request }, facts, save, signal }: StepJob<"download">) {
   const { input, overwrite = false } = request;
-  return { jobId: id, input, overwrite, signal };
+  const begun = facts.outputUploads ?? [];
+  const known = [...begun];
+  const uploads = {
+    begun,
+    note: async (upload: OutputUpload) => {
+      known.push(upload);
+      await save({ outputUploads: known });
+    },
+  };
+  return { jobId: id, input, overwrite, uploads, signal };
 }
 
 async function fillWith(file: FileHandle, text: string): Promise<void> {

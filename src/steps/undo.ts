@@ -49,9 +49,10 @@ async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promis
 }
 
 const UNDO: Record<UndoAction, (step: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
-  removePartialOutputs: async ({ id, request, signal }, { media }) => {
+  removePartialOutputs: async ({ id, request, facts, signal }, { media }) => {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FILES_MS)]);
-    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request), signal: inTime });
+    const { outputUploads: uploads } = facts;
+    await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request), uploads, signal: inTime });
   },
   cancelCall: async ({ facts, signal }, { calls }) => {
     if (facts.callId === undefined || facts.result !== undefined) return;
