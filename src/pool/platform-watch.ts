@@ -92,9 +92,12 @@ export function startPlatformWatch(options: PlatformWatchOptions): PlatformWatch
   };
   const heed = async (problem: MirumojiError | null): Promise<void> => {
     if (isStopping) return;
+    const isNew = own === null;
     await setOwn(problem);
-    if (problem?.kind === "platform") await pause.extend(problem, OUTAGE_MS);
-    else if (problem === null && pooled?.code === "MODAL_UNAVAILABLE") await pause.lift(pooled.code);
+    // One that is lifted while this worker still gets no answer was lifted by another, which does.
+    if (problem?.kind === "platform") {
+      if (isNew || (await pause.read()) !== null) await pause.extend(problem, OUTAGE_MS);
+    } else if (problem === null && pooled?.code === "MODAL_UNAVAILABLE") await pause.lift(pooled.code);
   };
   const round = async (): Promise<void> => {
     const hasNewToken = own?.kind === "worker" && options.renewToken();

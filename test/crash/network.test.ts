@@ -18,7 +18,7 @@ afterAll(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-describe("a pool without network", { timeout: (SECONDS + 240) * 1000 }, () => {
+describe("a pool without network", { timeout: (2 * SECONDS + 240) * 1000 }, () => {
   it.each(["refuse", "blackHole"] as const)(
     `for ${SECONDS} s, where Modal is concerned (%s), loses nothing and spends no attempt, in every state`,
     async (way) => {

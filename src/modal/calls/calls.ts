@@ -40,6 +40,11 @@ const NEEDS_INPUT: ReadonlySet<StatusName | undefined> = new Set([
   "UNKNOWN",
 ] as const);
 
+/** So long a call that was put here is not believed to be empty: it would be paid again. */
+const UNSEEN_MS = 60_000;
+/** The same where the putting failed, which may have been its answer only. */
+const UNSURE_MS = 5_000;
+
 /** Pause before a call that looks empty or lost is checked a second time. */
 const CONFIRM_AFTER_MS = 1_000;
 
@@ -56,6 +61,10 @@ export function modalCalls(
     readonly onFunctionLost?: (functionId: string) => void;
   } = {},
 ): Calls {
+  /** When the input of a call was put from here, on the steady clock. */
+  const putAt = new Map<string, number>();
+  const isFresh = (callId: string): boolean =>
+    performance.now() - (putAt.get(callId) ?? -Infinity) < UNSEEN_MS;
   return {
     open: async (options) => {
       try {
@@ -68,18 +77,29 @@ export function modalCalls(
 
     start: async ({ functionId, callId, input, signal }) => {
       const item = await putItem(session, input, signal);
+      for (const known of putAt.keys()) if (!isFresh(known)) putAt.delete(known);
+      // Before it is sent: the answer may be lost.
+      putAt.set(callId, performance.now());
       const { inputs } = await unary(
         session,
         "functionPutInputs",
         { functionId, functionCallId: callId, inputs: [item] },
         { signal, codes: NOT_STARTED },
-      );
+      ).catch((error: unknown) => {
+        // Done or not: it probably was not, and the job need not wait a minute for it.
+        putAt.set(callId, performance.now() - UNSEEN_MS + UNSURE_MS);
+        throw error;
+      });
       if (inputs.length === 0) {
+        putAt.delete(callId);
         throw new MirumojiError("MODAL_THROTTLED", "Modal FunctionPutInputs: the function's queue is full");
       }
     },
 
-    poll: async (options) => await poll(session, options),
+    poll: async (options) => {
+      const state = await poll(session, options);
+      return state.kind === "empty" && isFresh(options.callId) ? { kind: "running" } : state;
+    },
 
     cancel: async ({ callId, terminateContainers, signal }) => {
       try {

@@ -1,6 +1,6 @@
 import { decode, encode } from "cbor-x";
 import { ClientError, Status } from "nice-grpc";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import { modalCalls } from "../../../src/modal/calls/calls.ts";
 import type { LogLine } from "../../../src/ports/calls.ts";
@@ -80,6 +80,24 @@ describe("starting a call", () => {
         { functionId: "fu-1", functionCallId: "fc-1", inputs: [{ idx: 0, input: { dataFormat: 4 } }] },
       ],
     ]);
+  });
+
+  test("is believed for a minute, though the server does not show its input yet", async () => {
+    const session = scriptedSession({
+      functionPutInputs: async () => ({ inputs: [{ idx: 0 }] }),
+      functionGetOutputs: async () => ({ outputs: [], numUnfinishedInputs: 0 }),
+      functionCallFromId: async () => ({ numInputs: 0 }),
+    });
+    const calls = modalCalls(session);
+    const poll = async () => await calls.poll({ callId: "fc-1", waitMs: 0, signal: called.signal });
+    await calls.start({ ...called, callId: "fc-1" });
+    expect(await poll()).toEqual({ kind: "running" });
+    const later = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 61_000);
+    expect(await poll()).toEqual({ kind: "empty" });
+    later.mockRestore();
+    expect(await modalCalls(session).poll({ callId: "fc-1", waitMs: 0, signal: called.signal })).toEqual({
+      kind: "empty",
+    });
   });
 
   test("into a full queue is throttling", async () => {
