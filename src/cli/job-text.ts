@@ -1,6 +1,6 @@
 import prettyBytes from "pretty-bytes";
 import type { Receipt } from "../job/receipt.ts";
-import type { JobReport, JobView } from "../job/summary.ts";
+import { isFinal, type JobReport, type JobView } from "../job/summary.ts";
 
 /** Describes a job in several lines. */
 export function describeJob(job: JobView): string {
@@ -57,5 +57,10 @@ function speechLines({
 /** Describes a job in one line of a list. */
 export function describeRow(job: JobView): string {
   const age = new Date(job.submittedAt).toISOString().replace("T", " ").slice(0, 19);
-  return `${job.id}  ${job.type.padEnd(10)}  ${job.status.padEnd(9)}  ${job.state.padEnd(12)}  ${age}  ${job.input ?? ""}`;
+  return `${job.id}  ${job.type.padEnd(10)}  ${job.status.padEnd(9)}  ${job.state.padEnd(12)}  ${age}  ${job.input ?? ""}${waitsFor(job)}`;
+}
+
+/** The reason for which a job that is not over waits. */
+function waitsFor({ status, error }: JobView): string {
+  return error === null || isFinal(status) ? "" : `  (${error.code})`;
 }

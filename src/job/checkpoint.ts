@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MirumojiError } from "./errors.ts";
 import { factsFor, factsSchema, missingFact, type StoredFacts } from "./facts.ts";
+import { keepUnknown } from "./keep-unknown.ts";
 import { type Decision, PATH, type WorkingState } from "./machine.ts";
 import { type EndedCall, endedCallSchema } from "./receipt.ts";
 
@@ -59,34 +60,39 @@ export function firstCheckpoint(now: number, crashesBefore: number): Checkpoint 
 }
 
 /**
- * Reads a stored checkpoint.
+ * Reads a stored checkpoint. Fields that are unknown here stay in it.
  *
- * @throws MirumojiError `CHECKPOINT_CORRUPT`
+ * @throws MirumojiError `CHECKPOINT_CORRUPT`, `NEEDS_NEWER_WORKER`
  */
 export function decodeCheckpoint(text: string): Checkpoint {
-  const parsed = z
-    .string()
-    .transform((json, context) => {
-      try {
-        return JSON.parse(json) as unknown;
-      } catch {
-        context.addIssue("is not JSON");
-        return z.NEVER;
-      }
-    })
-    .pipe(checkpointSchema)
-    .safeParse(text);
-  if (!parsed.success) {
+  const stored = jsonOf(text);
+  if (stored === undefined) throw corrupt("it is not JSON");
+  const { data: version } = versionSchema.safeParse(stored);
+  if (version !== undefined && version.v > 1) {
     throw new MirumojiError(
-      "CHECKPOINT_CORRUPT",
-      `the checkpoint cannot be read: ${z.prettifyError(parsed.error)}`,
+      "NEEDS_NEWER_WORKER",
+      `the checkpoint has version ${version.v}; this worker knows version 1`,
     );
   }
+  const parsed = checkpointSchema.safeParse(stored);
+  if (!parsed.success) throw corrupt(z.prettifyError(parsed.error));
   const missing = missingFact(parsed.data.state, parsed.data.facts);
-  if (missing !== null) {
-    throw new MirumojiError("CHECKPOINT_CORRUPT", `the checkpoint in ${parsed.data.state} lacks ${missing}`);
+  if (missing !== null) throw corrupt(`in ${parsed.data.state} it lacks ${missing}`);
+  return keepUnknown(parsed.data, stored);
+}
+
+const versionSchema = z.looseObject({ v: count });
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
   }
-  return parsed.data;
+}
+
+function corrupt(why: string): MirumojiError {
+  return new MirumojiError("CHECKPOINT_CORRUPT", `the checkpoint cannot be read: ${why}`);
 }
 
 /** Text for the store. */

@@ -36,6 +36,28 @@ function checkPlace(path: string, field: string): void {
   else checkMediaPath(path, field);
 }
 
+/**
+ * Gives the reason for which a request may be one for newer workers: a higher version, or nothing wrong with it but
+ * fields that are unknown here. Null otherwise.
+ */
+export function newerRequest(
+  type: string,
+  data: unknown,
+): { readonly words: string; readonly isVersion: boolean } | null {
+  if (!isJobType(type) || typeof data !== "object" || data === null || Array.isArray(data)) return null;
+  const version: unknown = Reflect.get(data, "v");
+  if (Number.isInteger(version) && Number(version) > CONTRACT_VERSION) {
+    return {
+      words: `the request has version ${Number(version)}; this worker knows v: ${CONTRACT_VERSION}`,
+      isVersion: true,
+    };
+  }
+  const issues = REQUEST_SCHEMAS[type].safeParse(data).error?.issues ?? [];
+  const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? issue.keys : []));
+  if (unknown.length === 0 || issues.some(({ code }) => code !== "unrecognized_keys")) return null;
+  return { words: `this worker does not know ${quote(unknown.slice(0, 8).join(", "))}`, isVersion: false };
+}
+
 function checkVersion(data: unknown): void {
   if (typeof data !== "object" || data === null || Array.isArray(data)) {
     throw new MirumojiError("REQUEST_INVALID", `the request must be an object, not ${describeValue(data)}`);

@@ -40,6 +40,11 @@ export const WORKER_ERRORS = {
     advice:
       "It is tried again, apart from other jobs. Fails it in the end: the input may be what kills workers; look for out-of-memory kills.",
   },
+  NEEDS_NEWER_WORKER: {
+    kind: "transient",
+    meaning: "The job was written for a newer version than this worker's, or was begun by one.",
+    advice: "Nothing during a rollout: a newer worker takes it. Otherwise upgrade the workers.",
+  },
   CHECKPOINT_CORRUPT: {
     kind: "defect",
     meaning: "The stored checkpoint of the job cannot be read.",

@@ -12,10 +12,10 @@ import { type JobSource, waitForJob, watchJob } from "../client/follow-jobs.ts";
 import { forgetTranscript } from "./kept-transcripts.ts";
 import { listJobs } from "./job-list.ts";
 import { type JobParts, openJobParts } from "./job-parts.ts";
-import { jobKeys } from "./keys.ts";
+import { jobKeys, onceKey } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import { runScript } from "./scripts.ts";
-import { addJob } from "./submit.ts";
+import { addJob, readEnded } from "./submit.ts";
 import { findCarrier } from "./trace-carrier.ts";
 
 export function createJobStore(
@@ -36,7 +36,7 @@ export function createJobStore(
     return await tracing.traceCommand(what, { queue: type, jobId: id }, find, act);
   };
   const get = async (id: string): Promise<JobView> => {
-    const view = await reader.read(id);
+    const view = (await reader.read(id)) ?? (await readEnded(redis, prefix, id));
     if (view === null) throw notFound(id);
     return view;
   };
@@ -44,9 +44,11 @@ export function createJobStore(
   return {
     get,
     async submit(type, options, extra = {}) {
-      const request = parseRequest(type, { v: 1, ...options });
+      const given = { v: 1, ...options };
+      const request = parseRequest(type, given);
       planOutputs(request);
-      return { ...(await addJob({ redis, prefix, queues, index, tracing }, request, extra)), type };
+      const where = { redis, prefix, queues, index, tracing };
+      return { ...(await addJob(where, { request, given, ...extra })), type };
     },
     async list({ limit, ...filter }) {
       const jobs: JobView[] = [];
@@ -102,6 +104,7 @@ export function createJobStore(
         }
         await queues[type].remove(id);
         await index.forget({ type, id }, view);
+        await redis.del(onceKey(prefix, id));
         await forgetTranscript(redis, prefix, id);
         return;
       }

@@ -13,6 +13,8 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     logs: `${job}:logs`,
     /** BullMQ's event stream of the queue. */
     events: `${prefix}:${queue}:events`,
+    /** Ours: the request and the end of a job with an idempotency key. */
+    once: onceKey(prefix, jobId),
     /** Ours: the durable facts of a live job. */
     checkpoint: `${job}:checkpoint`,
     /** Ours: every live volume. */
@@ -40,6 +42,11 @@ export function expenseKeys(prefix: string) {
     /** Hash of the limits of tenants that have limits of their own. */
     budgets: `${prefix}:budgets`,
   };
+}
+
+/** Hash of the request that an idempotency key was taken for, and of its end, by the ID of its job. */
+export function onceKey(prefix: string, jobId: string): string {
+  return `${prefix}:once:${jobId}`;
 }
 
 /** Hash of live volumes, by volume ID. */

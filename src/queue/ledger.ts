@@ -2,6 +2,7 @@ import { isJobType } from "../job/contract.ts";
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { MirumojiError } from "../job/errors.ts";
 import { decodeCheckpoint } from "../job/checkpoint.ts";
 import { jobKeys, ledgerKey } from "./keys.ts";
 import type { LedgerEntry } from "./lease.ts";
@@ -61,7 +62,9 @@ export function openLedger(
       if (record === null) return "job uses another volume";
       const known = volumeOf(record);
       if (known === null) onUnreadable("checkpoint", volume.jobId);
-      return known === null || known === volume.volumeId ? null : "job uses another volume";
+      return known === null || known === "newer" || known === volume.volumeId
+        ? null
+        : "job uses another volume";
     },
     async strike(volume, reason) {
       if (reason !== "job uses another volume") {
@@ -77,11 +80,11 @@ export function openLedger(
   };
 }
 
-/** The volume of a stored checkpoint, "" when it has none; null when it cannot be read. */
+/** The volume of a stored checkpoint, "" when it has none, `newer` where only a newer worker knows; null when it cannot be read. */
 function volumeOf(record: string): string | null {
   try {
     return decodeCheckpoint(record).facts.volumeId ?? "";
-  } catch {
-    return null;
+  } catch (error) {
+    return error instanceof MirumojiError && error.code === "NEEDS_NEWER_WORKER" ? "newer" : null;
   }
 }

@@ -6,10 +6,14 @@ import { keepPoolTime } from "./pool-time.ts";
 import { redisClock } from "./redis-clock.ts";
 
 const DAY_SECONDS = 24 * 3600;
-/** How long finished jobs can be looked at. Workers use it too, for jobs whose producer said nothing about it. */
+const MOST_KEPT = 1_000_000;
+/**
+ * How long finished jobs can be looked at. Workers use it too, for jobs whose producer said nothing about it. The age
+ * decides; the count only keeps a producer gone wild from filling Redis.
+ */
 export const RETENTION = {
-  removeOnComplete: { age: 7 * DAY_SECONDS, count: 10_000 },
-  removeOnFail: { age: 30 * DAY_SECONDS, count: 10_000 },
+  removeOnComplete: { age: 7 * DAY_SECONDS, count: MOST_KEPT },
+  removeOnFail: { age: 30 * DAY_SECONDS, count: MOST_KEPT },
 } as const;
 
 export type Queues = Record<JobType, Queue>;

@@ -30,7 +30,7 @@ const SCRIPTS = {
     shared: "books",
   },
   settle: {
-    keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved"],
+    keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved", "once"],
     args: ["queue", "jobId", "volumeId", "summary", "log", "targets"],
     shared: "books",
   },

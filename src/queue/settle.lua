@@ -19,6 +19,10 @@ end
 if volumeId ~= "" then
   redis.call("HDEL", ledgerKey, volumeId)
 end
+-- Submitters with the same idempotency key may ask for the end when the job's record is gone.
+if redis.call("EXISTS", onceKey) == 1 then
+  redis.call("HSET", onceKey, "summary", summary)
+end
 -- With retention 0 the job is gone already; nothing may bring a part of it back.
 if redis.call("EXISTS", jobKey) == 1 then
   redis.call("HSET", jobKey, "progress", summary)

@@ -1,14 +1,18 @@
 import { createHash, randomUUID } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobRequest, type JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
+import { parseRequest } from "../job/parse-request.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
+import { type JobView, summarySchema } from "../job/summary.ts";
 import type { JobIndex } from "./job-index.ts";
+import { parseJson, viewOf } from "./job-view.ts";
+import { onceKey } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import { redisClock } from "./redis-clock.ts";
 
-const SAME_MOMENT_MS = 10_000;
+/** As long as the longest that a job is kept: 30 days from the last submit with the key. */
+const IDEMPOTENCY_MS = 30 * 24 * 3_600_000;
 
 /** Where a job is put. */
 export interface SubmitParts {
@@ -19,66 +23,137 @@ export interface SubmitParts {
   readonly tracing: Tracing;
 }
 
+/** A submit: the request as it is meant, for checks, and as the caller gave it, which is all that is written. */
+export interface Submit {
+  readonly request: JobRequest;
+  readonly given: object;
+  readonly idempotencyKey?: string;
+  /** ID of the API key that it came with. */
+  readonly apiKey?: string;
+}
+
 /**
- * Puts a job into its queue. The same idempotency key gives the same job ID, and BullMQ adds no second job
- * of an ID that is there.
+ * Puts a job into its queue. The same idempotency key gives the same job ID, for either type of job, also when the job
+ * is gone already.
  *
  * @throws MirumojiError `IDEMPOTENCY_CONFLICT`
  */
 export async function addJob(
   { redis, prefix, queues, index, tracing }: SubmitParts,
-  { type, request }: JobRequest,
-  { idempotencyKey, apiKey }: { readonly idempotencyKey?: string; readonly apiKey?: string },
+  { request: wanted, given, idempotencyKey, apiKey }: Submit,
 ): Promise<{ id: string; created: boolean }> {
   const id = idempotencyKey === undefined ? randomUUID() : keyedId(idempotencyKey);
-  const isKnown = idempotencyKey !== undefined && (await refuseOtherRequest(queues, id, type, request));
-  // Of those who submit at the same moment, one is told that the job is new.
-  const isFirst =
-    idempotencyKey === undefined ||
-    (await redis.set(`${prefix}:submitting:${id}`, "1", "PX", SAME_MOMENT_MS, "NX")) === "OK";
+  const { type, request } = wanted;
+  const once = idempotencyKey === undefined ? null : await openOnce({ redis, prefix, queues }, id, wanted);
+  if (once?.isAdded === true) return { id, created: false };
   const clock = redisClock(redis);
   await clock.ready();
   const { timestamp } = await tracing.submit({ queue: type, jobId: id }, async (carrier) => {
     const telemetry = carrier === undefined ? {} : { telemetry: { metadata: carrier } };
     // BullMQ keeps options that it does not know; `finish-outbox.lua` reads this one.
     const submitter = apiKey === undefined ? {} : { apiKey };
-    return await queues[type].add(type, request, {
+    return await queues[type].add(type, given, {
       jobId: id,
       timestamp: clock.now(),
       ...telemetry,
       ...submitter,
     });
   });
-  // Two submits at the same moment: only one of them added, and both look at what is there.
-  if (idempotencyKey !== undefined) await refuseOtherRequest(queues, id, type, request);
   await index.add({ type, id, submittedAt: timestamp }, request);
-  return { id, created: isFirst && !isKnown };
+  if (once === null) return { id, created: true };
+  await redis.hset(once.key, "addedAt", timestamp);
+  return { id, created: once.isFirst };
 }
 
 function keyedId(key: string): string {
   return `key-${createHash("sha256").update(key).digest("hex").slice(0, 32)}`;
 }
 
-/** Whether the job is there already. */
-async function refuseOtherRequest(
-  queues: Queues,
-  jobId: string,
-  type: JobType,
-  request: JobRequest["request"],
-): Promise<boolean> {
+/**
+ * Takes an idempotency key for a request. What it is taken for is kept apart from the job, and longer: of those who come
+ * at the same moment with different requests, one has it.
+ */
+async function openOnce(
+  { redis, prefix, queues }: Pick<SubmitParts, "redis" | "prefix" | "queues">,
+  id: string,
+  wanted: JobRequest,
+): Promise<{ key: string; isFirst: boolean; isAdded: boolean }> {
+  const key = onceKey(prefix, id);
+  const mine = `${wanted.type}:${digestOf(wanted.request)}`;
+  // Jobs of producers that keep no such record.
+  const isThere = await isSameThere(queues, id, wanted);
+  const answers = await redis
+    .multi()
+    .hsetnx(key, "request", mine)
+    .pexpire(key, IDEMPOTENCY_MS)
+    .hmget(key, "request", "addedAt")
+    .exec();
+  const [request, addedAt] = (answers?.[2]?.[1] ?? []) as (string | null)[];
+  if (request !== mine) throw conflict(id);
+  return {
+    key,
+    isFirst: answers?.[0]?.[1] === 1 && !isThere,
+    isAdded: isThere || typeof addedAt === "string",
+  };
+}
+
+/** The end of a job with an idempotency key whose own record is gone; null when that is not known either. */
+export async function readEnded(redis: Redis, prefix: string, id: string): Promise<JobView | null> {
+  const [request, addedAt, summary] = await redis.hmget(onceKey(prefix, id), "request", "addedAt", "summary");
+  const type = JOB_TYPES.find((known) => request?.startsWith(`${known}:`) === true);
+  const progress = parseJson(summary);
+  if (type === undefined || progress === null) return null;
+  const record = {
+    id,
+    name: type,
+    data: null,
+    progress,
+    returnvalue: progress,
+    timestamp: Number(addedAt) || 0,
+  };
+  const { data: ended } = summarySchema.safeParse(progress);
+  return viewOf(record, ended?.status === "completed" ? "completed" : "failed");
+}
+
+/** Whether the job is there already. Throws when it is for another request. */
+async function isSameThere(queues: Queues, jobId: string, wanted: JobRequest): Promise<boolean> {
   let isThere = false;
-  for (const other of JOB_TYPES) {
-    const job = await queues[other].getJob(jobId);
+  for (const type of JOB_TYPES) {
+    const job = await queues[type].getJob(jobId);
     if (job === undefined) continue;
-    // Data read from Redis went through JSON.
-    if (other === type && isDeepStrictEqual(job.data, JSON.parse(JSON.stringify(request)))) {
-      isThere = true;
-      continue;
-    }
-    throw new MirumojiError(
-      "IDEMPOTENCY_CONFLICT",
-      `job ${jobId} has this idempotency key with another request; use a key of its own for every request`,
-    );
+    if (type !== wanted.type || digestOf(meant(type, job.data)) !== digestOf(wanted.request))
+      throw conflict(jobId);
+    isThere = true;
   }
   return isThere;
+}
+
+/** Request with its defaults: with them or without them it is the same one. */
+function meant(type: JobType, data: unknown): unknown {
+  try {
+    return parseRequest(type, data).request;
+  } catch {
+    return data;
+  }
+}
+
+function conflict(jobId: string): MirumojiError {
+  return new MirumojiError(
+    "IDEMPOTENCY_CONFLICT",
+    `job ${jobId} has this idempotency key with another request; use a key of its own for every request`,
+  );
+}
+
+function digestOf(value: unknown): string {
+  return createHash("sha256")
+    .update(JSON.stringify(sorted(value)) ?? "")
+    .digest("hex");
+}
+
+/** The value with its fields in one order. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([name, field]) => [name, sorted(field)] as const);
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

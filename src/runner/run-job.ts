@@ -9,6 +9,7 @@ import type { Delivery, DeliveryResult } from "../queue/delivery.ts";
 import { applyDecision } from "./apply-decision.ts";
 import { followCall } from "./call-follower.ts";
 import { Fenced, JobRun, type RunnerTools } from "./job-run.ts";
+import { leaveToNewer, newerNeed } from "./newer.ts";
 import { runStep } from "./run-step.ts";
 
 /** Runs one delivery of a job. */
@@ -25,9 +26,11 @@ export async function runJob(delivery: Delivery, tools: RunnerTools): Promise<De
   try {
     run = await takeUp(delivery, identity, tools);
   } catch (error) {
-    return error instanceof MirumojiError
+    if (!(error instanceof MirumojiError)) return abandon(identity, error, tools);
+    const need = newerNeed(delivery, error, tools);
+    return need === null
       ? refuse(delivery, identity, error, tools)
-      : abandon(identity, error, tools);
+      : await leave(delivery, identity, need, tools);
   }
   try {
     return await stepUntilDone(run);
@@ -101,6 +104,22 @@ async function stepUntilDone(run: JobRun): Promise<DeliveryResult> {
   }
 }
 
+/** Leaves a job that is not for this version, unless it was cancelled before anybody had it. */
+async function leave(
+  delivery: Delivery,
+  identity: JobIdentity,
+  need: MirumojiError,
+  tools: RunnerTools,
+): Promise<DeliveryResult> {
+  try {
+    const left = await leaveToNewer(delivery, identity, need, tools);
+    if (left !== "cancelled") return left;
+    return refuse(delivery, identity, new MirumojiError("CANCELLED", "cancelled on request"), tools);
+  } catch (error) {
+    return abandon(identity, error, tools);
+  }
+}
+
 /** Ends a job that cannot even be read. It has done nothing, so there is nothing to undo. */
 function refuse(
   { lease }: Delivery,
@@ -108,9 +127,10 @@ function refuse(
   { code, message }: MirumojiError,
   { emit, now }: RunnerTools,
 ): DeliveryResult {
-  emit("job.finished", { ...identity, status: "failed", ms: 0, code, message, report: null });
-  const summary = { ...QUEUED_SUMMARY, state: "failed", status: "failed", error: { code, message } } as const;
-  const log = logLine(now(), `failed: ${code}: ${message}`);
+  const status = code === "CANCELLED" ? "cancelled" : "failed";
+  emit("job.finished", { ...identity, status, ms: 0, code, message, report: null });
+  const summary = { ...QUEUED_SUMMARY, state: status, status, error: { code, message } } as const;
+  const log = logLine(now(), `${status}: ${code}: ${message}`);
   const settle = async () => await lease.settle({ volumeId: null, summary, log });
   return { kind: "failed", code, message, settle };
 }

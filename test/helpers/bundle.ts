@@ -12,6 +12,8 @@ const DAY_MS = 86_400_000;
 
 /** Native modules, and what is served as files. */
 const EXTERNAL = ["fs-native-extensions", "@bull-board/*", "msgpackr-extract", "cbor-extract"];
+/** Optional exporter of traces that earlier commits could load. */
+const EARLIER = ["@opentelemetry/exporter-trace-otlp-http"];
 
 /** Lets every file in a bundle find the files beside its source. */
 const filesBesideSources: Plugin = {
@@ -34,20 +36,7 @@ export async function bundlePrograms(): Promise<string> {
   const folder = join(bundles, fingerprint());
   if (existsSync(folder)) return folder;
   const fresh = join(bundles, `.tmp-${process.pid}`);
-  await build({
-    absWorkingDir: root,
-    entryPoints: Object.entries(PROGRAMS).map(([out, path]) => ({ in: path, out })),
-    outdir: fresh,
-    bundle: true,
-    splitting: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    external: EXTERNAL,
-    plugins: [filesBesideSources],
-    banner: { js: 'import { createRequire as $ } from "node:module"; const require = $(import.meta.url);' },
-    logLevel: "warning",
-  });
+  await bundleInto(fresh, root, PROGRAMS);
   removeOld();
   try {
     renameSync(fresh, folder);
@@ -57,6 +46,28 @@ export async function bundlePrograms(): Promise<string> {
     if (!existsSync(folder)) throw error;
   }
   return folder;
+}
+
+/** Bundles programs of a source tree, given by the names of their bundles. */
+export async function bundleInto(
+  folder: string,
+  tree: string,
+  programs: Readonly<Record<string, string>>,
+): Promise<void> {
+  await build({
+    absWorkingDir: tree,
+    entryPoints: Object.entries(programs).map(([out, path]) => ({ in: path, out })),
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    external: [...EXTERNAL, ...EARLIER],
+    plugins: [filesBesideSources],
+    banner: { js: 'import { createRequire as $ } from "node:module"; const require = $(import.meta.url);' },
+    logLevel: "warning",
+  });
 }
 
 function fingerprint(): string {

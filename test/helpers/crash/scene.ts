@@ -102,10 +102,11 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Starts a worker and waits until it takes jobs; `FAULT_POINT` says where it is to break. */
-  async worker(env: Record<string, string> = {}): Promise<WorkerProcess> {
+  async worker(env: Record<string, string> = {}, program?: string): Promise<WorkerProcess> {
     const worker = await startWorkerProcess(
       this.mediaRoot,
       { ...this.#environment(), ...env },
+      ...(program === undefined ? [] : [[program, "worker"]]),
       ...(env["FAULT_POINT"] === undefined ? [] : [[programFile("faulty-worker")]]),
     );
     this.workers.push(worker);
