@@ -7,12 +7,15 @@ import { startGpuHost } from "../src/gpu-host/host.ts";
 import { connectRedis, type RedisConnection } from "../src/queue/connection.ts";
 import { type EmbeddedWorker, startWorker } from "../src/worker.ts";
 
+const SETTLE_MS = 60_000;
 const IDLE_SECONDS = 20;
 const AT_ONCE = 3;
 
 export interface Crowd {
   readonly workers: number;
   readonly connections: number;
+  /** While one of them registered the functions and the others waited for it. */
+  readonly registering: { readonly seconds: number; readonly commandsPerSecond: number };
   readonly redisMiB: number;
   /** Of this process, with all workers in it. */
   readonly rssMiBPerWorker: number;
@@ -50,7 +53,9 @@ export async function measureCrowd(workers: number): Promise<Crowd> {
         ...(await Promise.all(Array.from({ length: missing }, async () => await startWorker(variables)))),
       );
     }
-    await sleep(5000);
+    const registering = await registered(redis);
+    // The others take up the registration one after the other.
+    await sleep(SETTLE_MS);
     const before = await sample(redis);
     await sleep(IDLE_SECONDS * 1000);
     const after = await sample(redis);
@@ -62,6 +67,7 @@ export async function measureCrowd(workers: number): Promise<Crowd> {
     return {
       workers,
       connections: after.connections,
+      registering,
       redisMiB: Number((after.memory / 2 ** 20).toFixed(1)),
       rssMiBPerWorker: Number(((process.memoryUsage().rss - rssBefore) / 2 ** 20 / workers).toFixed(1)),
       idleCommandsPerSecond: perSecond(after.total - before.total),
@@ -76,6 +82,15 @@ export async function measureCrowd(workers: number): Promise<Crowd> {
     await server.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function registered(redis: RedisConnection) {
+  const startedAt = performance.now();
+  const before = await sample(redis);
+  while ((await redis.exists("{mirumoji}:app")) === 0) await sleep(500);
+  const seconds = Math.max(0.5, (performance.now() - startedAt) / 1000);
+  const commands = (await sample(redis)).total - before.total;
+  return { seconds: Math.round(seconds), commandsPerSecond: Math.round(commands / seconds) };
 }
 
 async function herd(redis: RedisConnection, connections: number) {
