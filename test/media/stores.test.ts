@@ -27,7 +27,7 @@ beforeAll(async () => {
   client = new S3Client({
     endpoint: server.endpoint,
     region: "us-east-1",
-    credentials: S3_KEYS,
+    credentials: { ...S3_KEYS },
     forcePathStyle: true,
   });
   await using folder = await testFolder();

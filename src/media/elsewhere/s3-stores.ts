@@ -4,7 +4,7 @@ import { MirumojiError } from "../../job/errors.ts";
 import type { Place } from "../../job/places.ts";
 
 /** The AWS SDK, loaded with the first job that needs it. */
-export type S3Library = typeof S3;
+export type S3Library = (typeof S3)["default"];
 export type ObjectPlace = Extract<Place, { kind: "object" }>;
 
 /** An object's place with what speaks to its store. */
@@ -40,7 +40,8 @@ export function openS3Stores(connections: Readonly<Record<string, S3Connection>>
       if (connection.buckets !== undefined && !connection.buckets.includes(bucket)) {
         throw unknown(`the connection ${name} is not for the bucket ${JSON.stringify(bucket)}`);
       }
-      const lib = await import("@aws-sdk/client-s3");
+      // In a bundle it has no other export.
+      const { default: lib } = await import("@aws-sdk/client-s3");
       const client = clients.get(name) ?? new lib.S3Client(settings(connection));
       clients.set(name, client);
       return { lib, client, at: { Bucket: bucket, Key: key }, shown: `s3://${name}/${bucket}/${key}` };
