@@ -53,6 +53,10 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     tracing,
     outbound: webhooks.outbound,
     maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
+    uploads: {
+      maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
+      expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
+    },
     onError,
   });
   return {

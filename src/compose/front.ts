@@ -23,6 +23,7 @@ export interface FrontParts {
   readonly tracing: Tracing;
   readonly outbound: Outbound;
   readonly maxUploadBytes: number;
+  readonly uploads: ApiServices["uploads"];
   readonly onError: (error: unknown, what: string) => void;
 }
 

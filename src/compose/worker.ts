@@ -65,6 +65,10 @@ export async function openWorker(
       tracing,
       outbound: webhooks.outbound,
       maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
+      uploads: {
+        maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
+        expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
+      },
       onError: (error, what) => logger.warn({ err: error }, what),
     });
   let isStopping = false;

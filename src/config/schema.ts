@@ -6,6 +6,7 @@ import { secretFileVariables } from "./secret-files.ts";
 import { outboundVariables } from "./outbound.ts";
 import { speechVariables } from "./speech.ts";
 import { tracingVariables } from "./tracing.ts";
+import { uploadVariables } from "./uploads.ts";
 
 const text = z.string().min(1);
 const count = (min: number, max: number) =>
@@ -186,9 +187,7 @@ export const environmentSchema = z
       .regex(/^(\/[\w.~-]+)+$/u, "must look like /mirumoji")
       .default("")
       .describe("Path that a proxy puts in front of everything that is served, such as `/mirumoji`."),
-    MIRUMOJI_MAX_UPLOAD: count(1, 1_000_000)
-      .default(1024)
-      .describe("Longest file that OpenAI's routes take, in MiB."),
+    ...uploadVariables,
     MIRUMOJI_TRUSTED_PROXIES: z
       .string()
       .regex(/^[\da-fA-F.:/]+(\s*,\s*[\da-fA-F.:/]+)*$/u, "must be addresses or networks, with commas")

@@ -9,6 +9,7 @@ import { openAiRoutes } from "./openai.ts";
 import { addOpenApi } from "./openapi.ts";
 import { sendProblem } from "./problem.ts";
 import { resultRoutes } from "./results.ts";
+import { uploadRoutes } from "./uploads.ts";
 import type { ApiServices } from "./services.ts";
 
 const API_PATH = "/v1";
@@ -52,6 +53,7 @@ export async function addApi(
         await v1.register(jobRoutes(services, `${prefix}${API_PATH}`));
         await v1.register(resultRoutes(services));
         await v1.register(openAiRoutes(services));
+        await v1.register(uploadRoutes(services, `${prefix}${API_PATH}`));
         await v1.register(eventRoutes(services, redact));
         refuseOtherMethods();
         v1.setNotFoundHandler(async (request, reply) => {

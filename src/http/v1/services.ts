@@ -23,5 +23,7 @@ export interface ApiServices {
   readonly limits: { readonly redis: RedisConnection; readonly namespace: string };
   /** Longest file that comes in as a body. */
   readonly maxUploadBytes: number;
+  /** Limits of resumable uploads. */
+  readonly uploads: { readonly maxBytes: number; readonly expiryMs: number };
   readonly onError: (error: unknown, what: string) => void;
 }

@@ -61,6 +61,7 @@ export interface Answer {
 export async function startTestServer(
   settings: Partial<HttpSettings> = {},
   health: HealthChecks = {},
+  uploads: Partial<ApiServices["uploads"]> = {},
 ): Promise<TestServer> {
   const folder = await testFolder();
   const server = await testRedis();
@@ -77,6 +78,7 @@ export async function startTestServer(
     tracing: NO_TRACING,
     outbound,
     maxUploadBytes: 2 ** 20,
+    uploads: { maxBytes: 2 ** 20, expiryMs: 3_600_000, ...uploads },
     onError: () => undefined,
   });
   const http = await startHttp(
