@@ -17,7 +17,12 @@ export interface JobIdentity {
  */
 export interface JobEvents {
   /** A worker took the job. `resumedAt` is the state of its checkpoint when it was worked on before. */
-  "job.started": JobIdentity & { waitedMs: number; resumedAt: WorkingState | null };
+  "job.started": JobIdentity & {
+    waitedMs: number;
+    resumedAt: WorkingState | null;
+    /** How long the job has been in that state already, whichever workers had it. */
+    inStateMs?: number;
+  };
   /** A step is about to run. */
   "step.started": JobIdentity & { state: WorkingState; attempt: number };
   /** A step does its work in another way than it was meant to. */

@@ -78,6 +78,7 @@ async function takeUp(delivery: Delivery, identity: JobIdentity, tools: RunnerTo
   run.emit("job.started", {
     waitedMs: Math.max(0, now - submittedAt),
     resumedAt: record === null ? null : checkpoint.state,
+    inStateMs: Math.max(0, now - checkpoint.enteredAt),
   });
   return run;
 }

@@ -134,6 +134,15 @@ describe("the subscriber", () => {
     const upload = '{type="convert",state="upload"}';
     expect(await value(metrics, `mirumoji_state_oldest_age_seconds${upload}`)).toBe(90);
     expect(await value(metrics, `mirumoji_jobs_in_state${upload}`)).toBe(2);
+    // Another worker had it for long: a new delivery does not make it younger.
+    metrics.subscriber("job.started", {
+      ...base,
+      jobId: "j2",
+      waitedMs: 0,
+      resumedAt: "upload",
+      inStateMs: 7_200_000,
+    });
+    expect(await value(metrics, `mirumoji_state_oldest_age_seconds${upload}`)).toBe(7200);
     metrics.subscriber("job.fenced", { ...base, state: "upload" });
     metrics.subscriber("job.released", { ...base, jobId: "j2", state: "upload", code: "INTERRUPTED" });
     expect(await value(metrics, `mirumoji_jobs_in_state${upload}`)).toBe(0);

@@ -12,11 +12,11 @@ export class InFlightJobs {
     this.#now = now;
   }
 
-  /** Records a job's state; a final state removes the job. */
-  enter(jobId: string, type: string, state: JobState): void {
+  /** Records a job's state, and how long it has been in it already; a final state removes the job. */
+  enter(jobId: string, type: string, state: JobState, inStateMs = 0): void {
     const key = `${type}:${jobId}`;
     if (isFinalState(state)) this.#jobs.delete(key);
-    else this.#jobs.set(key, { type, state: oneOf(STATES, state), since: this.#now() });
+    else this.#jobs.set(key, { type, state: oneOf(STATES, state), since: this.#now() - inStateMs });
   }
 
   /** Removes a job that is no longer worked on here. */

@@ -16,7 +16,7 @@ export function metricsSubscriber(
   const handlers: { [N in JobEventName]?: (event: JobEvents[N]) => void } = {
     "job.started": (event) => {
       const type = typeOf(event);
-      inFlight.enter(event.jobId, type, event.resumedAt ?? "createVolume");
+      inFlight.enter(event.jobId, type, event.resumedAt ?? "createVolume", event.inStateMs);
       if (event.resumedAt === null) {
         instruments.jobsStarted.inc({ type });
         instruments.waitSeconds.observe({ type }, event.waitedMs / 1000);
