@@ -5,7 +5,7 @@ import { shortenBackoff } from "./short-backoff.ts";
  * `MODAL_CONFIG_PATH`) once, while it is being loaded, and a profile found there would mix with the
  * settings we give. For that moment the variable names a file that cannot exist.
  */
-shortenBackoff();
+await shortenBackoff();
 const configured = process.env["MODAL_CONFIG_PATH"];
 process.env["MODAL_CONFIG_PATH"] = "/dev/null/no-modal-profile";
 const { ModalClient } = await import("modal");
