@@ -24,6 +24,7 @@ const take = (file) => {
   for (const [, name] of text.matchAll(/^\s*"?([a-z-]+)"?: \{ ?\n?\s*keys:/gm)) {
     take(join(dirname(file), `${name}.lua`));
   }
+  for (const [, name] of text.matchAll(/\bshared: "([a-z-]+)"/g)) take(join(dirname(file), `${name}.lua`));
   for (const [, name] of text.matchAll(/"\.\/([a-z-]+\.lua)"/g)) take(join(dirname(file), name));
 };
 take(join(dist, "index.js"));

@@ -34,6 +34,7 @@ export const PROBLEMS = {
 const STATUS: Partial<Record<ErrorCode, number>> = {
   // Past the schema, so that the request is well-formed and contradicts itself.
   REQUEST_INVALID: 409,
+  URL_NOT_ALLOWED: 409,
   UNAUTHENTICATED: 401,
   SCOPE_MISSING: 403,
   JOB_NOT_FOUND: 404,
