@@ -3,7 +3,7 @@ const LONGEST_MS = 5000;
 
 interface Backoff {
   maxDelay: number;
-  runOnce(): void;
+  runOnce: (this: Backoff) => void;
 }
 
 /**
