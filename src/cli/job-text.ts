@@ -19,6 +19,7 @@ export function describeJob(job: JobView): string {
       `  done by  ${engineText(job.report)}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`,
       ...speechLines(job.report),
     );
+    if (job.report.edit !== undefined) lines.push(editLine(job.report.edit));
     const what = audioOnly ? ", the audio only" : "";
     lines.push(`  sent     ${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${what}`);
     lines.push(...warnings.map((warning) => `  warning  ${warning}`));
@@ -35,6 +36,13 @@ function costText({ calls, gpuSeconds, usd }: Receipt): string {
   const price = usd === null ? "no price known" : `about ${usd.toFixed(4)} USD`;
   const count = calls.length === 1 ? "1 call" : `${calls.length} calls`;
   return `${gpuSeconds.toFixed(1)} s on ${gpus} in ${count}, ${price}`;
+}
+
+function editLine(edit: NonNullable<JobReport["edit"]>): string {
+  const { model, sentences, inputTokens, outputTokens, usd, translatedTo } = edit;
+  const into = translatedTo === null ? "" : `, into ${translatedTo}`;
+  const cost = usd === null ? "" : `, ${usd.toFixed(4)} USD`;
+  return `  edited   ${sentences} sentences by ${model}${into}: ${inputTokens + outputTokens} tokens${cost}`;
 }
 
 function engineText({ engine, model }: JobReport): string {

@@ -11,6 +11,7 @@ const TEXTS = [
   ["model <name>", "one of the models that the operator allows"],
   ["task <task>", "transcribe, or translate into English"],
   ["initial-prompt <text>", "text that primes the decoder"],
+  ["translate-to <code>", "let the language model translate into this language"],
   ["hotwords <text>", "names and terms to expect"],
   ["dual-mono <side>", "channel of a dual-mono broadcast: both, left or right"],
   ["layout <layout>", "readable, or raw: every segment as it is"],
@@ -46,6 +47,7 @@ export function addTranscribeOptions(command: Command): Command {
     .addOption(new Option("-f, --formats <list>", `any of ${SUBTITLE_FORMATS.join(",")}`).default("srt"))
     .option("-l, --language <code>", "spoken language, or auto", "ja")
     .option("--clean-audio", "band-pass and loudness normalisation first")
+    .option("--fix", "let the language model correct misheard words")
     .option("--no-vad-filter", "decode everything, and take the engine's own times")
     .option("--condition-on-previous-text", "feed the previous text to the decoder")
     .option("--word-times", "put the time of each word into WebVTT");

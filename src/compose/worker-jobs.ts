@@ -4,6 +4,7 @@ import { pricedGpu } from "../config/gpu-prices.ts";
 import type { Environment } from "../config/schema.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import type { Elsewhere } from "../media/elsewhere/elsewhere.ts";
+import { createTextEditor } from "../llm/editor.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import { createTransferLimiter, modalVolumes, reachModal } from "../modal/index.ts";
@@ -12,6 +13,7 @@ import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
 import { cancelLatency } from "../queue/cancel-latency.ts";
 import { readPoolState } from "../queue/depth.ts";
+import type { TextEditor } from "../ports/text-editor.ts";
 import { HeldKey } from "../queue/held-key.ts";
 import { keptTranscripts } from "../queue/kept-transcripts.ts";
 import { findCarrier } from "../queue/trace-carrier.ts";
@@ -117,6 +119,7 @@ function runnerTools(
       computeType: environment.MIRUMOJI_WHISPER_COMPUTE_TYPE,
       allowed: environment.MIRUMOJI_WHISPER_MODELS ?? [],
     },
+    editor: textEditor(environment),
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
     now: store.now,
@@ -127,6 +130,13 @@ function runnerTools(
       logger.error({ err: error }, "an event subscriber failed"),
     ),
   };
+}
+
+function textEditor(environment: Environment): TextEditor | null {
+  const { MIRUMOJI_LLM_URL: url, MIRUMOJI_LLM_KEY: key, MIRUMOJI_LLM_MODEL: model } = environment;
+  return url === undefined
+    ? null
+    : createTextEditor({ url, key, model }, environment.MIRUMOJI_LLM_PRICES ?? null);
 }
 
 /** Logs and counts a volume that was left behind, and ends the trace of its job. */

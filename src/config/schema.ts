@@ -262,6 +262,7 @@ export const SECRET_NAMES: ReadonlySet<string> = new Set<EnvironmentName>([
   "MODAL_TOKEN_SECRET",
   "BOARD_USERS",
   "REDIS_URL",
+  "MIRUMOJI_LLM_KEY",
   "OTEL_EXPORTER_OTLP_HEADERS",
   "MIRUMOJI_S3_CONNECTIONS",
 ]);

@@ -37,6 +37,25 @@ export const speechVariables = {
     .describe(
       "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
     ),
+  MIRUMOJI_LLM_URL: z
+    .url({ protocol: /^https?$/u, error: "must look like https://api.openai.com/v1" })
+    .optional()
+    .describe(
+      "Language model that corrects (`fix`) and translates (`translate_to`) subtitles: an endpoint with OpenAI's chat completions, such as `https://api.openai.com/v1`. Without it such jobs are refused.",
+    ),
+  MIRUMOJI_LLM_MODEL: text.default("gpt-4o-mini").describe("Name of the model there."),
+  MIRUMOJI_LLM_KEY: text.optional().describe("Key for it. Never logged."),
+  MIRUMOJI_LLM_PRICES: z
+    .string()
+    .regex(/^\d+(\.\d+)?,\d+(\.\d+)?$/u, "must look like 0.15,0.60 (USD per million tokens in and out)")
+    .transform((prices) => {
+      const [input = 0, output = 0] = prices.split(",").map(Number);
+      return { input, output };
+    })
+    .optional()
+    .describe(
+      "Its prices in USD per million tokens, in and out, as `0.15,0.60`; with them the report says what a job cost.",
+    ),
   MIRUMOJI_KEEP_SEGMENTS: number(0, 2_592_000)
     .default(604_800)
     .describe(

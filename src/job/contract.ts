@@ -122,6 +122,18 @@ export const transcribeRequestSchema = z
     ...whisperOptions,
     ...speechOptions,
     ...layoutOptions,
+    fix: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Let a language model correct misheard words (MIRUMOJI_LLM_URL). Times stay; what it cannot do stays as it was, with a warning.",
+      ),
+    translate_to: z
+      .string()
+      .regex(/^[a-z]{2,3}$/, "must be a language code such as `ja` or `en`")
+      .nullable()
+      .default(null)
+      .describe("Let the language model translate into this language, ISO 639 code."),
     clean_audio: z
       .boolean()
       .default(false)

@@ -96,6 +96,21 @@ export const inputIdentitySchema = z.object({
 });
 export type InputIdentity = z.output<typeof inputIdentitySchema>;
 
+/** Work of a language model on the text of a job. */
+export const editSchema = z.object({
+  model: z.string(),
+  fixed: z.boolean(),
+  translatedTo: z.string().nullable(),
+  /** How many sentences it edited; the others stayed as they were. */
+  sentences: count,
+  inputTokens: count,
+  outputTokens: count,
+  /** Null where the operator gave no prices. */
+  usd: count.nullable(),
+  warnings: z.array(z.string()),
+});
+export type EditReport = z.output<typeof editSchema>;
+
 type PathState = (typeof PATH)[number];
 
 interface Fact {
@@ -140,6 +155,8 @@ const FACTS = {
   result: { by: "call", always: true, schema: remoteResultSchema },
   /** Uploads of outputs to elsewhere; written down before their first byte is sent. */
   outputUploads: { by: "download", always: false, schema: z.array(outputUploadSchema) },
+  /** Work of the language model on the text. */
+  edit: { by: "download", always: false, schema: editSchema },
   outputs: { by: "download", always: true, schema: z.array(outputFileSchema) },
 } as const satisfies Record<string, Fact>;
 

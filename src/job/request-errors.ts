@@ -27,6 +27,11 @@ export const REQUEST_ERRORS = {
     meaning: "The job names a speech model that the operator does not allow.",
     advice: "Leave `model` out, or name one of `MIRUMOJI_WHISPER_MODELS`.",
   },
+  LANGUAGE_MODEL_MISSING: {
+    kind: "input",
+    meaning: "The job asks for `fix` or `translate_to`, and the operator has no language model for it.",
+    advice: "Leave them out, or set `MIRUMOJI_LLM_URL`.",
+  },
   INPUT_NOT_FOUND: {
     kind: "input",
     meaning: "There is no file at the input path.",

@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { type Checkpoint, failureSchema, visitsUntil } from "./checkpoint.ts";
 import { type Receipt, receiptOf, receiptSchema } from "./receipt.ts";
-import { outputFileSchema, type RemoteResult, type StoredFacts, trackSchema } from "./facts.ts";
+import {
+  type EditReport,
+  editSchema,
+  outputFileSchema,
+  type RemoteResult,
+  type StoredFacts,
+  trackSchema,
+} from "./facts.ts";
 
 const count = z.number().nonnegative();
 
@@ -45,6 +52,8 @@ const reportSchema = z.object({
   audioOnly: z.boolean().default(false),
   /** Tracks of the input that were used, and why. */
   tracks: z.array(trackSchema).default([]),
+  /** Work of the language model on the text, and its cost. */
+  edit: editSchema.omit({ warnings: true }).optional(),
   warnings: z.array(z.string()),
 });
 export type JobReport = z.output<typeof reportSchema>;
@@ -125,7 +134,14 @@ export function summaryOf(
 }
 
 function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
-  const { inputBytes = 0, sentBytes = 0, audioOnly = false, inputTracks = [], inputWarnings = [] } = facts;
+  const {
+    inputBytes = 0,
+    sentBytes = 0,
+    audioOnly = false,
+    inputTracks = [],
+    inputWarnings = [],
+    edit,
+  } = facts;
   const { engine, model, language, languageProbability, speechSeconds, droppedSegments } = result;
   return {
     engine,
@@ -137,7 +153,8 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
     savedBytes: savedBytes(inputBytes, sentBytes),
     audioOnly,
     tracks: [...inputTracks, ...(result.tracks ?? [])],
-    warnings: [...inputWarnings, ...result.warnings],
+    ...defined({ edit: edit === undefined ? undefined : withoutWarnings(edit) }),
+    warnings: [...inputWarnings, ...result.warnings, ...(edit?.warnings ?? [])],
   };
 }
 
@@ -153,6 +170,10 @@ function expensesOf({ calls = [], facts }: Checkpoint): Receipt {
 
 function savedBytes(inputBytes: number, sentBytes: number): number {
   return Math.max(0, inputBytes - sentBytes);
+}
+
+function withoutWarnings({ warnings: _warnings, ...edit }: EditReport): JobReport["edit"] {
+  return edit;
 }
 
 /** A line of the job's log in Redis: when, and what. Bull Board and the job page show them as a timeline. */

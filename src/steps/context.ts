@@ -6,6 +6,7 @@ import type { Apps } from "../ports/apps.ts";
 import type { Calls } from "../ports/calls.ts";
 import type { FunctionDirectory } from "../ports/functions.ts";
 import type { MediaFiles } from "../ports/media.ts";
+import type { TextEditor } from "../ports/text-editor.ts";
 import type { KeptTranscripts } from "../ports/transcripts.ts";
 import type { Volumes } from "../ports/volumes.ts";
 import type { SpeechModels } from "./speech-models.ts";
@@ -15,6 +16,8 @@ export interface StepTools {
   readonly volumes: Volumes;
   readonly calls: Calls;
   readonly media: MediaFiles;
+  /** Null where the operator has no language model. */
+  readonly editor: TextEditor | null;
   /** Where the segments of finished transcripts are kept. */
   readonly transcripts: KeptTranscripts;
   /** The registered app; awaited where it is needed, because registering takes a while. */

@@ -1,12 +1,16 @@
 import { inputWish } from "../job/input-wish.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step } from "./context.ts";
+import { checkEditor } from "./edit-text.ts";
 import { checkModel } from "./speech-models.ts";
 
 /** Checks the files first, so that a wrong request costs nothing, then makes the volume. */
 export const createVolume: Step<"createVolume"> = async ({ id, request, signal }, tools) => {
   const { volumes, media, models } = tools;
-  if (request.type === "transcribe") checkModel(request.request.model, models);
+  if (request.type === "transcribe") {
+    checkModel(request.request.model, models);
+    checkEditor(request.request, tools.editor);
+  }
   const { input: path, overwrite = false } = request.request;
   const input = await media.openInput({ ...inputWish(request), isCheck: true, signal });
   await input[Symbol.asyncDispose]();

@@ -1,13 +1,14 @@
 import type { FileHandle } from "node:fs/promises";
 import type { SubtitleFormat, TranscribeRequest } from "../job/contract.ts";
 import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { OutputFile, OutputUpload, RemoteResult } from "../job/facts.ts";
+import type { Gained, OutputFile, OutputUpload, RemoteResult } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { renderTranscript } from "../subtitles/render.ts";
 import { writeKept } from "../subtitles/kept.ts";
 import type { Transcript } from "../subtitles/transcript.ts";
 import { outputFormatFor } from "./call-input.ts";
+import { type Edited, editText } from "./edit-text.ts";
 import { parseSegments } from "./handler-contract.ts";
 import { transcriptFromSrt } from "./image-function.ts";
 import { unpackText } from "./packed-text.ts";
@@ -15,12 +16,8 @@ import { transferReporter } from "./transfer-progress.ts";
 
 /** Fetches the result and writes the outputs: the MP4 as it is, subtitles rendered from the segments. */
 export const download: Step<"download"> = async (step, tools) => {
-  return {
-    outputs:
-      step.request.type === "convert"
-        ? await saveVideo(step, tools)
-        : await saveSubtitles(step, step.request.request, tools),
-  };
+  if (step.request.type === "convert") return { outputs: await saveVideo(step, tools) };
+  return await saveSubtitles(step, step.request.request, tools);
 };
 
 async function saveVideo(step: StepJob<"download">, tools: StepTools): Promise<OutputFile[]> {
@@ -39,15 +36,16 @@ async function saveSubtitles(
   step: StepJob<"download">,
   request: TranscribeRequest,
   tools: StepTools,
-): Promise<OutputFile[]> {
-  const render = await subtitles(step, request, tools);
+): Promise<Gained<"download">> {
+  const { render, edit } = await subtitles(step, request, tools);
   const outputs = planOutputs(step.request).flatMap((output) => {
     const { format } = output;
     if (format === "mp4") return [];
     const text = render(format);
     return [{ output, fill: async (into: FileHandle) => await fillWith(into, text) }];
   });
-  return await tools.media.writeOutputs({ ...rulesOf(step), outputs });
+  const written = await tools.media.writeOutputs({ ...rulesOf(step), outputs });
+  return { outputs: written, ...(edit === undefined ? {} : { edit }) };
 }
 
 function rulesOf({ id, request: { request }, facts, save, signal }: StepJob<"download">) {
@@ -69,25 +67,30 @@ async function fillWith(file: FileHandle, text: string): Promise<void> {
   await file.writeFile(text);
 }
 
-/** Gives the text of each format. */
+/** The text of each format, and the work of a language model on it. */
+interface Subtitles extends Pick<Edited, "edit"> {
+  readonly render: (format: SubtitleFormat) => string;
+}
+
 async function subtitles(
   step: StepJob<"download">,
   options: TranscribeRequest,
   tools: StepTools,
-): Promise<(format: SubtitleFormat) => string> {
+): Promise<Subtitles> {
   const { result } = step.facts;
   const { engine } = result;
-  if (!("packedText" in result)) {
-    const transcript = await fetchTranscript(step, tools);
-    await keep(step, tools, { engine, layout: options, transcript });
-    return (format) => renderTranscript(format, transcript, { engine, options });
-  }
+  const settle = async (heard: Transcript): Promise<Subtitles> => {
+    const { transcript, edit } = await editText(step, tools, { transcript: heard, wish: options });
+    await keep(step, tools, { engine, layout: options, transcript, edit });
+    return { render: (format) => renderTranscript(format, transcript, { engine, options }), edit };
+  };
+  if (!("packedText" in result)) return await settle(await fetchTranscript(step, tools));
   const text = await unpackText(result.packedText);
-  if (outputFormatFor(options) === "joined") return () => text;
-  const transcript = transcriptFromSrt(text, { name: engine, language: options.language });
-  await keep(step, tools, { engine, layout: options, transcript });
+  if (outputFormatFor(options) === "joined") return { render: () => text };
+  const settled = await settle(transcriptFromSrt(text, { name: engine, language: options.language }));
+  if (settled.edit !== undefined) return settled;
   // Its own SRT stays as the function wrote it.
-  return (format) => (format === "srt" ? text : renderTranscript(format, transcript, { engine, options }));
+  return { render: (format) => (format === "srt" ? text : settled.render(format)) };
 }
 
 /** Keeps the segments for other formats and layouts. The job's own files do not depend on it. */

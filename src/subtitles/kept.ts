@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { editSchema } from "../job/facts.ts";
 import { layoutOptions } from "../job/transcribe-options.ts";
 import { transcriptSchema } from "./transcript.ts";
 
@@ -8,12 +9,14 @@ const keptSchema = z.object({
   engine: z.string(),
   layout: z.object(layoutOptions),
   transcript: transcriptSchema,
+  /** Work of a language model that the text has behind it. */
+  edit: editSchema.optional(),
 });
 export type KeptTranscript = z.output<typeof keptSchema>;
 
-export function writeKept({ engine, layout, transcript }: Omit<KeptTranscript, "v">): string {
+export function writeKept({ engine, layout, transcript, edit }: Omit<KeptTranscript, "v">): string {
   const own = z.object(layoutOptions).parse(layout);
-  return JSON.stringify({ v: 1, engine, layout: own, transcript } satisfies KeptTranscript);
+  return JSON.stringify({ v: 1, engine, layout: own, transcript, edit } satisfies KeptTranscript);
 }
 
 /** Null when it is not one that this version understands. */

@@ -7,6 +7,7 @@ import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../../support/dev.ts";
+import { startLanguageModel } from "../helpers/language-model.ts";
 import { expectBooksCleared } from "../../support/redis.ts";
 
 const run = promisify(execFile);
@@ -15,11 +16,18 @@ const sample = z
   .parse(JSON.parse(await readFile(SAMPLE.replace(/\.mp4$/u, ".json"), "utf8")));
 
 let dev: DevServices;
+let model: Awaited<ReturnType<typeof startLanguageModel>>;
 beforeAll(async () => {
-  dev = await startDev();
+  model = await startLanguageModel(({ lines }) => lines.map(({ id, text }) => ({ id, text: `¡${text}!` })));
+  dev = await startDev({
+    MIRUMOJI_LLM_URL: model.url,
+    MIRUMOJI_LLM_KEY: "sk-e2e",
+    MIRUMOJI_LLM_PRICES: "1,2",
+  });
 });
 afterAll(async () => {
   await dev[Symbol.asyncDispose]();
+  await model[Symbol.asyncDispose]();
 });
 
 const media = async (path: string) => await readFile(join(dev.ready.mediaRoot, path));
@@ -77,6 +85,45 @@ describe("a transcribe job", () => {
     expect([again.code, JSON.parse(again.stdout)]).toMatchObject([1, { error: { code: "OUTPUT_EXISTS" } }]);
     const { calls } = await dev.stats();
     expect(calls.list.filter(({ path }) => path === `${id}/hello there.mp4`)).toHaveLength(1);
+  });
+});
+
+interface Spoken {
+  readonly language: string;
+  readonly segments: { start: number; end: number; text: string; words?: unknown }[];
+}
+
+describe("a transcribe job with a language model", () => {
+  it("keeps the times of what is translated, and reports what it cost", async () => {
+    const { id } = await dev.client.submit("transcribe", {
+      input: "talk/hello there.mp4",
+      output: "talk/es.json",
+      language: "en",
+      formats: ["json"],
+      fix: true,
+      translate_to: "es",
+    });
+    const job = await dev.client.wait(id, { pollMs: 50 });
+    expect(job).toMatchObject({ status: "completed", report: { warnings: [] } });
+    const [heard, edited] = (await Promise.all([media("talk/hello there.json"), media("talk/es.json")])).map(
+      (text) => JSON.parse(text.toString()) as Spoken,
+    );
+    const times = (spoken?: Spoken) => spoken?.segments.map(({ start, end }) => [start, end]);
+    expect(times(edited)).toEqual(times(heard));
+    expect(edited?.language).toBe("es");
+    expect(edited?.segments.map(({ text }) => text)).toEqual(heard?.segments.map(({ text }) => `¡${text}!`));
+    expect(job.report?.edit).toEqual({
+      model: "gpt-4o-mini",
+      fixed: true,
+      translatedTo: "es",
+      sentences: heard?.segments.length,
+      inputTokens: 100,
+      outputTokens: 50,
+      usd: 0.0002,
+    });
+    expect(model.requests).toMatchObject([{ authorization: "Bearer sk-e2e" }]);
+    expect(await dev.client.readTranscript(id, "txt")).toContain("¡");
+    expect(dev.log()).not.toContain("sk-e2e");
   });
 });
 

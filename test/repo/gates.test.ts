@@ -23,6 +23,7 @@ const FOLDERS = [
   "client",
   "telemetry",
   "config",
+  "llm",
   "net",
   "ports",
   "subtitles",

@@ -82,6 +82,7 @@ export class FakeWorld {
       jobDeadlineMs: 60_000,
       uploadAudioOnly: "auto",
       models: { allowed: [] },
+      editor: null,
       transcripts: { put: async () => await Promise.resolve(), get: async () => await Promise.resolve(null) },
       runtime: async () =>
         await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),

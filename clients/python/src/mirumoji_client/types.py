@@ -49,6 +49,8 @@ class TranscribeRequest(TypedDict):
     max_lines: NotRequired[int]
     max_cps: NotRequired[float | None]
     word_times: NotRequired[bool]
+    fix: NotRequired[bool]
+    translate_to: NotRequired[str | None]
     clean_audio: NotRequired[bool]
 
 
@@ -128,6 +130,16 @@ class JobReportTracks(TypedDict):
     why: str
 
 
+class JobReportEdit(TypedDict):
+    model: str
+    fixed: bool
+    translatedTo: str | None
+    sentences: float
+    inputTokens: float
+    outputTokens: float
+    usd: float | None
+
+
 class JobReport(TypedDict):
     engine: str
     model: NotRequired[str]
@@ -142,6 +154,7 @@ class JobReport(TypedDict):
     savedBytes: NotRequired[float]
     audioOnly: NotRequired[bool]
     tracks: NotRequired[list[JobReportTracks]]
+    edit: NotRequired[JobReportEdit]
     warnings: list[str]
 
 
