@@ -3,9 +3,7 @@ import type { Environment } from "./schema.ts";
 /** Secret values of this environment, which must appear in no log and on no page. */
 export function secretValues(
   environment: Pick<Environment, "MODAL_TOKEN_SECRET" | "MODAL_TOKEN_ID" | "BOARD_USERS" | "REDIS_URL"> &
-    Partial<
-      Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS" | "MIRUMOJI_S3_CONNECTIONS" | "MIRUMOJI_LLM_KEY">
-    >,
+    Partial<Pick<Environment, "OTEL_EXPORTER_OTLP_HEADERS" | "MIRUMOJI_S3_CONNECTIONS" | "MIRUMOJI_LLM_KEY">>,
 ): string[] {
   const { MODAL_TOKEN_SECRET, MODAL_TOKEN_ID, BOARD_USERS, REDIS_URL, OTEL_EXPORTER_OTLP_HEADERS } =
     environment;

@@ -48,6 +48,8 @@ describe("parseRequest", () => {
         vad_min_speech_ms: 100,
         vad_min_silence_ms: 1000,
         vad_speech_pad_ms: 500,
+        fix: false,
+        translate_to: null,
         clean_audio: false,
         layout: "readable",
         max_line_width: null,
