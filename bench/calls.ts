@@ -49,7 +49,7 @@ export async function measureCalls(calls: number, awaitedMs: number): Promise<Aw
   try {
     const runtime = await setupModal(session, {
       image: "example/python:3",
-      gpu: "",
+      gpus: [],
       timeoutSeconds: 3600,
       scaledownWindowSeconds: 2,
       handler: {

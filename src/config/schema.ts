@@ -5,6 +5,7 @@ import { elsewhereVariables } from "./s3-connections.ts";
 import { secretFileVariables } from "./secret-files.ts";
 import { outboundVariables } from "./outbound.ts";
 import { speechVariables } from "./speech.ts";
+import { resourceVariables } from "./resources.ts";
 import { tracingVariables } from "./tracing.ts";
 import { uploadVariables } from "./uploads.ts";
 
@@ -93,11 +94,7 @@ export const environmentSchema = z
         "Name of the Modal secret with `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, for an image in a private registry.",
       ),
     ...speechVariables,
-    MIRUMOJI_MODAL_GPU: z
-      .string()
-      .regex(/^[A-Z0-9-]+$/u, "must be a GPU name such as A10G")
-      .default("A10G")
-      .describe("GPU type. Convert needs one with NVENC to be fast: T4, L4, A10G, L40S, not A100 or H100."),
+    ...resourceVariables,
     MIRUMOJI_GPU_PRICES: z
       .string()
       .transform((table, context) => {
@@ -120,9 +117,6 @@ export const environmentSchema = z
       .describe(
         "Longest start of a container, image pull included, in seconds. Without it the limit of a call counts.",
       ),
-    MIRUMOJI_MODAL_SCALEDOWN_WINDOW: seconds(2, 3600)
-      .default(60)
-      .describe("How long an idle container is kept warm, in seconds."),
     MIRUMOJI_MODAL_MIN_CONTAINERS: count(0, 1000)
       .optional()
       .describe("Containers of each function that stay warm, and are paid for, without any job."),

@@ -7,7 +7,7 @@ import { testFolder } from "../../support/folder.ts";
 describe("loadEnvironment", () => {
   it("has a default for everything that can have one, and takes empty for not set", () => {
     const environment = loadEnvironment({ REDIS_URL: "", OTHER: "x" });
-    expect(environment).toMatchObject({ REDIS_URL: "redis://127.0.0.1:6379", MIRUMOJI_MODAL_GPU: "A10G" });
+    expect(environment).toMatchObject({ REDIS_URL: "redis://127.0.0.1:6379", MIRUMOJI_MODAL_GPU: ["A10G"] });
     expect(environment.MODAL_TOKEN_ID).toBeUndefined();
   });
 

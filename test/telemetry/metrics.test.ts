@@ -219,7 +219,7 @@ describe("the pool's state", () => {
 });
 
 describe("prices", () => {
-  const modal = { MODAL_SERVER_URL: "https://api.modal.com", MIRUMOJI_MODAL_GPU: "L4" };
+  const modal = { MODAL_SERVER_URL: "https://api.modal.com", MIRUMOJI_MODAL_GPU: ["L4"] };
 
   it("are Modal's list prices with their day, unless others are set", () => {
     expect(pricedGpu(modal)).toEqual({ gpu: "L4", asOf: LIST_PRICES.asOf, usdPerSecond: 0.7992 / 3600 });
@@ -233,7 +233,7 @@ describe("prices", () => {
     const own = { ...modal, MODAL_SERVER_URL: "http://127.0.0.1:5000" };
     expect(pricedGpu(own)).toMatchObject({ gpu: "own", usdPerSecond: 0 });
     expect(pricedGpu({ ...own, MIRUMOJI_GPU_PRICES: prices }).usdPerSecond).toBeCloseTo(0.0001);
-    expect(pricedGpu({ ...modal, MIRUMOJI_MODAL_GPU: "Z9" }).usdPerSecond).toBeNull();
+    expect(pricedGpu({ ...modal, MIRUMOJI_MODAL_GPU: ["Z9"] }).usdPerSecond).toBeNull();
   });
 
   it.each(["", "A10G=1", "2026-13-45:A10G=1", "2026-05-07:", "2026-05-07:A10G=-1"])("refuses %j", (bad) => {

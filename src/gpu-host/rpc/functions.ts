@@ -37,9 +37,11 @@ export function functionRpcs(services: Services): Handlers<Names> {
       return { functionId: record.id, handleMetadata: handleMetadata(record) };
     },
 
-    async functionCreate({ function: wanted, appId, existingFunctionId, functionData }) {
+    async functionCreate({ function: only, appId, existingFunctionId, functionData }) {
       apps.running(appId);
-      if (functionData) throw notServed("lists of GPUs");
+      if (only && functionData) throw invalidArgument("The request has both function and function_data");
+      // Of several GPUs that will do the first is told again; a function has this machine.
+      const wanted = only ?? functionData?.rankedFunctions[0]?.function;
       if (!wanted) throw invalidArgument("The request has no function");
       refuseWhatIsNotDone(wanted);
       const known = state.functions.get(existingFunctionId);

@@ -22,8 +22,12 @@ export interface FunctionSpec {
 
 /** Resources of a function. */
 export interface FunctionResources {
-  /** Modal's name of the GPU, upper case, for example `A10G`; empty for none. */
-  readonly gpu: string;
+  /** Modal's names of the GPUs that will do, the best first, upper case, for example `A10G`; none for no GPU. */
+  readonly gpus: readonly string[];
+  /** Cores that are kept for a container. Modal's least when left out. */
+  readonly cpu?: number;
+  /** Memory that is kept for a container, in MiB. Modal's least when left out. */
+  readonly memoryMib?: number;
   /** How long one call may run, in seconds. */
   readonly timeoutSeconds: number;
   /**
@@ -114,37 +118,49 @@ export async function createFunction(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<FunctionHandle> {
+  const shared: Definition = {
+    moduleName: spec.module,
+    functionName: spec.tag,
+    implementationName: spec.implementation,
+    functionType: FUNCTION_TYPE_FUNCTION,
+    functionSchema: schemaOf(spec),
+    classParameterInfo: {},
+    methodDefinitionsSet: true,
+    timeoutSecs: resources.timeoutSeconds,
+    startupTimeoutSecs: resources.startupTimeoutSeconds ?? resources.timeoutSeconds,
+    ...scaling(resources),
+    supportedInputFormats: DATA_FORMATS,
+    supportedOutputFormats: DATA_FORMATS,
+  };
+  const on = (gpu: string | undefined): Definition => ({
+    ...shared,
+    definitionType: DEFINITION_TYPE_FILE,
+    appName,
+    imageId,
+    mountIds: [...mountIds],
+    objectDependencies: [{ objectId: imageId }],
+    mountClientDependencies: true,
+    resources: wanted(resources, gpu),
+    ...placement(resources),
+    ExperimentalConcurrentCancellations: true,
+  });
+  const [gpu, ...others] = resources.gpus;
+  // Several GPUs are as many definitions by rank; exactly one of the two forms may be sent (`modal-wire` 2.3).
+  const definition =
+    others.length === 0
+      ? { function: on(gpu) }
+      : {
+          functionData: {
+            ...shared,
+            webUrlInfo: {},
+            webhookConfig: {},
+            rankedFunctions: resources.gpus.map((name, rank) => ({ rank, function: on(name) })),
+          },
+        };
   const answer = await unary(
     session,
     "functionCreate",
-    {
-      appId,
-      existingFunctionId: functionId,
-      function: {
-        moduleName: spec.module,
-        functionName: spec.tag,
-        implementationName: spec.implementation,
-        definitionType: DEFINITION_TYPE_FILE,
-        functionType: FUNCTION_TYPE_FUNCTION,
-        functionSchema: schemaOf(spec),
-        classParameterInfo: {},
-        methodDefinitionsSet: true,
-        appName,
-        imageId,
-        mountIds: [...mountIds],
-        objectDependencies: [{ objectId: imageId }],
-        mountClientDependencies: true,
-        // Always present, even when empty (`modal-wire` 2.3).
-        resources: resources.gpu === "" ? {} : { gpuConfig: { count: 1, gpuType: resources.gpu } },
-        timeoutSecs: resources.timeoutSeconds,
-        startupTimeoutSecs: resources.startupTimeoutSeconds ?? resources.timeoutSeconds,
-        ...scaling(resources),
-        ...placement(resources),
-        ExperimentalConcurrentCancellations: true,
-        supportedInputFormats: DATA_FORMATS,
-        supportedOutputFormats: DATA_FORMATS,
-      },
-    },
+    { appId, existingFunctionId: functionId, ...definition },
     { signal },
   );
   return {
@@ -154,12 +170,29 @@ export async function createFunction(
   };
 }
 
+type Definition = NonNullable<RequestOf<"functionCreate">["function"]>;
+
+/** Always present, even when empty (`modal-wire` 2.3). */
+function wanted(
+  { cpu = 0, memoryMib = 0 }: FunctionResources,
+  gpu: string | undefined,
+): Definition["resources"] {
+  return {
+    gpuConfig: gpu === undefined ? {} : { count: 1, gpuType: gpu },
+    milliCpu: Math.floor(cpu * 1000),
+    memoryMb: memoryMib,
+  };
+}
+
 /** Every autoscaler setting is sent twice, as the SDK does: in the new message and in the old field. */
 function scaling({
   scaledownWindowSeconds,
   minContainers,
   maxContainers,
-}: FunctionResources): NonNullable<RequestOf<"functionCreate">["function"]> {
+}: FunctionResources): Pick<
+  Definition,
+  "taskIdleTimeoutSecs" | "warmPoolSize" | "concurrencyLimit" | "autoscalerSettings"
+> {
   return {
     taskIdleTimeoutSecs: scaledownWindowSeconds,
     ...(minContainers === undefined ? {} : { warmPoolSize: minContainers }),
@@ -172,9 +205,7 @@ function scaling({
   };
 }
 
-function placement({
-  regions = [],
-}: FunctionResources): NonNullable<RequestOf<"functionCreate">["function"]> {
+function placement({ regions = [] }: FunctionResources): Pick<Definition, "schedulerPlacement"> {
   return regions.length === 0 ? {} : { schedulerPlacement: { regions: [...regions] } };
 }
 

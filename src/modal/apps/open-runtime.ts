@@ -59,7 +59,22 @@ export function registrationOptions(
   return {
     appName: environment.MIRUMOJI_MODAL_APP_NAME,
     image: environment.MIRUMOJI_MODAL_IMAGE,
-    gpu: environment.MIRUMOJI_MODAL_GPU,
+    gpus: environment.MIRUMOJI_MODAL_GPU,
+    ...defined({ cpu: environment.MIRUMOJI_MODAL_CPU, memoryMib: environment.MIRUMOJI_MODAL_MEMORY }),
+    only: {
+      transcribe: defined({
+        gpus: environment.MIRUMOJI_TRANSCRIBE_GPU,
+        cpu: environment.MIRUMOJI_TRANSCRIBE_CPU,
+        memoryMib: environment.MIRUMOJI_TRANSCRIBE_MEMORY,
+        scaledownWindowSeconds: environment.MIRUMOJI_TRANSCRIBE_SCALEDOWN_WINDOW,
+      }),
+      convert: defined({
+        gpus: environment.MIRUMOJI_CONVERT_GPU,
+        cpu: environment.MIRUMOJI_CONVERT_CPU,
+        memoryMib: environment.MIRUMOJI_CONVERT_MEMORY,
+        scaledownWindowSeconds: environment.MIRUMOJI_CONVERT_SCALEDOWN_WINDOW,
+      }),
+    },
     timeoutSeconds: environment.MIRUMOJI_MODAL_TIMEOUT,
     scaledownWindowSeconds: environment.MIRUMOJI_MODAL_SCALEDOWN_WINDOW,
     ...(startupTimeoutSeconds === undefined ? {} : { startupTimeoutSeconds }),
@@ -73,6 +88,13 @@ export function registrationOptions(
       convert: environment.MIRUMOJI_CONVERT_FUNCTION,
     }),
     onLog,
+  };
+}
+
+/** The settings that are set. */
+function defined<T extends object>(settings: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
   };
 }
 

@@ -21,6 +21,8 @@ export interface RegistrationOptions extends FunctionResources {
   /** Name of the secret with the user name and password of the image's private registry. */
   readonly registrySecret?: string;
   readonly handler: Handler;
+  /** Resources of one of the functions that differ from those of both. */
+  readonly only?: Readonly<Partial<Record<"transcribe" | "convert", Partial<FunctionResources>>>>;
   /** @defaultValue `mirumoji-gpu` */
   readonly appName?: string;
   /** @defaultValue `IMAGE_BUILDER_VERSION` */
@@ -90,7 +92,7 @@ export async function registerFunctions(
       imageId,
       mountIds,
       spec: handler[name],
-      resources: options,
+      resources: { ...options, ...options.only?.[name] },
       signal,
     });
   return {
@@ -113,7 +115,10 @@ export async function fingerprintOf(
     deployed: place.deployed ?? false,
     image: options.image,
     registrySecret: options.registrySecret,
-    gpu: options.gpu,
+    gpus: options.gpus,
+    cpu: options.cpu,
+    memoryMib: options.memoryMib,
+    only: options.only,
     timeoutSeconds: options.timeoutSeconds,
     startupTimeoutSeconds: options.startupTimeoutSeconds,
     scaledownWindowSeconds: options.scaledownWindowSeconds,

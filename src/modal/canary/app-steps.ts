@@ -103,7 +103,7 @@ async function registerOnCpu(run: CanaryRun, spec: FunctionSpec, mountId: string
     mountIds: [need(run, "clientMountId"), mountId],
     spec,
     resources: {
-      gpu: "",
+      gpus: [],
       timeoutSeconds: Math.ceil(run.callWaitMs / 1000),
       scaledownWindowSeconds: 10,
     },

@@ -7,11 +7,14 @@ export interface WireRequest {
   readonly msg: Readonly<Record<string, unknown>>;
 }
 
-const RECORDING = new URL("./recordings/python-sdk-1.5.4.jsonl", import.meta.url);
+const RECORDINGS = new URL("./recordings/", import.meta.url);
 
-/** The requests that the Python SDK sent after one mark of the recording. */
-export async function readRecording(mark: string): Promise<WireRequest[]> {
-  const lines = (await readFile(RECORDING, "utf8")).trim().split("\n");
+/** The requests that the Python SDK sent after one mark of a recording. */
+export async function readRecording(
+  mark: string,
+  recording = "python-sdk-1.5.4.jsonl",
+): Promise<WireRequest[]> {
+  const lines = (await readFile(new URL(recording, RECORDINGS), "utf8")).trim().split("\n");
   const entries = lines.map((line) => JSON.parse(line) as Partial<WireRequest> & { mark?: string });
   const start = entries.findIndex((entry) => entry.mark === mark);
   const end = entries.findIndex((entry, index) => index > start && entry.mark !== undefined);

@@ -43,7 +43,7 @@ async function startPool() {
   const prefix = randomPrefix();
   const handlerPath = join(host.folder, "handler.py");
   await writeFile(handlerPath, HANDLER);
-  const settings = { image: "a/b:1", gpu: "T4", timeoutSeconds: 30, scaledownWindowSeconds: 2 };
+  const settings = { image: "a/b:1", gpus: ["T4"], timeoutSeconds: 30, scaledownWindowSeconds: 2 };
   return {
     host,
     prefix,
@@ -84,7 +84,7 @@ describe("deploying", () => {
     const session = recordingSession(pool.host.session);
     const deployed = await deployModal(session, {
       image: "a/b:1",
-      gpu: "T4",
+      gpus: ["T4"],
       timeoutSeconds: 30,
       scaledownWindowSeconds: 2,
       handler: mountedHandler(join(pool.host.folder, "handler.py")),
@@ -128,7 +128,7 @@ describe("deploying", () => {
     await using pool = await startPool();
     const first = await pool.deploy();
     const call = await callOf(pool.host, first.transcribe.functionId, ["old", 2]);
-    const second = await pool.deploy({ gpu: "L4" });
+    const second = await pool.deploy({ gpus: ["L4"] });
     expect(second).toMatchObject({
       isNew: true,
       appId: first.appId,
@@ -136,8 +136,11 @@ describe("deploying", () => {
       convert: { functionId: first.convert.functionId },
     });
     expect(second.fingerprint).not.toBe(first.fingerprint);
-    expect(await pool.deploy({ gpu: "L4" })).toMatchObject({ isNew: false });
-    expect(await pool.deploy({ gpu: "L4", force: true })).toMatchObject({ isNew: true, appId: first.appId });
+    expect(await pool.deploy({ gpus: ["L4"] })).toMatchObject({ isNew: false });
+    expect(await pool.deploy({ gpus: ["L4"], force: true })).toMatchObject({
+      isNew: true,
+      appId: first.appId,
+    });
     expect(await call.result()).toBe("old");
     expect(countOf(pool.host, "AppCreate")).toBe(1);
   });
@@ -249,7 +252,7 @@ describe("a deployed app", () => {
     };
     const first = await start();
     const share = shareOf(randomPrefix());
-    const options = { image: "a/b:1", gpu: "T4", timeoutSeconds: 30, scaledownWindowSeconds: 2, share };
+    const options = { image: "a/b:1", gpus: ["T4"], timeoutSeconds: 30, scaledownWindowSeconds: 2, share };
     const handler = mountedHandler(join(pool.host.folder, "handler.py"));
     const deployed = await deployModal(first.session, { ...options, handler });
     await first.host.close();

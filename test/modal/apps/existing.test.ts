@@ -29,7 +29,7 @@ async function deployTheirs(session = host.session) {
   return await deployModal(session, {
     appName: "theirs",
     image: "a/b:1",
-    gpu: "T4",
+    gpus: ["T4"],
     timeoutSeconds: 5,
     scaledownWindowSeconds: 2,
     handler: handlerInImage("theirs"),

@@ -43,7 +43,7 @@ const RECORDED_HANDLER: Handler = {
 
 const RECORDED_SETTINGS = {
   image: "docker.io/svdc1/mirumoji-modal-gpu:3.2.0",
-  gpu: "A10G",
+  gpus: ["A10G"],
   timeoutSeconds: 600,
   scaledownWindowSeconds: 60,
   // The recording was made against Modal's mock, whose builder version this is.
@@ -95,6 +95,22 @@ describe("registration sends what the official Python SDK sends, field by field"
     expect(ours.some(({ rpc }) => rpc === "MountPutFile")).toBe(mounted);
   });
 
+  test("for several GPUs, and for cores, memory and time of each function", async () => {
+    const recorded = await readRecording("resources", "python-sdk-1.6.4-resources.jsonl");
+    const ours = await requestsOf({
+      ...RECORDED_SETTINGS,
+      handler: { ...handlerInImage("mirumoji_gpu"), sources: [] },
+      gpus: ["A10G", "L4", "ANY"],
+      cpu: 2.5,
+      memoryMib: 4096,
+      scaledownWindowSeconds: 120,
+      only: { convert: { gpus: [], cpu: 8, memoryMib: 2048, scaledownWindowSeconds: 30 } },
+    });
+    const created = ours.filter(({ rpc }) => rpc === "FunctionCreate");
+    expect(asOneShape(created)).toEqual(asOneShape(recorded));
+    expect(created.length).toBe(2);
+  });
+
   test("in an order that the server can serve", async () => {
     const before = host.requests.length;
     const handler = { ...RECORDED_HANDLER, sources: [] };
@@ -126,7 +142,7 @@ describe("setupModal", () => {
     await writeFile(path, text);
     return path;
   }
-  const settings = { image: "docker.io/a/b:1", gpu: "L4", timeoutSeconds: 30, scaledownWindowSeconds: 5 };
+  const settings = { image: "docker.io/a/b:1", gpus: ["L4"], timeoutSeconds: 30, scaledownWindowSeconds: 5 };
 
   test("registers the handler file under its own name with the seed's signatures", async () => {
     const session = recordingSession(host.session);
@@ -223,7 +239,7 @@ describe("setupModal", () => {
     const first = await fingerprint({});
     expect(await fingerprint({})).toBe(first);
     expect(await fingerprint({}, "# 2\n")).not.toBe(first);
-    expect(await fingerprint({ gpu: "T4" })).not.toBe(first);
+    expect(await fingerprint({ gpus: ["T4"] })).not.toBe(first);
     const changes: Partial<RegistrationOptions>[] = [
       { timeoutSeconds: 31 },
       { startupTimeoutSeconds: 60 },
@@ -231,6 +247,9 @@ describe("setupModal", () => {
       { minContainers: 1 },
       { maxContainers: 2 },
       { regions: ["eu"] },
+      { cpu: 2 },
+      { memoryMib: 512 },
+      { only: { convert: { cpu: 2 } } },
       { image: "docker.io/a/b:2" },
       { registrySecret: "registry" },
       { appName: "other" },

@@ -54,7 +54,7 @@ beforeAll(async () => {
   await writeFile(localPath, HANDLER);
   runtime = await setupModal(host.session, {
     image: "docker.io/a/b:1",
-    gpu: "A10G",
+    gpus: ["A10G"],
     timeoutSeconds: 5,
     scaledownWindowSeconds: 2,
     handler: { ...handlerInImage("handler"), sources: [{ localPath, remotePath: "/root/handler.py" }] },
@@ -224,7 +224,7 @@ describe("a call that ends badly has its own code:", () => {
   test("the module cannot be imported", async () => {
     const broken = await setupModal(host.session, {
       image: "docker.io/a/b:1",
-      gpu: "A10G",
+      gpus: ["A10G"],
       timeoutSeconds: 5,
       scaledownWindowSeconds: 2,
       handler: handlerInImage("no_such_module"),

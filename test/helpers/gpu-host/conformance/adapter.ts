@@ -155,7 +155,7 @@ function registration(handlerPath: string) {
   };
   return {
     image: "example/python:3",
-    gpu: "T4",
+    gpus: ["T4"],
     timeoutSeconds: 60,
     scaledownWindowSeconds: 2,
     handler: {
