@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .children import run_child
+from .ending import CUT_OFF, ending
 from .probe import Probe, seconds_of, tagged_seconds
 from .timeline import Jump, Packet, joints_of
 from .tracks import Stream
 
 # Words of ffmpeg for a container that promises more than the file has.
-CUT_OFF = ("partial file", "File ended prematurely")
+ENDED_EARLY = ("partial file", "File ended prematurely")
 
 
 @dataclass
@@ -33,7 +34,10 @@ class StreamPackets:
 class Survey:
     streams: dict[int, StreamPackets]
     joints: dict[int, list[Jump]]
+    # Whether ffmpeg met the end of the file before that of its last packet.
     is_cut_off: bool
+    # The warning when the file is shorter than its headers say.
+    ending: list[str]
 
     def count(self, stream: Stream) -> int:
         found = self.streams.get(int(stream["index"]))
@@ -68,7 +72,7 @@ def survey_file(path: Path, probe: Probe) -> Survey:
     show = ["-show_entries", "packet=stream_index,pts_time,dts_time,duration_time", "-of", "compact=p=0:nk=1"]
     run_child(["ffprobe", "-v", "error", *probe.input_options, *show, "-i", f"file:{path}"], log, on_line)
     words = log.read_text(encoding="utf-8", errors="replace")
-    return Survey(streams, joints_of(packets, probe.formats), any(sign in words for sign in CUT_OFF))
+    return Survey(streams, joints_of(packets, probe.formats), any(sign in words for sign in ENDED_EARLY), ending(path))
 
 
 def damage(probe: Probe, survey: Survey, stream: Stream) -> list[str]:
@@ -77,7 +81,7 @@ def damage(probe: Probe, survey: Survey, stream: Stream) -> list[str]:
     has, promised = found.seconds, _promised_seconds(probe, stream)
     if "matroska" in probe.formats:
         has = max(found.end, 0.0)  # its lengths count from 0, not from where a track begins
-    if not promised and "matroska" in probe.formats:
+    if not promised and probe.formats & {"matroska", "flv"}:
         # Only the file as a whole says how long it is, and any of its streams may be the longest.
         ends = [packets.end for packets in survey.streams.values() if packets.times]
         whole = max(ends, default=0.0) - probe.start_seconds
@@ -85,11 +89,11 @@ def damage(probe: Probe, survey: Survey, stream: Stream) -> list[str]:
             has, promised = whole, seconds_of(probe.format)
     if promised and (_is_short(has, promised) or survey.is_cut_off):
         return [f"only {has:.1f} of {promised:.1f} s could be decoded; the file is damaged"]
-    return ["the file ends in the middle; it is damaged"] if survey.is_cut_off else []
+    return [CUT_OFF] if survey.is_cut_off else survey.ending
 
 
 def _promised_seconds(probe: Probe, stream: Stream) -> float:
-    if probe.is_length_estimated or probe.formats & {"mpegts", "mpeg", "ogg", "aac", "flv"}:
+    if probe.is_length_estimated or probe.formats & {"mpegts", "mpeg", "ogg", "aac"}:
         return 0.0
     return tagged_seconds(stream) if "matroska" in probe.formats else seconds_of(stream)
 

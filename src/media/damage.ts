@@ -3,7 +3,7 @@ import type { Insight } from "./look-inside.ts";
 import type { ProbeDetails, Stream } from "./probe.ts";
 
 /** Containers whose lengths are worked out, not written down. */
-const WITHOUT_PROMISE = ["mpegts", "mpeg", "ogg", "aac", "flv"];
+const WITHOUT_PROMISE = ["mpegts", "mpeg", "ogg", "aac"];
 
 /** A warning when a file promises more of a sound than could be decoded; estimates are no promises. */
 export async function damageOf(

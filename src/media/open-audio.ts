@@ -3,6 +3,7 @@ import { mostWorthSending, planAudio } from "./audio-plan.ts";
 import { startAudioTrack, tasteAudio } from "./audio-track.ts";
 import type { SoundChoice, SoundWish } from "./choose-audio.ts";
 import { damageOf } from "./damage.ts";
+import { endingOf } from "./ending.ts";
 import type { Insight } from "./look-inside.ts";
 import { extractionFailed } from "./run-ffmpeg.ts";
 import type { SteadyFile } from "./steady-file.ts";
@@ -45,6 +46,9 @@ export async function openAudio(
   const track = startAudioTrack({ place, file, seconds, maxBytes, signal });
   return {
     ...track,
-    damage: async () => await damageOf(found, { stream, decodedSeconds: track.seconds(), signal }),
+    damage: async () => {
+      const short = await damageOf(found, { stream, decodedSeconds: track.seconds(), signal });
+      return short.length > 0 ? short : await endingOf(path);
+    },
   };
 }
