@@ -20,10 +20,18 @@ def open_volume(vol_id: str) -> Any:
 
 
 def download(volume: Any, vol_fp: str, temp: Path) -> Path:
-    """Copy the input to local disk. Of its name only a harmless extension is kept (some demuxers look at it)."""
+    """
+    The input on local disk: a link where the volume is on this machine, else a copy.
+
+    Of its name only a harmless extension is kept (some demuxers look at it).
+    """
     progress = Progress("download")
     extension = posixpath.splitext(vol_fp)[1]
     target = temp / ("input" + (extension if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", extension) else ""))
+    if hasattr(volume, "local_path"):
+        target.symlink_to(volume.local_path(vol_fp))
+        progress.done()
+        return target
     size = 0
     with contextlib.suppress(Exception):  # only to know how far we are; reading the file tells what is wrong
         size = next(int(entry.size) for entry in volume.listdir(vol_fp))

@@ -54,6 +54,10 @@ class Volume:
             progress_cb(total)
         return total
 
+    def local_path(self, path):
+        """Place of a file on this machine, to be read only. Modal's package has nothing like it: volumes are elsewhere."""
+        return self._existing(path)
+
     def listdir(self, path="/", *, recursive=False):
         return list(self.iterdir(path, recursive=recursive))
 
