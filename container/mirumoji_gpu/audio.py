@@ -8,7 +8,7 @@ from typing import Sequence
 from .children import last_words, run_pipeline
 from .errors import Expected
 from .ffmpeg import QUIET, progress_reader
-from .mixdown import Side, mixdown
+from .mixdown import Mix, mixdown
 from .probe import Probe, seconds_of
 from .progress import Progress
 from .timeline import BIAS_SECONDS, UNTIMED, Jump, continuous
@@ -48,7 +48,7 @@ def uniform_pcm(
     return [*argv, "-vn", "-sn", "-dn", "-c:a", "pcm_s16le", *NUT, "pipe:1"]
 
 
-def speech_filters(stream: Stream, side: Side) -> list[str]:
+def speech_filters(stream: Stream, side: Mix) -> list[str]:
     """16 kHz mono, first of all, so that a pause of an hour costs little memory when it is filled."""
     return [*mixdown(stream, 1, side), f"aresample={SAMPLE_RATE}", "aformat=sample_fmts=s16:channel_layouts=mono"]
 
@@ -66,7 +66,7 @@ def extract_audio(
     wav: Path,
     *,
     joints: Sequence[Jump] = (),
-    side: Side = "both",
+    side: Mix = "both",
     clean: bool = False,
     pad_seconds: float = 0.0,
 ) -> float:

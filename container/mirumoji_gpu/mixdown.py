@@ -9,6 +9,8 @@ from typing import Literal
 from .tracks import Stream
 
 Side = Literal["both", "left", "right"]
+# `difference` is for channels in opposite phase, whose sum is silent.
+Mix = Literal[Side, "difference"]
 SIDES: tuple[Side, ...] = ("both", "left", "right")
 
 # Gains of ITU-R BS.775 for each speaker of a side. The bass channel, which is left out there, is heard a little: some
@@ -20,9 +22,11 @@ _OWN = {"F{}": 1.0, "F{}C": 0.71, "B{}": 0.71, "S{}": 0.71, "W{}": 0.71, "D{}": 
 _LIMITER = "alimiter=limit=0.98:attack=5:release=50:level=disabled"
 
 
-def mixdown(stream: Stream, channels: Literal[1, 2], side: Side = "both") -> list[str]:
+def mixdown(stream: Stream, channels: Literal[1, 2], side: Mix = "both") -> list[str]:
     """ffmpeg's filters for a stereo (2) or mono (1) mix; `side` takes one channel of a dual-mono broadcast."""
     count = int(stream.get("channels") or 2)
+    if side == "difference":
+        return [_pan(channels, ["0.5*FL+-0.5*FR+FC"] * channels)]
     if count > 1 and side != "both":
         mix = "FL" if side == "left" else "FR"
         return [_pan(channels, [mix] * channels)]

@@ -13,6 +13,7 @@ from .audio import extract_audio, is_ready
 from .engines import choose_engine, refuse_unsupported
 from .errors import Expected
 from .ffmpeg import need_ffmpeg
+from .mixdown import Mix
 from .models import default_model_options
 from .options import (
     SOURCE_DEFAULTS,
@@ -21,6 +22,7 @@ from .options import (
     parse_source,
     with_defaults,
 )
+from .phase import OPPOSED_WARNING, is_opposed
 from .probe import probe_file
 from .progress import Progress, log
 from .segments import tidy
@@ -113,17 +115,19 @@ def _listen(source: Path, name: str, wanted: SourceOptions, audio: Path, clean: 
             "INPUT_NOT_MEDIA", f"{shown_name(name)} has no audio stream, so there is nothing to transcribe."
         )
     stream = choice.track.stream
+    is_silent_sum = wanted.dual_mono == "both" and is_opposed(source, probe, stream)
+    side: Mix = "difference" if is_silent_sum else wanted.dual_mono
     seconds = extract_audio(
         source,
         probe,
         stream,
         audio,
         joints=survey.joints_in(stream),
-        side=wanted.dual_mono,
+        side=side,
         clean=clean,
         pad_seconds=pad_seconds,
     )
-    warnings = [*choice.warnings, *damage(probe, survey, stream)]
+    warnings = [*choice.warnings, *([OPPOSED_WARNING] if is_silent_sum else []), *damage(probe, survey, stream)]
     return Heard(audio, seconds, [shown_track("audio", choice)], warnings)
 
 

@@ -1,7 +1,6 @@
-import type { SoundWish } from "./choose-audio.ts";
 import { inputUrl } from "./ffmpeg-input.ts";
 import { SAFE_INPUT } from "./input-formats.ts";
-import { monoMix } from "./mixdown.ts";
+import { type Mix, monoMix } from "./mixdown.ts";
 import type { Stream } from "./probe.ts";
 import { BIAS_SECONDS, continuous, type Jump } from "./timeline.ts";
 
@@ -15,7 +14,7 @@ export const FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE;
 export interface AudioPlace {
   readonly path: string;
   readonly stream: Stream;
-  readonly side: SoundWish["dualMono"];
+  readonly side: Mix;
   /** Options before `-i` with which the stream is found. */
   readonly inputOptions: readonly string[];
   /** The timestamp that a player shows as 0. */

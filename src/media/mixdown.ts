@@ -19,13 +19,17 @@ const SIDE = {
 const MIDDLE = { FC: 0.71, LFE: 0.5, BC: 0.5, TC: 0.5, TFC: 0.5, TBC: 0.5 };
 const LIMITER = "alimiter=limit=0.98:attack=5:release=50:level=disabled";
 
+/** Channels that are mixed; `difference` is for those in opposite phase, whose sum is silent. */
+export type Mix = SoundWish["dualMono"] | "difference";
+
 /**
  * ffmpeg's filters for a mono mix whose loudness stays and that never clips; those of
  * `container/mirumoji_gpu/mixdown.py`, to the letter.
  */
-export function monoMix(stream: Stream, side: SoundWish["dualMono"]): string[] {
+export function monoMix(stream: Stream, side: Mix): string[] {
   const { channels: count = 2 } = stream;
   const limited = count > 2 ? [LIMITER] : [];
+  if (side === "difference") return ["pan=mono|c0=0.5*FL+-0.5*FR+FC"];
   if (count > 1 && side !== "both") return [`pan=mono|c0=${side === "left" ? "FL" : "FR"}`];
   if (!hasLayout(stream)) {
     // Equal power: most of what recorders write so is one voice per track.

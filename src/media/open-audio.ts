@@ -5,6 +5,8 @@ import type { SoundChoice, SoundWish } from "./choose-audio.ts";
 import { damageOf } from "./damage.ts";
 import { endingOf } from "./ending.ts";
 import type { Insight } from "./look-inside.ts";
+import type { Mix } from "./mixdown.ts";
+import { isOpposed, OPPOSED_WARNING } from "./phase.ts";
 import { extractionFailed } from "./run-ffmpeg.ts";
 import type { SteadyFile } from "./steady-file.ts";
 import { isJoinable, isUntimed } from "./timeline.ts";
@@ -40,7 +42,18 @@ export async function openAudio(
   const survey = isJoinable(details.formats) ? await found.survey(signal) : null;
   const joints = survey?.joints.get(stream.index) ?? [];
   const { inputOptions, formats } = details;
-  const place = { path, stream, side, startSeconds, joints, inputOptions, isUntimed: isUntimed(formats) };
+  const isSilentSum =
+    side === "both" && (await isOpposed({ path, stream, seconds: found.seconds, inputOptions }, signal));
+  const mix: Mix = isSilentSum ? "difference" : side;
+  const place = {
+    path,
+    stream,
+    side: mix,
+    startSeconds,
+    joints,
+    inputOptions,
+    isUntimed: isUntimed(formats),
+  };
   if (plan === "taste" && (await tasteAudio(place, seconds ?? 0, signal)) > limit) return null;
   const maxBytes = isForced ? Number.POSITIVE_INFINITY : limit;
   const track = startAudioTrack({ place, file, seconds, maxBytes, signal });
@@ -48,7 +61,8 @@ export async function openAudio(
     ...track,
     damage: async () => {
       const short = await damageOf(found, { stream, decodedSeconds: track.seconds(), signal });
-      return short.length > 0 ? short : await endingOf(path);
+      const damage = short.length > 0 ? short : await endingOf(path);
+      return isSilentSum ? [OPPOSED_WARNING, ...damage] : damage;
     },
   };
 }

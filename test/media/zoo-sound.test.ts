@@ -42,6 +42,7 @@ const RECIPES: readonly Recipe[] = [
   { name: "six-tracks.wav", beeps: [0.5] },
   { name: "sixty-tracks.wav", beeps: [0.5] },
   { name: "dual-mono.wav", wish: { dualMono: "right" }, beeps: [1, 3] },
+  { name: "opposed.wav", beeps: [1, 3], warns: /opposite phase/u },
   { name: "cut-off.mkv", beeps: [1], warns: /only 2\.\d of 4\.\d s could be decoded; the file is damaged/u },
   { name: ADVERT, beeps: [1.07, 3.07, 5.12, 7.12] },
   { name: "guessed-length.mp3", beeps: [11, 13] },
@@ -78,6 +79,7 @@ beforeAll(async () => {
     make("advert.mp3", ...sound, ...options("-ar 22050 -write_xing 0 -id3v2_version 0")),
     make("talk.mp3", ...sound, ...options("-write_xing 0 -id3v2_version 0")),
     make("link.opus", ...sound, "-c:a", "libopus"),
+    make("opposed.wav", ...sound, "-af", "pan=stereo|c0=c0|c1=-1*c0"),
     make("dual-mono.wav", ...sound, "-af", "pan=stereo|c0=0*c0|c1=c0"),
     make(
       "guessed-length.mp3",
