@@ -19,7 +19,12 @@ export function instantTools(): RunnerTools {
     editor: null,
     transcripts: { put: async () => await Promise.resolve(), get: async () => await Promise.resolve(null) },
     runtime: async () =>
-      await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
+      await Promise.resolve({
+        appId: "ap-1",
+        functionId: (type) => `fu-${type}`,
+        remuxId: null,
+        imageFunctions: {},
+      }),
     volumes: {
       create: async () => await Promise.resolve({ volumeId: next("vo") }),
       putFile: async () => await Promise.resolve({ sizeBytes: 1, sentBytes: 1 }),

@@ -1,4 +1,4 @@
-"""Functions that run beside the GPU: `transcribe` and `convert`.
+"""Functions that run beside the GPU: `transcribe` and `convert`; and `remux`, which needs none.
 
 A package with the standard library only at import, because it is mounted as it is: into a Modal container, and into the
 embedded GPU host. `modal` and `faster_whisper` are imported where they are used. Failures that the caller can do
@@ -35,6 +35,11 @@ def transcribe(
 def convert(vol_fp: str, vol_id: str, to_mp4_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
     """The media file `vol_fp` in the volume `vol_id` to `out/output.mp4` beside it."""
     return answer(convert_file, vol_fp, vol_id, to_mp4_kwargs)
+
+
+def remux(vol_fp: str, vol_id: str, to_mp4_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The same where there is no GPU: for films that fit already. Others are answered with `NEEDS_GPU`."""
+    return answer(convert_file, vol_fp, vol_id, to_mp4_kwargs, True)
 
 
 def stays_warm() -> bool:

@@ -20,10 +20,12 @@ from .video import encoders_for
 from .volume import download, open_volume, upload
 
 
-def convert_file(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None) -> dict[str, Any]:
+def convert_file(
+    temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | None, only_copy: bool = False
+) -> dict[str, Any]:
     options = parse_convert(kwargs)
     need_ffmpeg()
-    encoders = encoders_for(options.codec)
+    encoders = [] if only_copy else encoders_for(options.codec)
 
     volume = open_volume(vol_id)
     source = download(volume, vol_fp, temp)
@@ -34,6 +36,8 @@ def convert_file(temp: Path, vol_fp: str, vol_id: str, kwargs: dict[str, Any] | 
     target = temp / "output.mp4"
     started = time.monotonic()
     refusal = why_not_copied(film, options) if options.copy else "not asked for"
+    if only_copy and refusal:
+        raise Expected("NEEDS_GPU", f"the film has to be encoded: {refusal}")
     if options.copy and refusal:
         warnings.append(f"encoded, not copied: {refusal}")
     if not refusal:

@@ -97,7 +97,10 @@ function runnerTools(
     observe: metrics.observeCancel,
     onError: (error) => logger.debug({ err: error }, "the latency of a cancel is not known"),
   });
-  const price = pricedGpu(environment);
+  const prices = {
+    transcribe: pricedGpu(environment, "transcribe"),
+    convert: pricedGpu(environment, "convert"),
+  };
   return {
     volumes: watchedVolumes(modalVolumes(platform.session, transfers), [
       metrics.watchTransfer,
@@ -123,7 +126,7 @@ function runnerTools(
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
     now: store.now,
-    price: () => price,
+    price: (type) => prices[type],
     budget: budgetOf(environment),
     random: Math.random,
     emit: createEventBus([logSubscriber(logger), metrics.subscriber, cancels, tracing.subscriber], (error) =>

@@ -38,14 +38,21 @@ export function parseGpuPrices(text: string): GpuPrices | null {
   return { asOf: day, usdPerHour: Object.fromEntries(rows.map(([gpu, usd]) => [gpu, Number(usd)])) };
 }
 
-/** GPU that this configuration pays for, the first of several. Any server but Modal\'s own is a self-hosted GPU host. */
-export function pricedGpu(environment: {
-  readonly MODAL_SERVER_URL: string;
-  readonly MIRUMOJI_MODAL_GPU: readonly string[];
-  readonly MIRUMOJI_GPU_PRICES?: GpuPrices | undefined;
-}): GpuPrice {
+/** GPU that this configuration pays for, the first of several. Any server but Modal's own is a self-hosted GPU host. */
+export function pricedGpu(
+  environment: {
+    readonly MODAL_SERVER_URL: string;
+    readonly MIRUMOJI_MODAL_GPU: readonly string[];
+    readonly MIRUMOJI_TRANSCRIBE_GPU?: readonly string[] | undefined;
+    readonly MIRUMOJI_CONVERT_GPU?: readonly string[] | undefined;
+    readonly MIRUMOJI_GPU_PRICES?: GpuPrices | undefined;
+  },
+  type?: "transcribe" | "convert",
+): GpuPrice {
+  const only = { transcribe: environment.MIRUMOJI_TRANSCRIBE_GPU, convert: environment.MIRUMOJI_CONVERT_GPU };
+  const gpus = (type === undefined ? undefined : only[type]) ?? environment.MIRUMOJI_MODAL_GPU;
   const isModal = /(^|\.)modal\.(com|run)$/u.test(new URL(environment.MODAL_SERVER_URL).hostname);
-  const gpu = isModal ? (environment.MIRUMOJI_MODAL_GPU[0] ?? "") : OWN_GPU;
+  const gpu = isModal ? (gpus[0] ?? "") : OWN_GPU;
   const { asOf, usdPerHour } = environment.MIRUMOJI_GPU_PRICES ?? LIST_PRICES;
   const hour = usdPerHour[gpu] ?? (isModal ? null : 0);
   return { gpu, asOf, usdPerSecond: hour === null ? null : hour / 3600 };

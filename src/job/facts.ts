@@ -150,6 +150,8 @@ const FACTS = {
   runSeconds: { by: "call", always: false, schema: count },
   /** The app that the call was started in; it must live as long as the call. */
   appId: { by: "call", always: false, schema: z.string() },
+  /** Whether the call is of the function without a GPU, which copies films that fit already. */
+  withoutGpu: { by: "call", always: false, schema: z.boolean() },
   /** `module:function` when the call is of the image's own function, whose result is a plain string. */
   imageFunction: { by: "call", always: false, schema: z.string() },
   result: { by: "call", always: true, schema: remoteResultSchema },

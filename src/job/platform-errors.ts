@@ -28,6 +28,11 @@ export const PLATFORM_ERRORS = {
     meaning: "No speech engine, or no ffmpeg, was found beside the GPU.",
     advice: "Use an image with faster-whisper, whisper.cpp or PocketSphinx, and ffmpeg; see `doctor`.",
   },
+  NEEDS_GPU: {
+    kind: "remote",
+    meaning: "The film does not fit as it is, and the function that was called cannot encode.",
+    advice: "Nothing; the worker calls `convert` then.",
+  },
   ENGINE_FAILED: {
     kind: "remote",
     meaning: "The speech engine or the encoder failed on this input.",

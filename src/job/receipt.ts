@@ -45,6 +45,9 @@ export interface GpuPrice {
   readonly usdPerSecond: number | null;
 }
 
+/** In the place of a GPU's name, of a call that has none; its cores are not counted. */
+export const NO_GPU = "none";
+
 /** The line of the receipt for a call that ended. Durations are in milliseconds and null where they are not known. */
 export function endedCall(
   end: {

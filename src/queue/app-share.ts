@@ -13,8 +13,12 @@ export interface SharedApp {
   /** Digest of the settings it was registered from; another fingerprint needs another app. */
   readonly fingerprint: string;
   /** Null while a worker registers them, or when it died while doing so. */
-  readonly functions: Record<JobType, SharedFunction> | null;
+  readonly functions: SharedFunctions | null;
 }
+
+export type SharedFunctions = Readonly<Record<JobType, SharedFunction>> & {
+  readonly remux?: SharedFunction | undefined;
+};
 
 export interface SharedFunction {
   readonly tag: string;
@@ -42,7 +46,9 @@ const functionSchema = z.object({ tag: z.string(), functionId: z.string(), defin
 const appSchema = z.object({
   appId: z.string(),
   fingerprint: z.string(),
-  functions: z.object({ transcribe: functionSchema, convert: functionSchema }).nullable(),
+  functions: z
+    .object({ transcribe: functionSchema, convert: functionSchema, remux: functionSchema.optional() })
+    .nullable(),
 });
 
 /** Leaves; answers 1 when no other member is there and no volume is in use. */

@@ -14,7 +14,7 @@ import { MirumojiError } from "../job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
 import type { StoredFacts } from "../job/facts.ts";
 import type { Decision, FinalState, Position, WorkingState } from "../job/machine.ts";
-import { endedCall, type GpuPrice } from "../job/receipt.ts";
+import { endedCall, type GpuPrice, NO_GPU } from "../job/receipt.ts";
 import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/summary.ts";
 import type { Delivery } from "../queue/delivery.ts";
 import type { Commit, Committed } from "../queue/lease.ts";
@@ -191,7 +191,10 @@ export class JobRun {
     const changed = { ...wanted, crashesSeen: this.delivery.crashes };
     const now = this.tools.now();
     const ended = callEnd(before, changed, now);
-    const spend = ended === null ? undefined : endedCall(ended, this.tools.price(this.request.type));
+    const price = this.tools.price(this.request.type);
+    const isFree = before.facts.withoutGpu === true;
+    const paid = isFree ? { ...price, gpu: NO_GPU, usdPerSecond: 0 } : price;
+    const spend = ended === null ? undefined : endedCall(ended, paid);
     const next = spend === undefined ? changed : withEndedCall(changed, spend);
     const changedState = before.state !== next.state;
     const words = extra.log ?? (changedState ? `${before.state} -> ${next.state}` : null);
@@ -276,7 +279,8 @@ function callEnd(before: Checkpoint, next: Checkpoint, now: number): CallEnd | n
   };
 }
 
-function callOutcome({ state, ending }: Checkpoint): CallEnd["outcome"] {
-  if (state === "download") return "succeeded";
+function callOutcome({ state, ending, facts }: Checkpoint): CallEnd["outcome"] {
+  // One that found that another function has to do the work did what it was called for.
+  if (state === "download" || (state === "call" && facts.callId !== undefined)) return "succeeded";
   return state === "undo" ? (ending ?? "failed") : "lost";
 }

@@ -1,3 +1,5 @@
+import { z } from "zod";
+import type { JobRequest } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { RemoteResult } from "../job/facts.ts";
 import { callInput } from "./call-input.ts";
@@ -5,6 +7,7 @@ import { parseHandlerResult } from "./handler-contract.ts";
 import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { CallState } from "../ports/calls.ts";
+import type { FunctionDirectory } from "../ports/functions.ts";
 
 /** One long poll; well under the 55 s that Modal allows, so that cancels and stops are never late. */
 const POLL_MS = 25_000;
@@ -16,27 +19,12 @@ const POLL_MS = 25_000;
 export const call: Step<"call"> = async (step, tools) => {
   const { calls } = tools;
   const { signal } = step;
-  if (step.facts.callId === undefined) {
-    const runtime = await tools.runtime(signal);
-    const functionId = runtime.functionId(step.request.type);
-    const imageFunction = runtime.imageFunctions[step.request.type];
-    const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
-    await step.reserve();
-    const opened = await calls.open({ functionId, input, signal });
-    // The kind of result belongs to the call: another worker may be set up differently.
-    await step.save({
-      callId: opened.callId,
-      callOpenedAt: tools.now(),
-      appId: runtime.appId,
-      imageFunction,
-    });
-    if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
-    return "pending";
-  }
-  const { callId, appId, imageFunction } = step.facts;
+  if (step.facts.callId === undefined) return await openCall(step, tools, mayCopy(step.request));
+  const { callId, appId, imageFunction, withoutGpu = false } = step.facts;
   const state = await pollCall(callId, step, tools);
   if (state.kind === "succeeded") {
     const { runSeconds } = state;
+    if (withoutGpu && needsGpu(state.value)) return await openCall(step, tools, false);
     return { callId, result: await resultOf(step, state), ...(runSeconds === null ? {} : { runSeconds }) };
   }
   if (state.kind === "empty") {
@@ -45,7 +33,8 @@ export const call: Step<"call"> = async (step, tools) => {
       throw new MirumojiError("CALL_LOST", `call ${callId} was opened in app ${appId} and never started`);
     }
     const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
-    await calls.start({ functionId: runtime.functionId(step.request.type), callId, input, signal });
+    const functionId = functionFor(runtime, step.request, withoutGpu);
+    await calls.start({ functionId, callId, input, signal });
   }
   if (tools.now() - step.enteredAt > tools.callDeadlineMs) {
     throw new MirumojiError(
@@ -55,6 +44,45 @@ export const call: Step<"call"> = async (step, tools) => {
   }
   return "pending";
 };
+
+/** Opens a call without input, stores its ID, and only then puts the input. */
+async function openCall(step: StepJob<"call">, tools: StepTools, isCopy: boolean): Promise<"pending"> {
+  const { calls } = tools;
+  const { signal } = step;
+  const runtime = await tools.runtime(signal);
+  const withoutGpu = isCopy && runtime.remuxId !== null;
+  const functionId = functionFor(runtime, step.request, withoutGpu);
+  const imageFunction = runtime.imageFunctions[step.request.type];
+  const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
+  await step.reserve();
+  const opened = await calls.open({ functionId, input, signal });
+  // The kind of result belongs to the call: another worker may be set up differently.
+  await step.save({
+    callId: opened.callId,
+    callOpenedAt: tools.now(),
+    appId: runtime.appId,
+    imageFunction,
+    withoutGpu,
+  });
+  if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
+  return "pending";
+}
+
+/** Whether the film is to be taken over as it is, if it fits. */
+function mayCopy(job: JobRequest): boolean {
+  return job.type === "convert" && job.request.copy;
+}
+
+function functionFor(runtime: FunctionDirectory, { type }: JobRequest, withoutGpu: boolean): string {
+  const remuxId = withoutGpu ? runtime.remuxId : null;
+  return remuxId ?? runtime.functionId(type);
+}
+
+/** Whether the function without a GPU found that the film has to be encoded. */
+function needsGpu(value: unknown): boolean {
+  const parsed = z.object({ error: z.object({ code: z.literal("NEEDS_GPU") }) }).safeParse(value);
+  return parsed.success;
+}
 
 async function resultOf(
   { request, facts }: StepJob<"call">,

@@ -63,7 +63,8 @@ async function upToDate(
   const found = await findDeployedApp(session, { appName, signal });
   if (found?.appId !== known.appId) return null;
   const isThere = ({ tag, functionId }: RegisteredApp["transcribe"]) => found.functionIds[tag] === functionId;
-  return isThere(known.transcribe) && isThere(known.convert) ? known : null;
+  const functions = [known.transcribe, known.convert, ...(known.remux === undefined ? [] : [known.remux])];
+  return functions.every(isThere) ? known : null;
 }
 
 function beating(session: ModalSession, appId: string): { leave(): Promise<boolean> } {

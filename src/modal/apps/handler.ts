@@ -7,6 +7,8 @@ import type { Source } from "./sources.ts";
 export interface Handler {
   readonly transcribe: FunctionSpec;
   readonly convert: FunctionSpec;
+  /** Copies films that fit already, and needs no GPU for that. */
+  readonly remux?: FunctionSpec;
   /** Files and packages to mount; none when the image has the functions already. */
   readonly sources: readonly Source[];
 }
@@ -53,6 +55,8 @@ export function handlerInImage(module: string): Handler {
  */
 export function chosenHandler(options: {
   readonly handlerPath: string;
+  /** Whether it is the one of this package, which can also copy without a GPU. */
+  readonly isOurs?: boolean;
   readonly transcribe?: string | undefined;
   readonly convert?: string | undefined;
 }): Handler {
@@ -70,7 +74,10 @@ export function chosenHandler(options: {
     );
   }
   const nothingOfOurs = options.transcribe !== undefined && options.convert !== undefined;
-  return { transcribe, convert, sources: nothingOfOurs ? [] : mounted.sources };
+  const { module } = mounted.convert;
+  const canCopy = options.isOurs === true && options.convert === undefined;
+  const remux = canCopy ? { remux: specOf("convert", module, "remux") } : {};
+  return { transcribe, convert, ...remux, sources: nothingOfOurs ? [] : mounted.sources };
 }
 
 /** A function under its own name, as `app.function()` of the Python SDK registers it. */

@@ -84,6 +84,7 @@ export function registrationOptions(
     ...(regions === undefined ? {} : { regions }),
     handler: chosenHandler({
       handlerPath: environment.MIRUMOJI_HANDLER ?? handlerPath,
+      isOurs: environment.MIRUMOJI_HANDLER === undefined,
       transcribe: environment.MIRUMOJI_TRANSCRIBE_FUNCTION,
       convert: environment.MIRUMOJI_CONVERT_FUNCTION,
     }),

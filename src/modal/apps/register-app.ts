@@ -80,7 +80,11 @@ export async function registerApp(
     });
     await publishApp(session, {
       appId,
-      functions: [functions.transcribe, functions.convert],
+      functions: [
+        functions.transcribe,
+        functions.convert,
+        ...(functions.remux === undefined ? [] : [functions.remux]),
+      ],
       ...(isDeployed ? { deployAs: appName } : {}),
       signal,
     });

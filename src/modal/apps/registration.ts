@@ -37,6 +37,7 @@ export interface RegistrationOptions extends FunctionResources {
 export interface RegisteredFunctions {
   readonly transcribe: FunctionHandle;
   readonly convert: FunctionHandle;
+  readonly remux?: FunctionHandle | undefined;
 }
 
 /** Name of Mirumoji's app. */
@@ -64,6 +65,7 @@ export async function registerFunctions(
   const reserved = {
     transcribe: await reserve(handler.transcribe),
     convert: await reserve(handler.convert),
+    ...(handler.remux === undefined ? {} : { remux: await reserve(handler.remux) }),
   };
   const clientMount = await findClientMount(session, {
     version: options.clientMountVersion ?? CLIENT_MOUNT_VERSION,
@@ -84,21 +86,28 @@ export async function registerFunctions(
   const mountIds = [clientMount.mountId];
   if (sources.length > 0)
     mountIds.push((await createSourceMount(session, { appId, sources, signal })).mountId);
-  const define = async (name: "transcribe" | "convert"): Promise<FunctionHandle> =>
+  const define = async (
+    spec: FunctionSpec,
+    { functionId }: { readonly functionId: string },
+    resources: Partial<FunctionResources> = {},
+  ): Promise<FunctionHandle> =>
     await createFunction(session, {
       appId,
       appName,
-      functionId: reserved[name].functionId,
+      functionId,
       imageId,
       mountIds,
-      spec: handler[name],
-      resources: { ...options, ...options.only?.[name] },
+      spec,
+      resources: { ...options, ...resources },
       signal,
     });
-  return {
-    transcribe: await define("transcribe"),
-    convert: await define("convert"),
-  };
+  const { only } = options;
+  const transcribe = await define(handler.transcribe, reserved.transcribe, only?.transcribe);
+  const convert = await define(handler.convert, reserved.convert, only?.convert);
+  if (handler.remux === undefined || reserved.remux === undefined) return { transcribe, convert };
+  // None is kept warm: a copy is rare, and begins soon without a GPU.
+  const spare = { ...only?.convert, gpus: [], minContainers: 0 };
+  return { transcribe, convert, remux: await define(handler.remux, reserved.remux, spare) };
 }
 
 /**
@@ -128,7 +137,7 @@ export async function fingerprintOf(
     appName: options.appName ?? DEFAULT_APP_NAME,
     builderVersion: options.builderVersion ?? IMAGE_BUILDER_VERSION,
     clientMountVersion: options.clientMountVersion ?? CLIENT_MOUNT_VERSION,
-    functions: [options.handler.transcribe, options.handler.convert],
+    functions: [options.handler.transcribe, options.handler.convert, options.handler.remux],
     sources: sources.map(({ remotePath, sha256Hex }) => [remotePath, sha256Hex]),
   };
   return createHash("sha256").update(JSON.stringify(decisive)).digest("hex");

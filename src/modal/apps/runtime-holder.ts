@@ -8,6 +8,7 @@ export interface ClosableRuntime {
   readonly appId: string;
   readonly transcribe: { readonly functionId: string };
   readonly convert: { readonly functionId: string };
+  readonly remux?: { readonly functionId: string } | undefined;
   close(): Promise<void>;
 }
 
@@ -38,7 +39,9 @@ export function createRuntimeHolder(
     try {
       const runtime = await mine;
       if (current === mine) {
-        ids = new Set([runtime.appId, runtime.transcribe.functionId, runtime.convert.functionId]);
+        const { appId, transcribe, convert, remux } = runtime;
+        const functions = [transcribe, convert, ...(remux === undefined ? [] : [remux])];
+        ids = new Set([appId, ...functions.map(({ functionId }) => functionId)]);
       }
       return runtime;
     } catch (error) {
@@ -52,6 +55,7 @@ export function createRuntimeHolder(
       return {
         appId: runtime.appId,
         functionId: (type: JobType) => runtime[type].functionId,
+        remuxId: runtime.remux?.functionId ?? null,
         imageFunctions,
       };
     },

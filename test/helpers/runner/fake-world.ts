@@ -85,7 +85,12 @@ export class FakeWorld {
       editor: null,
       transcripts: { put: async () => await Promise.resolve(), get: async () => await Promise.resolve(null) },
       runtime: async () =>
-        await Promise.resolve({ appId: "ap-1", functionId: (type) => `fu-${type}`, imageFunctions: {} }),
+        await Promise.resolve({
+          appId: "ap-1",
+          functionId: (type) => `fu-${type}`,
+          remuxId: null,
+          imageFunctions: {},
+        }),
       volumes: {
         create: async () => {
           this.#act("create");
