@@ -47,8 +47,10 @@ export type { HttpJobs } from "./client/http-client.ts";
 
 /** A client that speaks to Redis itself, with BullMQ and ioredis. */
 export interface RedisClientOptions {
-  /** The Redis that the workers use. */
+  /** The Redis that the workers use, in any of the forms that `REDIS_URL` takes. */
   readonly redisUrl: string;
+  /** File with the certificates of the authorities that Redis' certificate may come from, as PEM. */
+  readonly redisCa?: string;
   /**
    * Prefix of every key, with braces.
    *
@@ -110,6 +112,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   const producer = await openProducer(
     {
       REDIS_URL: options.redisUrl,
+      MIRUMOJI_REDIS_CA: options.redisCa,
       MIRUMOJI_QUEUE_PREFIX: options.queuePrefix ?? DEFAULT_PREFIX,
       MIRUMOJI_REDIS_RETRY: options.retryMs === undefined ? undefined : options.retryMs / 1000,
     },

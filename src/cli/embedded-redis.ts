@@ -102,6 +102,7 @@ function configuration({
     `requirepass ${password}`,
     `dir ${JSON.stringify(folder)}`,
     "appendonly yes",
+    "appendfsync always",
     'save ""',
     "maxmemory-policy noeviction",
     "daemonize no",

@@ -15,6 +15,7 @@ import { closeQueues, openQueues } from "../queue/queues.ts";
 import { redisClock } from "../queue/redis-clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
+import { seldomWarn } from "../telemetry/seldom.ts";
 import { openTracing } from "../telemetry/tracing.ts";
 import { openFront } from "./front.ts";
 import { startWebhooks } from "./webhooks.ts";
@@ -28,9 +29,8 @@ export interface RunningApi extends Served {
 export async function openApi(environment: Environment, logger: Logger): Promise<RunningApi> {
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const mediaRoot = await openedMediaRoot(environment.HOST_MEDIA_PATH, logger);
-  const redis = await connectPromptRedis(environment, (error) =>
-    logger.warn({ err: error }, "Redis connection"),
-  );
+  const warn = seldomWarn(logger, () => performance.now());
+  const redis = await connectPromptRedis(environment, (error) => warn(error, "Redis connection"));
   const tracing = await openTracing(tracingSettings(environment), {
     role: "api",
     version: VERSION,
@@ -43,7 +43,6 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   await clock.ready();
   const metrics = createMetrics({ version: VERSION, gpu: null, now: Date.now });
   metrics.showPool(async () => await readPoolState({ redis, prefix, queues, ledger, pause }, clock.now()));
-  const onError = (error: unknown, what: string) => logger.warn({ err: error }, what);
   const webhooks = startWebhooks(environment, { redis, logger, metrics });
   const api = openFront({
     redis,
@@ -57,7 +56,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
       maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
       expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
     },
-    onError,
+    onError: warn,
   });
   return {
     queues,

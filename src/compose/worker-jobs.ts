@@ -71,7 +71,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
       if (problem === null) logger.info("the disk is well again; jobs are taken");
       else logger.error({ code: "DISK_FULL" }, `no jobs are taken: ${problem}`);
     },
-    onError: (error, context) => logger.warn({ err: error }, `${context}: ${toMirumojiError(error).message}`),
+    onError: telemetry.warn,
     tools: runnerTools(environment, parts),
   });
   // Jobs need not be the first to find out.

@@ -29,10 +29,10 @@ export interface WorkerStore {
 /** @throws MirumojiError `REDIS_UNAVAILABLE` */
 export async function openStore(
   environment: Environment,
-  { logger, metrics }: WorkerTelemetry,
+  { logger, metrics, warn }: WorkerTelemetry,
   connect: typeof connectLastingRedis,
 ): Promise<WorkerStore> {
-  const redis = await connect(environment, (error) => logger.warn({ err: error }, "Redis connection"));
+  const redis = await connect(environment, (error) => warn(error, "Redis connection"));
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
   const say = rarely(

@@ -4,6 +4,7 @@ import { tracingSettings } from "../config/tracing.ts";
 import { VERSION } from "../config/version.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { seldomWarn } from "../telemetry/seldom.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { openTracing } from "../telemetry/tracing.ts";
 
@@ -12,6 +13,8 @@ export interface WorkerTelemetry {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
+  /** For trouble that may come in floods. */
+  readonly warn: (error: unknown, what: string) => void;
 }
 
 export async function openTelemetry(environment: Environment, logger: Logger): Promise<WorkerTelemetry> {
@@ -21,5 +24,5 @@ export async function openTelemetry(environment: Environment, logger: Logger): P
     version: VERSION,
     onProblem: (message) => logger.warn(message),
   });
-  return { logger, metrics, tracing };
+  return { logger, metrics, tracing, warn: seldomWarn(logger, () => performance.now()) };
 }

@@ -5,7 +5,7 @@ import { openMediaRoot } from "../media/media-root.ts";
 import { sayHello } from "../modal/index.ts";
 import { workerHealth } from "../pool/health.ts";
 import { openOutbound } from "../net/outbound.ts";
-import { connectLastingRedis, connectPromptRedis, probeRedis } from "../queue/connection.ts";
+import { connectLastingRedis, connectPromptRedis, probeRedis, unlessGone } from "../queue/connection.ts";
 import { createJobInspector } from "../queue/job-details.ts";
 import { createJobStore } from "../queue/job-store.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
@@ -69,7 +69,7 @@ export async function openWorker(
         maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
         expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
       },
-      onError: (error, what) => logger.warn({ err: error }, what),
+      onError: telemetry.warn,
     });
   let isStopping = false;
   return {
@@ -92,10 +92,14 @@ export async function openWorker(
     activeCount: () => pool.activeCount(),
     async stop() {
       isStopping = true;
-      await pool.stop();
+      if (!(await unlessGone(store.redis, pool.stop()))) {
+        logger.warn(
+          "Redis does not answer; the jobs that ran here are taken over when their leases have run out",
+        );
+      }
       await webhooks.stop();
       await elsewhere.close();
-      await platform.close();
+      await platform.close().catch((error: unknown) => telemetry.warn(error, "leaving the app"));
       await store.close();
       await shown.close();
       await tracing.close();

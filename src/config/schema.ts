@@ -31,9 +31,17 @@ const objectName = z
 export const environmentSchema = z
   .object({
     REDIS_URL: z
-      .url({ protocol: /^rediss?$/u, error: "must look like redis://host:6379" })
+      .string()
+      .regex(/^rediss?(\+(sentinel|cluster))?:\/\/[^\s/]+/u, "must look like redis://host:6379")
       .default("redis://127.0.0.1:6379")
-      .describe("Redis that holds the queues. Needs `maxmemory-policy noeviction`; AOF is recommended."),
+      .describe(
+        "Redis that holds the queues; `redis+sentinel://` and `redis+cluster://` name several hosts, `rediss` stands for TLS ([forms](operations.md#redis)). Needs `maxmemory-policy noeviction`; AOF is recommended.",
+      ),
+    MIRUMOJI_REDIS_CA: text
+      .optional()
+      .describe(
+        "File with the certificates of the authorities that Redis' certificate may come from, as PEM, in the place of those that Node knows.",
+      ),
     MIRUMOJI_REDIS_RETRY: seconds(0, 3600)
       .default(30)
       .describe(

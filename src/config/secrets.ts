@@ -11,7 +11,8 @@ export function secretValues(
     .split(",")
     .map((pair) => pair.slice(pair.indexOf("=") + 1));
   const passwords = (BOARD_USERS ?? "").split(",").map((pair) => pair.slice(pair.indexOf(":") + 1));
-  const redisPassword = new URL(REDIS_URL).password;
+  const [, redisPassword = ""] = /\/\/[^@/:]*:([^@/]*)@/u.exec(REDIS_URL) ?? [];
+  const sentinelPassword = new URLSearchParams(REDIS_URL.split("?")[1]).get("sentinelPassword") ?? "";
   const stores = Object.values(environment.MIRUMOJI_S3_CONNECTIONS ?? {});
   return [
     ...stores.flatMap(({ secretAccessKey = "", sessionToken = "" }) => [secretAccessKey, sessionToken]),
@@ -21,6 +22,7 @@ export function secretValues(
     ...passwords,
     ...headers,
     redisPassword,
+    sentinelPassword,
     decodeURIComponent(redisPassword),
   ].filter((value) => value !== "");
 }

@@ -34,7 +34,6 @@ export const REDIS_ERRORS = {
   REDIS_NO_REPLICAS: {
     kind: "transient",
     meaning: "Fewer replicas have a write than must have it.",
-    advice:
-      "Bring the replicas back; else lower `MIRUMOJI_REDIS_REPLICAS`, or Redis' own `min-replicas-to-write`.",
+    advice: "Bring the replicas back; else lower Redis' own `min-replicas-to-write`.",
   },
 } as const satisfies Record<string, ErrorRow>;

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
 import { type RedisAddress, redisAddress } from "./redis-address.ts";
@@ -11,6 +13,8 @@ export type RedisConnection = Redis;
 /** Redis as the environment names it. */
 export interface RedisSettings {
   readonly REDIS_URL: string;
+  /** File with authorities for TLS. */
+  readonly MIRUMOJI_REDIS_CA?: string | undefined;
   /** In seconds. */
   readonly MIRUMOJI_REDIS_RETRY?: number | undefined;
 }
@@ -22,6 +26,8 @@ const ANSWER_MS = 8000;
 const LASTING: Bearing = { patienceMs: null, answerMs: ANSWER_MS };
 const DEFAULT_RETRY_SECONDS = 30;
 const FIRST_ANSWER_MS = 5000;
+/** A Redis that is silent for this long when a worker stops is not waited for. */
+const STOP_ANSWER_MS = 3000;
 const PROBE_KEPT_MS = 60_000;
 
 /**
@@ -29,10 +35,25 @@ const PROBE_KEPT_MS = 60_000;
  * worker must outlive its Redis.
  */
 export function connectRedis(where: string | RedisSettings, bearing: Bearing = LASTING): Redis {
-  const settings = typeof where === "string" ? { REDIS_URL: where } : where;
-  const redis = open(redisAddress(settings.REDIS_URL), bearing);
+  const settings: RedisSettings = typeof where === "string" ? { REDIS_URL: where } : where;
+  const redis = open(redisAddress(settings.REDIS_URL, authorities(settings.MIRUMOJI_REDIS_CA)), bearing);
   defineScripts(redis);
   return redis;
+}
+
+function authorities(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new MirumojiError(
+      "CONFIG_INVALID",
+      `MIRUMOJI_REDIS_CA: ${file} cannot be read (${String(cause)})`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 function open(address: RedisAddress, bearing: Bearing): Redis {
@@ -48,19 +69,27 @@ function open(address: RedisAddress, bearing: Bearing): Redis {
  */
 async function ensureRedis(redis: Redis, { REDIS_URL: url }: RedisSettings): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
+  let reason: Error | undefined;
+  const onError = (error: Error) => {
+    reason ??= error;
+  };
+  redis.on("error", onError);
   try {
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error("no answer in time")), FIRST_ANSWER_MS);
     });
     const connected = redis.status === "wait" ? redis.connect() : Promise.resolve();
     await Promise.race([connected.then(async () => await redis.ping()), late]);
-  } catch (cause) {
+  } catch (failure) {
+    // A connection that fails says only that it is closed; the reason came before.
+    const cause = reason ?? failure;
     const refusal = cause instanceof Error ? redisRefusal(cause) : null;
     const where = withoutCredentials(url);
     const words = `Redis does not answer at ${where} (${String(cause)}); is it running, and is REDIS_URL right?`;
     throw refusal ?? new MirumojiError("REDIS_UNAVAILABLE", words, { cause });
   } finally {
     clearTimeout(timer);
+    redis.off("error", onError);
   }
 }
 
@@ -124,6 +153,28 @@ async function connectAnswering(
  */
 export async function probeRedis(redis: Redis, prefix: string): Promise<void> {
   await redis.set(`${prefix}:probe`, "1", "PX", PROBE_KEPT_MS);
+}
+
+/**
+ * Waits for work that needs Redis, such as handing jobs back. A Redis that does not answer is not waited for: its
+ * connection is closed, so that commands fail, and `false` is given.
+ */
+export async function unlessGone(redis: Redis, work: Promise<void>): Promise<boolean> {
+  const done = work.then(() => true);
+  for (;;) {
+    const answer = redis.ping().then(
+      () => "answered" as const,
+      () => "gone" as const,
+    );
+    const late = sleep(STOP_ANSWER_MS, "gone" as const, { ref: false });
+    const first = await Promise.race([done, answer, late]);
+    if (first === true) return true;
+    if (first === "gone") break;
+    if (await Promise.race([done, sleep(STOP_ANSWER_MS / 3, false, { ref: false })])) return true;
+  }
+  closeRedis(redis);
+  await Promise.race([done.catch(() => false), sleep(STOP_ANSWER_MS / 3, false)]);
+  return false;
 }
 
 /** A Redis URL that may be shown and logged. */

@@ -50,8 +50,6 @@ export function redisAddress(url: string, ca?: string): RedisAddress {
           db: databaseOf(parameters.get("db") ?? ""),
           name: decodeURIComponent(path),
           sentinels: nodes,
-          // A primary that is demoted while it hangs tells nobody; the Sentinels do.
-          failoverDetector: true,
           ...sentinelLogin(parameters),
           ...(isEncrypted ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
         },

@@ -119,6 +119,9 @@ export class PatientCluster extends Cluster {
 
 function watch(connection: Redis | Cluster, patience: Patience): void {
   const drop = (error: Error) => (connection as unknown as Innards).flushQueue(error);
+  patience.onRefusal((error) => {
+    if (connection.listenerCount("error") > 0) connection.emit("error", error);
+  });
   connection.on("close", () => patience.away(drop));
   connection.on("ready", () => patience.back());
   connection.on("end", () => patience.back());

@@ -21,6 +21,7 @@ export class Patience {
   readonly #pending = new Set<Command>();
   readonly #typed = new WeakSet<Command["reject"]>();
   #timer: NodeJS.Timeout | undefined;
+  #onRefusal: (error: Error) => void = () => undefined;
   #isAway = false;
   #isOver = false;
   #refusals = 0;
@@ -46,10 +47,19 @@ export class Patience {
       this.#refusedSince = now;
       this.#refusals = 0;
     }
-    if (now - this.#refusedAt > TOGETHER_MS) this.#refusals += 1;
+    const isNew = now - this.#refusedAt > TOGETHER_MS;
     this.#refusedAt = now;
+    if (isNew) {
+      this.#refusals += 1;
+      this.#onRefusal(redisRefusal(error) ?? error);
+    }
     return now - this.#refusedSince < (this.#patienceMs ?? Infinity) ? 2 : 1;
   };
+
+  /** Whom to tell that Redis is no primary: the commands that met it wait, and nobody else would hear of it. */
+  onRefusal(listener: (error: Error) => void): void {
+    this.#onRefusal = listener;
+  }
 
   /** Takes note of a command, whose errors are typed from here on; false when it has failed already. */
   admit(command: Command, isConnecting: boolean): boolean {

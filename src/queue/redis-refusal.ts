@@ -13,7 +13,7 @@ const REFUSALS: readonly (readonly [words: RegExp, code: ErrorCode, remedy: stri
     "Redis has no memory left; raise maxmemory, or remove what else is in it",
   ],
   [
-    /\bNOPERM\b|\bWRONGPASS\b|\bNOAUTH\b/u,
+    /\bNOPERM\b|\bWRONGPASS\b|\bNOAUTH\b|The user executing the script can't/u,
     "REDIS_NO_PERMISSION",
     "Redis refuses this user; docs/operations.md lists the rights that it needs",
   ],

@@ -70,6 +70,21 @@ describe("a wire", { timeout: 300_000 }, () => {
     await scene.expectAllWell();
   });
 
+  it("from worker to Redis that is dead: a stop does not wait for it, and the jobs go on elsewhere", async () => {
+    await using proxy = await startTcpProxy(rig.redis.port);
+    await using scene = await rig.scene("SIGTERM while Redis is silent");
+    const leaving = await scene.worker({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
+    for (const type of JOB_TYPES) await scene.submit(type, { callSeconds: 1 });
+    await busy(scene);
+    proxy.blackHole();
+    const askedAt = Date.now();
+    expect(await leaving.kill("SIGTERM")).toBe(0);
+    expect(Date.now() - askedAt).toBeLessThan(10_000);
+    expect(leaving.log()).toContain("Redis does not answer");
+    await scene.worker();
+    await scene.expectAllWell();
+  });
+
   it("from worker to GPU host that is cut, slow and dead for a while", async () => {
     await using proxy = await startTcpProxy(rig.host.port);
     await using scene = await rig.scene("worker - GPU host cut, slow, dead");
