@@ -164,7 +164,7 @@ export const health = board({
             [`max by (queue) (mirumoji_workers{${QUEUE}})`, "{{queue}} workers"],
             [`max by (queue) (mirumoji_queue_paused{${QUEUE}})`, "{{queue}} paused"],
             ["max by (reason) (mirumoji_pool_paused)", "pool paused: {{reason}}"],
-            [`sum by (reason) (mirumoji_intake_paused{${INSTANCE}}) > 0`, "workers paused: {{reason}}"],
+            [`sum by (reason) (mirumoji_intake_paused{${INSTANCE}})`, "workers paused: {{reason}}"],
           ],
           alert: "MirumojiNoWorker",
           width: 12,

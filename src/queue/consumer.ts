@@ -147,6 +147,8 @@ export class Consumer {
     const held = this.#leases.hold(job.id ?? "");
     if (this.#mode === "stopping" || this.#mode === "stopped") held.signals.interrupt();
     try {
+      // A question for a job that was under way when the pause began may still bring one.
+      if (this.#mode === "paused") return await this.#tell(job, token, { kind: "released" });
       const { job: jobKey } = jobKeys(prefix, queue.name, held.jobId);
       const result = await handle(this.#deliveryOf(job, token, held), {
         carrier: carrierOf(job),

@@ -218,7 +218,7 @@ describe("what is served", () => {
     expect((await get(`${dev.ready.apiUrl}/livez`)).status).toBe(200);
     expect(await (await get(`${dev.ready.apiUrl}/readyz`)).json()).toEqual({
       ok: true,
-      checks: { redis: null, consumers: null, modal: null, disk: null, draining: null },
+      checks: { redis: null, consumers: null, modal: null, intake: null, disk: null, draining: null },
     });
     expect(await (await get(dev.ready.metricsUrl)).text()).toMatch(
       /mirumoji_jobs_finished_total\{type="transcribe",status="completed",code="none"\} \d/u,

@@ -72,5 +72,6 @@ test("a job's whole path: volume, upload, two-phase call, download, delete", asy
       ],
     },
     apps: { live: 1, created: 1 },
+    warm: [],
   });
 });

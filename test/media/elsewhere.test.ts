@@ -59,7 +59,7 @@ beforeAll(async () => {
   };
   const film = "-f lavfi -i color=red:s=640x360:r=25:d=4 -f lavfi -i sine=440:d=4 -c:a aac";
   const large = [...film.replace("r=25", "r=15").split(" "), "-c:v", "rawvideo", "-pix_fmt", "uyvy422"];
-  await make("film.mov", ...large.map((word) => word.replace("r=15", "r=1").replaceAll("d=4", "d=60")));
+  await make("film.mov", ...large.map((word) => word.replace("r=15", "r=2").replaceAll("d=4", "d=60")));
   await make("film.mkv", ...large);
   await make("film.ts", ...film.split(" "), "-c:v", "mpeg2video");
   server = createServer(answer);

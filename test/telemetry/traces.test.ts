@@ -39,7 +39,10 @@ afterAll(async () => {
   await collector[Symbol.asyncDispose]();
 });
 
-/** The spans of a job, oldest first, once its last one is there. */
+/**
+ * The spans of a job, oldest first, once its last one is there. The root comes first: the time of its first child is that
+ * of Redis, in milliseconds, which can be a moment before.
+ */
 async function traceOf(id: string, last: string): Promise<ReceivedSpan[]> {
   const spans = () => {
     const named = collector.spans.filter(({ attributes }) => attributes["messaging.message.id"] === id);
@@ -48,7 +51,8 @@ async function traceOf(id: string, last: string): Promise<ReceivedSpan[]> {
     return collector.spans.filter(({ traceId }) => ids.has(traceId));
   };
   await expect.poll(() => spans().map(({ name }) => name), { timeout: 15_000, interval: 20 }).toContain(last);
-  return spans().toSorted((a, b) => a.startedAt - b.startedAt);
+  const isChild = ({ parentSpanId }: ReceivedSpan) => Number(parentSpanId !== "");
+  return spans().toSorted((a, b) => isChild(a) - isChild(b) || a.startedAt - b.startedAt);
 }
 
 /** Every span but the first hangs on another one of the same trace. */

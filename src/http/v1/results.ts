@@ -18,12 +18,18 @@ const media = (types: readonly string[]) => ({
 const reformattedSchema = z
   .object({ outputs: z.array(outputFileSchema) })
   .meta({ id: "Reformatted", description: "Files that were written." });
+/** The same bounds for a number that comes as text; a pipe would keep them out of the OpenAPI document. */
+const numberText = ({ minValue, maxValue }: z.ZodNumber) =>
+  z.coerce
+    .number<number>()
+    .min(minValue ?? 0)
+    .max(maxValue ?? Infinity);
 /** The wish in a query, where everything is a text. */
 const queryWish = {
   ...layoutWish,
-  max_line_width: z.coerce.number<number>().pipe(layoutWish.max_line_width.unwrap().unwrap()).optional(),
-  max_lines: z.coerce.number<number>().pipe(layoutWish.max_lines.unwrap()).optional(),
-  max_cps: z.coerce.number<number>().pipe(layoutWish.max_cps.unwrap().unwrap()).optional(),
+  max_line_width: numberText(layoutWish.max_line_width.unwrap().unwrap()).int().optional(),
+  max_lines: numberText(layoutWish.max_lines.unwrap()).int().optional(),
+  max_cps: numberText(layoutWish.max_cps.unwrap().unwrap()).optional(),
   word_times: z
     .enum(["true", "false"])
     .transform((text) => text === "true")
