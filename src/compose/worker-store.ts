@@ -36,7 +36,11 @@ export async function openStore(
   const prefix = environment.MIRUMOJI_QUEUE_PREFIX;
   const queues = openQueues(redis, prefix);
   const say = rarely(
-    (record, times) => logger.error({ record, times }, `cannot be read, and is left as it is: ${record}`),
+    (record, times) =>
+      logger.error(
+        { record, times },
+        `cannot be read, and is kept, or repaired where that can be done: ${record}`,
+      ),
     { everyMs: UNREADABLE_EVERY_MS, now: Date.now },
   );
   const onUnreadable: TellUnreadable = (record, name) => {

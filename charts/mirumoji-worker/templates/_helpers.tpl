@@ -47,7 +47,7 @@ capabilities: { drop: [ALL] }
     secretKeyRef:
       name: {{ $secret }}
       key: {{ $name }}
-      optional: {{ eq $name "OTEL_EXPORTER_OTLP_HEADERS" }}
+      optional: {{ has $name (list "OTEL_EXPORTER_OTLP_HEADERS" "MIRUMOJI_LLM_KEY" "MIRUMOJI_S3_CONNECTIONS") }}
 {{- end }}
 {{- end }}
 

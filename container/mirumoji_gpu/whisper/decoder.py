@@ -21,8 +21,7 @@ SHARED = (
     "log_prob_threshold no_speech_threshold initial_prompt hotwords"
 ).split()
 ONLY_ONE_AT_A_TIME = ("condition_on_previous_text", "hallucination_silence_threshold")
-# Whisper goes on in the style of what it takes for the text before: a mark is enough to get marks, and says no word that it
-# might go on with.
+# Whisper goes on in the style of what it takes for the text before: a mark is enough to get marks.
 STYLE_PROMPTS = {"ja": "。"}
 # A prompt beyond this is cut off by Whisper.
 LONGEST_CONTEXT = 200
