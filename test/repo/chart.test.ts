@@ -152,8 +152,19 @@ describe("the chart", () => {
   });
 
   it("gives variables that are taken, each once, and secrets only by reference", () => {
-    const secrets = ["BOARD_USERS", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "REDIS_URL"];
-    const samples: Record<string, string> = { REDIS_URL: "redis://redis:6379", BOARD_USERS: "a:b" };
+    const secrets = [
+      "BOARD_USERS",
+      "MODAL_TOKEN_ID",
+      "MODAL_TOKEN_SECRET",
+      "REDIS_URL",
+      "MIRUMOJI_LLM_KEY",
+      "MIRUMOJI_S3_CONNECTIONS",
+    ];
+    const samples: Record<string, string> = {
+      REDIS_URL: "redis://redis:6379",
+      BOARD_USERS: "a:b",
+      MIRUMOJI_S3_CONNECTIONS: "{}",
+    };
     for (const { metadata, spec } of workloads) {
       const { env } = spec.template.spec.containers[0];
       expect(new Set(env.map(({ name }) => name)).size).toBe(env.length);
