@@ -25,7 +25,7 @@ export async function applyDecision(
   const { code } = error;
   switch (decision.kind) {
     case "move":
-      if (isFinalState(decision.to)) return finish(run, decision.to, outcome);
+      if (isFinalState(decision.to)) return await finish(run, decision.to, outcome);
       await moveOn(run, decision.to, gained);
       return null;
     case "wait":
@@ -120,10 +120,11 @@ async function attemptCleanup(run: JobRun, action: string, clean: () => Promise<
 }
 
 /** Ends the job: tells its events, and gives BullMQ its result and the clearing of its books. */
-function finish(run: JobRun, status: FinalState, outcome: Outcome): DeliveryResult {
+async function finish(run: JobRun, status: FinalState, outcome: Outcome): Promise<DeliveryResult> {
   const { facts, startedAt, failure, enteredAt, state, attempt } = run.checkpoint;
   const summary = run.finalSummary(status, { volumeDeleted: outcome.kind === "done" });
   const now = run.tools.now();
+  if (status !== "completed" && outcome.kind === "done") await run.showVolumeDeleted();
   const leftover = errorOf(outcome);
   if (leftover !== null) run.emit("cleanup.failed", { action: state, message: leftover.message });
   run.emit("job.moved", {

@@ -183,6 +183,19 @@ export class JobRun {
     };
   }
 
+  /**
+   * Shows that the volume is deleted before a job ends badly: BullMQ keeps no result of such a job, so readers who hear of
+   * its end at once see what was shown last.
+   */
+  async showVolumeDeleted(): Promise<void> {
+    const { receipt, ...summary } = summaryOf(this.#checkpoint, { status: "running", now: this.tools.now() });
+    if (receipt === undefined) return;
+    const shown = { ...summary, receipt: { ...receipt, volumeDeleted: true } };
+    if (!this.#heed(await this.delivery.lease.commit({ summary: shown }))) {
+      throw new Fenced("the lease was lost before the end");
+    }
+  }
+
   async #commit(
     wanted: Checkpoint,
     extra: Pick<Commit, "ledger" | "strike" | "log" | "targets">,

@@ -54,6 +54,8 @@ describe("runJob", () => {
     world.budget = { perDay: 15.4 };
     const failed = await runJob(world.delivery(), world.tools());
     expect(failed).toMatchObject({ kind: "failed", code: "BUDGET_EXCEEDED" });
+    // Readers of a failed job see what was shown before its end.
+    expect(world.summary).toMatchObject({ status: "running", receipt: { calls: [], volumeDeleted: true } });
     expect(failed).toMatchObject({ message: expect.stringContaining("estimated at 15.5000 USD") });
     expect(world.calls.size).toBe(0);
     expect(world.volumes.size).toBe(0);
