@@ -26,7 +26,7 @@ export const LIST_PRICES: GpuPrices = {
 };
 
 /** GPU type of a self-hosted GPU host, which costs nothing unless a price is set. */
-export const OWN_GPU = "own";
+const OWN_GPU = "own";
 
 const TABLE = /^(?<day>\d{4}-\d{2}-\d{2}):(?<prices>[\w-]+=\d+(\.\d+)?(,[\w-]+=\d+(\.\d+)?)*)$/u;
 

@@ -2,6 +2,7 @@ import type { JobType } from "./contract.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { FinalState, JobState, WorkingState } from "./machine.ts";
 import type { Outcome } from "./outcome.ts";
+import type { EndedCall } from "./receipt.ts";
 import type { JobReport } from "./summary.ts";
 
 /** Identity of the job, part of every event. */
@@ -72,6 +73,8 @@ export interface JobEvents {
     outcome: "succeeded" | "failed" | "cancelled" | "lost";
     totalMs: number | null;
     runMs: number | null;
+    /** Cost by the receipt; metrics and books say the same. */
+    paid: Pick<EndedCall, "gpu" | "seconds" | "usd">;
   };
   /** The handler said where it is. */
   "call.progress": JobIdentity & { callId: string; stage: string | null; fraction: number | null };

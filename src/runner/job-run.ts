@@ -227,12 +227,12 @@ export class JobRun {
     }
     if (!this.#heed(written)) throw new Fenced(`the checkpoint write in ${before.state} was refused`);
     this.#checkpoint = next;
-    this.#tellMove(before, next, ended);
+    if (ended !== null && spend !== undefined) this.emit("call.finished", { ...ended, paid: spend });
+    this.#tellMove(before, next);
   }
 
-  #tellMove(before: Checkpoint, next: Checkpoint, ended: CallEnd | null): void {
+  #tellMove(before: Checkpoint, next: Checkpoint): void {
     const now = this.tools.now();
-    if (ended !== null) this.emit("call.finished", ended);
     if (before.state === next.state) return;
     this.emit("job.moved", {
       from: before.state,
@@ -276,7 +276,7 @@ export class JobRun {
   }
 }
 
-type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity>;
+type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity | "paid">;
 
 /** How a job's call ended when the job left the state in which it waited for it; null when it did not. */
 function callEnd(before: Checkpoint, next: Checkpoint, now: number): CallEnd | null {

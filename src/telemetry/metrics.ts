@@ -1,5 +1,4 @@
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import { OWN_GPU } from "../config/gpu-prices.ts";
 import type { GpuPrice } from "../job/receipt.ts";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import type { JobEventSubscriber } from "./event-bus.ts";
@@ -17,8 +16,6 @@ const MISNAMED = [
   "nodejs_active_requests_total",
   "nodejs_active_resources_total",
 ];
-
-const NO_GPU: GpuPrice = { gpu: OWN_GPU, asOf: "", usdPerSecond: null };
 
 /** Metrics of this process, in a registry of its own. */
 export interface Metrics {
@@ -66,7 +63,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
   const method = methodLabels();
   return {
     registry,
-    subscriber: metricsSubscriber(instruments, inFlight, gpu ?? NO_GPU),
+    subscriber: metricsSubscriber(instruments, inFlight),
     watchTransfer: transferWatch(instruments, now),
     observeRpc: (event) => {
       const labels = { method: method(event.method) };

@@ -96,6 +96,9 @@ function expectNothingLeaked({ world, status }: { world: FakeWorld; status: stri
   const receipt = world.summary?.receipt;
   expect(new Set(world.spent.map(({ callId }) => callId)).size).toBe(world.spent.length);
   expect(receipt?.calls ?? []).toEqual(world.spent);
+  // A worker that dies behind the write tells nobody of it.
+  const told = world.named("call.finished").map(({ paid }) => paid);
+  expect(world.spent).toEqual(expect.arrayContaining(told));
   expect(world.reserved).toBeNull();
   if (receipt?.volumeDeleted === true) expect([...world.volumes]).not.toContain(receipt.volumeId);
   expect(status === "completed").toBe(world.outputs.size === 1 && status === "completed");

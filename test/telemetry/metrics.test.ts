@@ -5,6 +5,7 @@ import { hasProgram } from "../helpers/telemetry/prometheus.ts";
 import { ERRORS, isErrorCode, MirumojiError } from "../../src/job/errors.ts";
 import type { JobEventName, JobEvents } from "../../src/job/events.ts";
 import { outcomeOf } from "../../src/job/outcome.ts";
+import { endedCall } from "../../src/job/receipt.ts";
 import type { PoolState } from "../../src/telemetry/metrics/collectors.ts";
 import { STATES } from "../../src/telemetry/metrics/labels.ts";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
@@ -40,7 +41,14 @@ function garbageJob(metrics: Metrics, index: number): void {
   emitGarbage(metrics, "job.moved", { ...id, from: state, to: "upload", ms: index });
   emitGarbage(metrics, "job.delayed", { ...id, state, code, delayMs: index });
   emitGarbage(metrics, "job.released", { ...id, state, code });
-  emitGarbage(metrics, "call.finished", { ...id, outcome: `o-${index}`, totalMs: 5, runMs: 3 });
+  emitGarbage(metrics, "call.finished", {
+    ...id,
+    outcome: `o-${index}`,
+    totalMs: 5,
+    runMs: 3,
+    // Of the settings, never of garbage.
+    paid: { gpu: "A10G", seconds: 0.003, usd: null },
+  });
   emitGarbage(metrics, "cleanup.failed", { ...id, action: `action-${index}`, message: "" });
   const report = { mediaSeconds: 1, gpuSeconds: 1 };
   emitGarbage(metrics, "job.finished", { ...id, status: `status-${index}`, ms: index, code, report });
@@ -110,9 +118,14 @@ describe("label values", () => {
 describe("the subscriber", () => {
   it("counts calls with their waiting, running, cost", async () => {
     const metrics = fresh();
-    const call = { ...base, callId: "fc-1" };
-    metrics.subscriber("call.finished", { ...call, outcome: "succeeded", totalMs: 30_000, runMs: 20_000 });
-    metrics.subscriber("call.finished", { ...call, outcome: "cancelled", totalMs: 5000, runMs: null });
+    const ended = (end: Parameters<typeof endedCall>[0]) =>
+      metrics.subscriber("call.finished", {
+        ...base,
+        ...end,
+        paid: endedCall(end, { gpu: "A10G", asOf: "2026-05-07", usdPerSecond: 0.001 }),
+      });
+    ended({ callId: "fc-1", outcome: "succeeded", totalMs: 30_000, runMs: 20_000 });
+    ended({ callId: "fc-2", outcome: "cancelled", totalMs: 5000, runMs: null });
     const labels = (outcome: string) => `{type="convert",gpu="A10G",outcome="${outcome}"}`;
     expect(await value(metrics, `mirumoji_gpu_seconds_total${labels("succeeded")}`)).toBe(20);
     expect(await value(metrics, `mirumoji_gpu_cost_usd_total${labels("succeeded")}`)).toBeCloseTo(0.02);

@@ -1,4 +1,3 @@
-import type { GpuPrice } from "../../job/receipt.ts";
 import type { JobEventName, JobEvents } from "../../job/events.ts";
 import type { JobEventSubscriber } from "../event-bus.ts";
 import type { InFlightJobs } from "./in-flight.ts";
@@ -6,11 +5,7 @@ import type { Instruments } from "./instruments.ts";
 import { CALL_OUTCOMES, CLEANUPS, codeLabel, oneOf, OUTCOMES, STATES, STATUSES, TYPES } from "./labels.ts";
 
 /** Counts job events. */
-export function metricsSubscriber(
-  instruments: Instruments,
-  inFlight: InFlightJobs,
-  gpu: GpuPrice,
-): JobEventSubscriber {
+export function metricsSubscriber(instruments: Instruments, inFlight: InFlightJobs): JobEventSubscriber {
   const typeOf = (event: { readonly type: string }) => oneOf(TYPES, event.type);
   const stateOf = (event: { readonly state: string }) => oneOf(STATES, event.state);
   const handlers: { [N in JobEventName]?: (event: JobEvents[N]) => void } = {
@@ -65,9 +60,9 @@ export function metricsSubscriber(
           instruments.callWaitSeconds.observe({ type }, Math.max(0, event.totalMs - event.runMs) / 1000);
         }
       }
-      const seconds = (event.runMs ?? event.totalMs ?? 0) / 1000;
-      instruments.gpuSeconds.inc({ type, gpu: gpu.gpu, outcome }, seconds);
-      instruments.gpuCost.inc({ type, gpu: gpu.gpu, outcome }, seconds * (gpu.usdPerSecond ?? 0));
+      const { gpu, seconds, usd } = event.paid;
+      instruments.gpuSeconds.inc({ type, gpu, outcome }, seconds);
+      instruments.gpuCost.inc({ type, gpu, outcome }, usd ?? 0);
     },
     "call.progress": (event) => instruments.callProgress.inc({ type: typeOf(event) }),
     "call.log": (event) => instruments.callProgress.inc({ type: typeOf(event) }),
