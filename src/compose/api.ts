@@ -17,7 +17,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { seldomWarn } from "../telemetry/seldom.ts";
 import { openTracing } from "../telemetry/tracing.ts";
-import { openFront } from "./front.ts";
+import { openFront, uploadLimits } from "./front.ts";
 import { startWebhooks } from "./webhooks.ts";
 
 export interface RunningApi extends Served {
@@ -51,11 +51,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
     mediaRoot,
     tracing,
     outbound: webhooks.outbound,
-    maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
-    uploads: {
-      maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
-      expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
-    },
+    ...uploadLimits(environment),
     onError: warn,
   });
   return {

@@ -1,3 +1,4 @@
+import type { Environment } from "../config/schema.ts";
 import type { ApiServices } from "../http/v1/services.ts";
 import type { Outbound } from "../net/outbound.ts";
 import type { MediaRoot } from "../media/media-root.ts";
@@ -25,6 +26,17 @@ export interface FrontParts {
   readonly maxUploadBytes: number;
   readonly uploads: ApiServices["uploads"];
   readonly onError: (error: unknown, what: string) => void;
+}
+
+/** Limits of what is sent to the API. */
+export function uploadLimits(environment: Environment): Pick<FrontParts, "maxUploadBytes" | "uploads"> {
+  return {
+    maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
+    uploads: {
+      maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
+      expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
+    },
+  };
 }
 
 /** Services of the HTTP API; they close with the connection to Redis. */

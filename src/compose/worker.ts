@@ -10,7 +10,7 @@ import { createJobInspector } from "../queue/job-details.ts";
 import { createJobStore } from "../queue/job-store.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { openFront } from "./front.ts";
+import { openFront, uploadLimits } from "./front.ts";
 import { startJobs } from "./worker-jobs.ts";
 import { openObservedSession, openPlatform } from "./worker-platform.ts";
 import { startWebhooks } from "./webhooks.ts";
@@ -64,11 +64,7 @@ export async function openWorker(
       mediaRoot: root,
       tracing,
       outbound: webhooks.outbound,
-      maxUploadBytes: environment.MIRUMOJI_MAX_UPLOAD * 2 ** 20,
-      uploads: {
-        maxBytes: environment.MIRUMOJI_MAX_RESUMABLE * 2 ** 20,
-        expiryMs: environment.MIRUMOJI_UPLOAD_EXPIRY * 1000,
-      },
+      ...uploadLimits(environment),
       onError: telemetry.warn,
     });
   let isStopping = false;
