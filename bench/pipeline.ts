@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startGpuHostChild } from "../src/cli/gpu-host-child.ts";
 import { startEmbeddedRedis } from "../src/cli/embedded-redis.ts";
-import { openProducer } from "../src/queue/producer.ts";
+import { openRedisClient } from "../src/queue/redis-client.ts";
 import { pythonWithSdk } from "../support/python-sdk.ts";
 import { SAMPLE, statsSchema } from "../support/dev.ts";
 import { startWorkerProcess, type WorkerProcess } from "../support/stack.ts";
@@ -92,9 +92,9 @@ export async function measurePipeline({ rounds, ours, sdk }: PipelineSize): Prom
         MIRUMOJI_CONVERT_CONCURRENCY: String(atATime),
       });
       cleanUp.push(async () => await worker.kill("SIGTERM"));
-      const producer = await openProducer({ REDIS_URL: redis.url, MIRUMOJI_QUEUE_PREFIX: prefix });
-      cleanUp.push(async () => await producer[Symbol.asyncDispose]());
-      return async (jobs: number) => await runJobs(producer.queues.convert, worker, jobs, inputs);
+      const client = await openRedisClient({ REDIS_URL: redis.url, MIRUMOJI_QUEUE_PREFIX: prefix });
+      cleanUp.push(async () => await client[Symbol.asyncDispose]());
+      return async (jobs: number) => await runJobs(client.queues.convert, worker, jobs, inputs);
     };
     const lanes = { 1: await startLane(1), 100: await startLane(100) };
     const python = await pythonWithSdk();
@@ -215,7 +215,7 @@ async function makeInputs(mediaRoot: string): Promise<string[]> {
   return names.map((name) => join(mediaRoot, name));
 }
 
-type ConvertQueue = Awaited<ReturnType<typeof openProducer>>["queues"]["convert"];
+type ConvertQueue = Awaited<ReturnType<typeof openRedisClient>>["queues"]["convert"];
 
 /** Puts the jobs into the queue and waits until the last one is over, by BullMQ's own clock. */
 async function runJobs(

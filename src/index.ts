@@ -8,11 +8,11 @@
  */
 import { processTracing } from "./config/load.ts";
 import { VERSION } from "./config/version.ts";
-import type { JobStore, TranscriptReader } from "./client/contract.ts";
+import type { Jobs, TranscriptReader } from "./client/contract.ts";
 import { createHttpJobs, type HttpJobs } from "./client/http-client.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
 import { DEFAULT_PREFIX } from "./queue/keys.ts";
-import type { Producer } from "./queue/producer.ts";
+import type { RedisClient } from "./queue/redis-client.ts";
 import type { Tracing } from "./telemetry/trace-contract.ts";
 import { NO_TRACING, openTracing } from "./telemetry/tracing.ts";
 
@@ -33,14 +33,7 @@ export { type ErrorCode, type ErrorKind, MirumojiError } from "./job/errors.ts";
 export type { OutputFile } from "./job/facts.ts";
 export type { JobReport, JobStatus, JobView, StepProgress } from "./job/summary.ts";
 export type { LayoutWish, ReformatOptions } from "./job/reformat.ts";
-export type {
-  JobFilter,
-  JobPage,
-  JobQuery,
-  JobStore,
-  Submitted,
-  TranscriptReader,
-} from "./client/contract.ts";
+export type { JobFilter, JobPage, JobQuery, Jobs, Submitted, TranscriptReader } from "./client/contract.ts";
 export type { WaitOptions, WatchOptions } from "./client/follow-jobs.ts";
 
 export type { HttpJobs } from "./client/http-client.ts";
@@ -85,7 +78,7 @@ export interface HttpClientOptions {
 export type ClientOptions = RedisClientOptions | HttpClientOptions;
 
 /** Submits jobs and looks at them. Close it with `await client.close()` or `await using`. */
-export interface Client extends JobStore, TranscriptReader, AsyncDisposable {
+export interface Client extends Jobs, TranscriptReader, AsyncDisposable {
   close(): Promise<void>;
 }
 
@@ -108,8 +101,8 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     const end = async () => await Promise.resolve(close());
     return { ...jobs, close: end, [Symbol.asyncDispose]: end };
   }
-  const { openProducer } = await producerModule();
-  const producer = await openProducer(
+  const { openRedisClient } = await redisModule();
+  const client = await openRedisClient(
     {
       REDIS_URL: options.redisUrl,
       MIRUMOJI_REDIS_CA: options.redisCa,
@@ -118,20 +111,20 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     },
     await clientTracing(),
   );
-  const close = async () => await producer[Symbol.asyncDispose]();
-  const transcripts = transcriptReader(producer, options.mediaRoot ?? null);
-  return { ...producer.store, ...transcripts, close, [Symbol.asyncDispose]: close };
+  const close = async () => await client[Symbol.asyncDispose]();
+  const transcripts = transcriptReader(client, options.mediaRoot ?? null);
+  return { ...client.jobs, ...transcripts, close, [Symbol.asyncDispose]: close };
 }
 
 /** Loaded when it is needed: most programs that speak to Redis lay no text out. */
-function transcriptReader(producer: Producer, folder: string | null): TranscriptReader {
+function transcriptReader(client: RedisClient, folder: string | null): TranscriptReader {
   const open = async () => {
     const { openTranscriptReader } = await import("./compose/transcripts.ts").catch((cause: unknown) => {
       const what =
         "to lay text out, install the packages ass-compiler, budoux, get-east-asian-width and subtitle";
       throw new MirumojiError("PROGRAM_MISSING", what, { cause });
     });
-    return await openTranscriptReader(producer, folder);
+    return await openTranscriptReader(client, folder);
   };
   return {
     readTranscript: async (...call) => await (await open()).readTranscript(...call),
@@ -140,9 +133,9 @@ function transcriptReader(producer: Producer, folder: string | null): Transcript
 }
 
 /** Loaded when it is needed: programs that speak HTTP install neither BullMQ nor ioredis. */
-async function producerModule() {
+async function redisModule() {
   try {
-    return await import("./queue/producer.ts");
+    return await import("./queue/redis-client.ts");
   } catch (cause) {
     throw new MirumojiError("PROGRAM_MISSING", "to speak to Redis, install the packages bullmq and ioredis", {
       cause,

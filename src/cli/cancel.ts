@@ -19,10 +19,9 @@ export function addCancel(program: Command): void {
       guarded(
         (_id: string, { json }: CancelOptions) => json === true,
         async (id: string, { json, wait }: CancelOptions) => {
-          await using producer = await openClient();
-          const { accepted } = await producer.store.cancel(id);
-          const job =
-            wait === true ? await producer.store.wait(id, { pollMs: 100 }) : await producer.store.get(id);
+          await using client = await openClient();
+          const { accepted } = await client.jobs.cancel(id);
+          const job = wait === true ? await client.jobs.wait(id, { pollMs: 100 }) : await client.jobs.get(id);
           if (json === true) printJson({ accepted, job });
           else {
             note(accepted ? "asked to stop" : "the job was over already; nothing changed");

@@ -1,6 +1,6 @@
 import { tracingSettings } from "../config/tracing.ts";
 import { VERSION } from "../config/version.ts";
-import { openProducer, type Producer } from "../queue/producer.ts";
+import { openRedisClient, type RedisClient } from "../queue/redis-client.ts";
 import { openTracing } from "../telemetry/tracing.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { note } from "./output.ts";
@@ -10,12 +10,12 @@ import { note } from "./output.ts";
  *
  * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
  */
-export async function openClient(): Promise<Producer> {
+export async function openClient(): Promise<RedisClient> {
   const { environment } = clientEnvironment();
   const tracing = await openTracing(tracingSettings(environment), {
     role: "client",
     version: VERSION,
     onProblem: note,
   });
-  return await openProducer(environment, tracing);
+  return await openRedisClient(environment, tracing);
 }

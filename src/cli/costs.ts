@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Expense, readExpenses } from "../queue/expenses.ts";
-import { openProducer } from "../queue/producer.ts";
+import { openRedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 
@@ -26,8 +26,8 @@ export function addCosts(program: Command): void {
       guarded(
         ({ json }: CostsOptions) => json === true,
         async ({ by, since, json }: CostsOptions) => {
-          await using producer = await openProducer(clientEnvironment().environment);
-          const { source } = producer;
+          await using client = await openRedisClient(clientEnvironment().environment);
+          const { source } = client;
           const first = since ?? dayOf(Date.now() - (DAYS_SHOWN - 1) * 86_400_000);
           const rows = sumBy(by, await readExpenses(source.redis, source.prefix, first));
           if (json === true) printJson(rows);

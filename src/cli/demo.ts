@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isolatedEnvironment } from "../config/child-environment.ts";
-import { openProducer, type Producer } from "../queue/producer.ts";
+import { openRedisClient, type RedisClient } from "../queue/redis-client.ts";
 import type { JobType, RequestOptions } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobView } from "../job/summary.ts";
@@ -54,14 +54,14 @@ async function runDemo({ json, media, language }: DemoOptions): Promise<void> {
   try {
     note("Starting Redis, the GPU host and a worker on this machine ...");
     const session = await dev.ready();
-    await using producer = await openProducer({
+    await using client = await openRedisClient({
       REDIS_URL: session.redisUrl,
       MIRUMOJI_QUEUE_PREFIX: DEFAULT_PREFIX,
     });
     jobs.push(
-      await runOne(producer, "transcribe", { input, language, formats: ["srt", "vtt", "json", "txt"] }),
+      await runOne(client, "transcribe", { input, language, formats: ["srt", "vtt", "json", "txt"] }),
     );
-    jobs.push(await runOne(producer, "convert", { input, resolution: "640x360", target_bitrate: "800k" }));
+    jobs.push(await runOne(client, "convert", { input, resolution: "640x360", target_bitrate: "800k" }));
   } finally {
     await dev.stop();
     await rm(join(folder, "data"), { recursive: true, force: true });
@@ -70,14 +70,14 @@ async function runDemo({ json, media, language }: DemoOptions): Promise<void> {
 }
 
 async function runOne<T extends JobType>(
-  producer: Producer,
+  client: RedisClient,
   type: T,
   request: RequestOptions[T],
 ): Promise<JobView> {
-  const { id } = await producer.store.submit(type, request);
+  const { id } = await client.jobs.submit(type, request);
   const view = createProgressView();
   try {
-    return await producer.store.wait(id, { pollMs: 100, onChange: (job) => view.update(job) });
+    return await client.jobs.wait(id, { pollMs: 100, onChange: (job) => view.update(job) });
   } finally {
     view.stop();
   }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { openProducer } from "../queue/producer.ts";
+import { openRedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeRow } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";
@@ -14,8 +14,8 @@ export function addList(program: Command): void {
       guarded(
         ({ json }: { json?: boolean; limit: number }) => json === true,
         async ({ json, limit }: { json?: boolean; limit: number }) => {
-          await using producer = await openProducer(clientEnvironment().environment);
-          const jobs = await producer.store.list({ limit });
+          await using client = await openRedisClient(clientEnvironment().environment);
+          const jobs = await client.jobs.list({ limit });
           if (json === true) printJson(jobs);
           else if (jobs.length === 0) note("no jobs yet; `submit` makes one");
           else print(jobs.map(describeRow).join("\n"));

@@ -3,7 +3,7 @@ import prettyBytes from "pretty-bytes";
 import { openTranscriptReader } from "../compose/transcripts.ts";
 import { SUBTITLE_FORMATS, type SubtitleFormat } from "../job/contract.ts";
 import type { ReformatOptions } from "../job/reformat.ts";
-import { openProducer } from "../queue/producer.ts";
+import { openRedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, print, printJson } from "./output.ts";
 import { parseNumber } from "./transcribe-options.ts";
@@ -44,8 +44,8 @@ export function addReformat(program: Command): void {
 
 async function reformat(id: string, options: Options): Promise<void> {
   const { environment, mediaRoot } = clientEnvironment();
-  await using producer = await openProducer(environment);
-  const reader = await openTranscriptReader(producer, mediaRoot);
+  await using client = await openRedisClient(environment);
+  const reader = await openTranscriptReader(client, mediaRoot);
   const { layout, maxLineWidth, maxLines, maxCps, wordTimes } = options;
   const wish = {
     layout,

@@ -13,9 +13,9 @@ export function addRetry(program: Command): void {
       guarded(
         (_id: string, { json }: { json?: boolean }) => json === true,
         async (id: string, { json }: { json?: boolean }) => {
-          await using producer = await openClient();
-          await producer.store.retry(id);
-          const job = await producer.store.get(id);
+          await using client = await openClient();
+          await client.jobs.retry(id);
+          const job = await client.jobs.get(id);
           if (json === true) printJson(job);
           else print(describeJob(job));
         },

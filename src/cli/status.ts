@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { openProducer } from "../queue/producer.ts";
+import { openRedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeJob } from "./job-text.ts";
 import { guarded, print, printJson } from "./output.ts";
@@ -14,8 +14,8 @@ export function addStatus(program: Command): void {
       guarded(
         (_id: string, { json }: { json?: boolean }) => json === true,
         async (id: string, { json }: { json?: boolean }) => {
-          await using producer = await openProducer(clientEnvironment().environment);
-          const job = await producer.store.get(id);
+          await using client = await openRedisClient(clientEnvironment().environment);
+          const job = await client.jobs.get(id);
           if (json === true) printJson(job);
           else print(describeJob(job));
         },

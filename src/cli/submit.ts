@@ -81,10 +81,10 @@ async function submitJob(
   const { mediaRoot } = clientEnvironment();
   const input =
     mediaRoot === null || isElsewhere(path) ? path : await checkInput(mediaRoot, path, { type, options });
-  await using producer = await openClient();
+  await using client = await openClient();
   // The contract's schema checks every field; parsed options are untrusted until then.
   const request = { ...options, input } as RequestOptions[typeof type];
-  const submitted = await producer.store.submit(type, request);
+  const submitted = await client.jobs.submit(type, request);
   if (!wait) {
     if (json) printJson(submitted);
     else print(`${submitted.id}\n  follow it with: mirumoji-worker status ${submitted.id}`);
@@ -92,7 +92,7 @@ async function submitJob(
   }
   if (!json) note(`job ${submitted.id}`);
   const view = createProgressView();
-  const job = await producer.store
+  const job = await client.jobs
     .wait(submitted.id, { pollMs: 200, onChange: (current) => view.update(current) })
     .finally(() => view.stop());
   if (json) printJson(job);

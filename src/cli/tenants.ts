@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { readTenantBudgets, type TenantBudget, writeTenantBudget } from "../queue/budgets.ts";
-import { openProducer, type Producer } from "../queue/producer.ts";
+import { openRedisClient, type RedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { guarded, note, print, printJson } from "./output.ts";
 
@@ -52,9 +52,9 @@ async function set(tenant: string, { perJob, perDay, perMonth, over, json }: Set
   else print(describe([tenant, budget]));
 }
 
-async function withSource<T>(use: (source: Producer["source"]) => Promise<T>): Promise<T> {
-  await using producer = await openProducer(clientEnvironment().environment);
-  return await use(producer.source);
+async function withSource<T>(use: (source: RedisClient["source"]) => Promise<T>): Promise<T> {
+  await using client = await openRedisClient(clientEnvironment().environment);
+  return await use(client.source);
 }
 
 function describe([tenant, { perJob, tenantPerDay, tenantPerMonth, over }]: [string, TenantBudget]): string {

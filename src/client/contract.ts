@@ -37,7 +37,7 @@ export interface JobPage {
  * Jobs as producers and operators see them: in Redis itself, or over HTTP. Every call may throw `REDIS_UNAVAILABLE` and
  * the other codes of Redis, and over HTTP `API_UNAVAILABLE`, after it waited for as long as the client was told to.
  */
-export interface JobStore {
+export interface Jobs {
   /**
    * Puts a job into its queue. With an `idempotencyKey` the same request gives the same job, as long as that
    * one is kept (completed jobs 7 days, failed ones 30).

@@ -1,13 +1,13 @@
 import { toMirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import type { JobView } from "../job/summary.ts";
-import type { JobPage, JobStore, TranscriptReader } from "./contract.ts";
+import type { JobPage, Jobs, TranscriptReader } from "./contract.ts";
 import { type JobSource, waitForJob, watchJob } from "./follow-jobs.ts";
 import { askApi, type HttpTarget } from "./http-exchange.ts";
 import { createHttpFeed } from "./http-feed.ts";
 
 /** A client that speaks HTTP; beside what every client can do, it reads what jobs made. */
-export interface HttpJobs extends JobStore, TranscriptReader {
+export interface HttpJobs extends Jobs, TranscriptReader {
   /**
    * A file that a job made, by its place in `outputs`. `range`: bytes from and to, both included.
    *
@@ -26,7 +26,7 @@ export function createHttpJobs(target: HttpTarget): { jobs: HttpJobs; close: () 
   const pathOf = (id: string, rest = "") => `/jobs/${encodeURIComponent(id)}${rest}`;
   const get = async (id: string) => await ask<JobView>(pathOf(id));
   const source: JobSource = { get, listen: async (listener) => await feed.listen(listener) };
-  const listPage: JobStore["listPage"] = async (query) => await ask<JobPage>(`/jobs?${queryOf(query)}`);
+  const listPage: Jobs["listPage"] = async (query) => await ask<JobPage>(`/jobs?${queryOf(query)}`);
   const jobs: HttpJobs = {
     get,
     listPage,

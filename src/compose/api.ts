@@ -57,7 +57,7 @@ export async function openApi(environment: Environment, logger: Logger): Promise
   return {
     queues,
     api,
-    store: api.store,
+    jobs: api.jobs,
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot,
     metrics,

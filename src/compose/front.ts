@@ -6,7 +6,7 @@ import { openApiKeys } from "../queue/api-keys.ts";
 import { openAuditLog } from "../queue/audit-log.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { openJobParts } from "../queue/job-parts.ts";
-import { createJobStore } from "../queue/job-store.ts";
+import { createRedisJobs } from "../queue/redis-jobs.ts";
 import { apiKeys } from "../queue/keys.ts";
 import type { Queues } from "../queue/queues.ts";
 import { redisClock } from "../queue/redis-clock.ts";
@@ -55,7 +55,7 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
     if (redis.status === "ready") onError(error, "jobs of other programs are not taken up yet");
   });
   return {
-    store: createJobStore(redis, queues, prefix, tracing, parts),
+    jobs: createRedisJobs(redis, queues, prefix, tracing, parts),
     feed: parts.feed,
     transcripts: openTranscripts({ redis, reader: parts.reader, prefix, mediaRoot: rest.mediaRoot }),
     keys: openApiKeys(redis, prefix, () => redisClock(redis).now()),

@@ -2,7 +2,7 @@ import type { Environment } from "../config/schema.ts";
 import { modalCalls, modalVolumes } from "../modal/index.ts";
 import { findLeftovers, type Leftover, reap } from "../pool/reaper.ts";
 import { toMirumojiError } from "../job/errors.ts";
-import { openProducer } from "../queue/producer.ts";
+import { openRedisClient } from "../queue/redis-client.ts";
 import { openSession } from "./modal.ts";
 
 /**
@@ -15,17 +15,17 @@ export async function reapLeftovers(
   options: { dryRun: boolean; onProblem: (words: string) => void },
 ): Promise<Leftover[]> {
   const session = openSession(environment, {});
-  await using producer = await openProducer(environment);
+  await using client = await openRedisClient(environment);
   try {
-    for (const volumeId of (await producer.ledger.read()).unreadable) {
+    for (const volumeId of (await client.ledger.read()).unreadable) {
       options.onProblem(`${volumeId}: its entry in the ledger cannot be read; it is kept alive`);
     }
-    const leftovers = await findLeftovers(producer.ledger, (error, what) =>
+    const leftovers = await findLeftovers(client.ledger, (error, what) =>
       options.onProblem(`${what}: ${toMirumojiError(error).message}`),
     );
     if (options.dryRun) return leftovers;
     const tools = {
-      ledger: producer.ledger,
+      ledger: client.ledger,
       volumes: modalVolumes(session),
       calls: modalCalls(session),
       signal: new AbortController().signal,

@@ -8,7 +8,7 @@ import { findClaim } from "../queue/claims.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import type { JobReader } from "../queue/job-reader.ts";
 import { keptTranscripts } from "../queue/kept-transcripts.ts";
-import type { Producer } from "../queue/producer.ts";
+import type { RedisClient } from "../queue/redis-client.ts";
 import { type FinishedTranscripts, finishedTranscripts } from "../steps/finished-transcript.ts";
 
 interface TranscriptParts {
@@ -35,17 +35,17 @@ export function openTranscripts({ redis, reader, prefix, mediaRoot }: Transcript
  * @throws MirumojiError `CONFIG_INVALID` when the folder does not exist
  */
 export async function openTranscriptReader(
-  { source, store }: Producer,
+  { source, jobs }: RedisClient,
   folder: string | null,
 ): Promise<TranscriptReader> {
   const mediaRoot = folder === null ? null : await openMediaRoot(folder);
   const transcripts = openTranscripts({ ...source, mediaRoot });
   return {
     readTranscript: async (id, format = "srt", layout = {}) =>
-      await transcripts.text(await store.get(id), format, layout),
+      await transcripts.text(await jobs.get(id), format, layout),
     async reformat(id, options) {
       const request = parseReformat(options);
-      return await transcripts.write(await store.get(id), request);
+      return await transcripts.write(await jobs.get(id), request);
     },
   };
 }

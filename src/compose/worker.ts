@@ -7,7 +7,7 @@ import { workerHealth } from "../pool/health.ts";
 import { openOutbound } from "../net/outbound.ts";
 import { connectLastingRedis, connectPromptRedis, probeRedis, unlessGone } from "../queue/connection.ts";
 import { createJobInspector } from "../queue/job-details.ts";
-import { createJobStore } from "../queue/job-store.ts";
+import { createRedisJobs } from "../queue/redis-jobs.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { openFront, uploadLimits } from "./front.ts";
@@ -70,7 +70,7 @@ export async function openWorker(
   let isStopping = false;
   return {
     queues,
-    store: createJobStore(redis, queues, prefix, tracing),
+    jobs: createRedisJobs(redis, queues, prefix, tracing),
     ...(withApi ? { api: front() } : {}),
     metrics,
     inspect: createJobInspector(redis, queues, prefix),

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type JobType, REQUEST_SCHEMAS, type RequestOptions } from "../job/contract.ts";
 import { withShownPlaces } from "../job/places.ts";
 import { summarySchema } from "../job/summary.ts";
-import type { JobStore } from "../client/contract.ts";
+import type { Jobs } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import { redactValue } from "../telemetry/redact.ts";
 import { jobPagePath } from "./job-pages.ts";
@@ -19,7 +19,7 @@ const DESCRIPTIONS: Record<JobType, string> = {
 type BoardJob = NonNullable<Awaited<ReturnType<BullMQAdapter["getJob"]>>>;
 
 interface BoardQueueOptions {
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly isWritable: boolean;
   readonly redact: (text: string) => string;
 }
@@ -31,10 +31,10 @@ interface BoardQueueOptions {
 export class BoardQueue extends BullMQAdapter {
   override readonly allowCompletedRetries = false;
   readonly #type: JobType;
-  readonly #store: JobStore;
+  readonly #jobs: Jobs;
   readonly #redact: (text: string) => string;
 
-  constructor(queue: Queues[JobType], type: JobType, { store, isWritable, redact }: BoardQueueOptions) {
+  constructor(queue: Queues[JobType], type: JobType, { jobs, isWritable, redact }: BoardQueueOptions) {
     super(queue, {
       readOnlyMode: !isWritable,
       description: DESCRIPTIONS[type],
@@ -42,7 +42,7 @@ export class BoardQueue extends BullMQAdapter {
       jobDataSchema: z.toJSONSchema(REQUEST_SCHEMAS[type], { io: "input" }),
     });
     this.#type = type;
-    this.#store = store;
+    this.#jobs = jobs;
     this.#redact = redact;
     this.setFormatter("name", (job: QueueJobJson) => redact(jobTitle(job)));
     this.setFormatter("progress", (progress: unknown) => redactValue(progressByState(progress), redact));
@@ -66,7 +66,7 @@ export class BoardQueue extends BullMQAdapter {
 
   /** Jobs added here are checked like those of any other producer. */
   override async addJob(_name: string, data: unknown): Promise<BoardJob> {
-    const { id } = await this.#store.submit(this.#type, data as RequestOptions[JobType]);
+    const { id } = await this.#jobs.submit(this.#type, data as RequestOptions[JobType]);
     const job = await super.getJob(id);
     if (job === undefined) throw new Error(`job ${id} is gone already`);
     return job;
@@ -89,7 +89,7 @@ export class BoardQueue extends BullMQAdapter {
           : {}),
       };
     };
-    job.retry = async () => await this.#store.retry(id);
+    job.retry = async () => await this.#jobs.retry(id);
     return job;
   }
 }

@@ -3,7 +3,7 @@ import type { BeforeHook } from "@bull-board/api/typings/app";
 import { FastifyAdapter } from "@bull-board/fastify";
 import type { FastifyInstance } from "fastify";
 import { JOB_TYPES } from "../job/contract.ts";
-import type { JobStore } from "../client/contract.ts";
+import type { Jobs } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import { BoardQueue } from "./board-queue.ts";
 
@@ -41,7 +41,7 @@ const FINISHED: ReadonlySet<string> = new Set(["completed", "failed"]);
 
 export interface BoardOptions {
   readonly queues: Queues;
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly isWritable: boolean;
   readonly redact: (text: string) => string;
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { MirumojiError } from "../job/errors.ts";
 import type { JobDetails, JobInspector } from "../queue/job-details.ts";
-import type { JobStore } from "../client/contract.ts";
+import type { Jobs } from "../client/contract.ts";
 import { redactValue } from "../telemetry/redact.ts";
 import { missingJobPage, showJob } from "./job-page.ts";
 
@@ -10,7 +10,7 @@ const POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 export interface JobPagesOptions {
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly inspect: JobInspector;
   readonly isWritable: boolean;
   readonly redact: (text: string) => string;
@@ -18,7 +18,7 @@ export interface JobPagesOptions {
 
 /** Serves a page per job: its state, its history, its outputs and the available actions. */
 export function addJobPages(server: FastifyInstance, options: JobPagesOptions): void {
-  const { store, inspect, isWritable, redact } = options;
+  const { jobs, inspect, isWritable, redact } = options;
   // Forms without fields still name their type.
   server.addContentTypeParser(
     "application/x-www-form-urlencoded",
@@ -40,7 +40,7 @@ export function addJobPages(server: FastifyInstance, options: JobPagesOptions): 
           .send({ error: { message: "this is read-only; BOARD_WRITE=1 changes that" } });
       }
       try {
-        await store[action](id);
+        await jobs[action](id);
       } catch (error) {
         if (!(error instanceof MirumojiError)) throw error;
         const { code, message } = error;

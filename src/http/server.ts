@@ -5,7 +5,7 @@ import { cutText } from "../job/cut-text.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import type { JobInspector } from "../queue/job-details.ts";
-import type { JobStore } from "../client/contract.ts";
+import type { Jobs } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createRedactor } from "../telemetry/redact.ts";
@@ -27,7 +27,7 @@ const ERROR_CHARS = 1000;
 /** Services behind the HTTP port. */
 export interface Served {
   readonly queues: Queues;
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly inspect: JobInspector;
   /** Folder that outputs are read from; null where this process has no media root. */
   readonly mediaRoot: MediaRoot | null;
@@ -122,7 +122,7 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
     addOutputs(guarded, served);
     await guarded.register(async (shown: FastifyInstance) => {
       redactReplies(shown, redact);
-      addJobs(shown, served.store);
+      addJobs(shown, served.jobs);
       addJobPages(shown, { ...served, isWritable, redact });
       await addBoard(shown, { ...served, isWritable, redact });
     });

@@ -21,7 +21,7 @@ function cancelMessage(queue: string, jobId: string): string {
   return JSON.stringify([queue, jobId]);
 }
 
-/** Asks for a job of one queue to stop; see `JobStore.cancel`. */
+/** Asks for a job of one queue to stop; see `Jobs.cancel`. */
 export async function requestCancel(
   redis: Redis,
   queue: Queue,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
 import { type RedisAddress, redisAddress } from "./redis-address.ts";
-import { type Bearing, PatientCluster, PatientRedis } from "./redis-client.ts";
+import { type Bearing, PatientCluster, PatientRedis } from "./patient-redis.ts";
 import { redisRefusal } from "./redis-refusal.ts";
 import { defineScripts } from "./scripts.ts";
 

@@ -1,6 +1,6 @@
 import type { ClusterNode, RedisOptions } from "ioredis";
 import { MirumojiError } from "../job/errors.ts";
-import type { NodeOptions } from "./redis-client.ts";
+import type { NodeOptions } from "./patient-redis.ts";
 
 /** A Redis as ioredis wants it described. */
 export type RedisAddress =

@@ -26,7 +26,7 @@ it("`webhooks` shows what was given up, replays it and rotates secrets, and `key
   const { id: keyId } = made.json as { id: string };
   const inside = await run("keys", "webhook", keyId, "--url", "http://10.0.0.1/");
   expect(`${inside.code} ${inside.stderr}${JSON.stringify(inside.json)}`).toContain("URL_NOT_ALLOWED");
-  const { id } = await server.store.submit("convert", { input: "a.mkv" }, { apiKey: keyId });
+  const { id } = await server.jobs.submit("convert", { input: "a.mkv" }, { apiKey: keyId });
   await server.finish("convert", new Error("ENGINE_FAILED: no picture"));
   const outbox = openOutbox(server.redis, server.prefix);
   const pending = await run("webhooks", "list", "--pending");

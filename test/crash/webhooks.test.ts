@@ -65,7 +65,7 @@ describe.concurrent("a process that sends webhooks and is killed", { timeout: 18
       const jobs: string[] = [];
       for (let count = 0; count < EVENTS; count += 1) {
         const input = `film-${count}.mkv`;
-        const { id } = await server.store.submit("convert", { input, webhook: { url: receiver.url } });
+        const { id } = await server.jobs.submit("convert", { input, webhook: { url: receiver.url } });
         jobs.push(id);
         await server.finish("convert", DONE);
       }

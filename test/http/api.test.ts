@@ -42,7 +42,7 @@ describe("a submit", () => {
     const first = await submit({ input: "a.mkv" }, { idempotencyKey: "once" });
     expect(first).toMatchObject({ status: 201, json: { type: "convert", status: "queued", input: "a.mkv" } });
     expect(first.headers.get("location")).toBe(`/v1/jobs/${idOf(first)}`);
-    expect(first.json).toEqual(await server.store.get(idOf(first)));
+    expect(first.json).toEqual(await server.jobs.get(idOf(first)));
     const again = await submit({ input: "a.mkv" }, { idempotencyKey: "once" });
     expect([again.status, idOf(again)]).toEqual([200, idOf(first)]);
     const other = await submit({ input: "b.mkv" }, { idempotencyKey: "once" });
@@ -269,7 +269,7 @@ describe("the routes", () => {
       }),
     );
     await server.put("talk.srt", "1\n00:00:01,000 --> 00:00:02,500\nHello there.\n");
-    const { id } = await server.store.submit("transcribe", { input: "talk.mkv", formats: ["srt", "json"] });
+    const { id } = await server.jobs.submit("transcribe", { input: "talk.mkv", formats: ["srt", "json"] });
     expect(await server.ask("GET", `/v1/jobs/${id}/transcript`, { key })).toMatchObject({
       status: 409,
       json: { code: "JOB_NOT_FINISHED" },

@@ -13,7 +13,7 @@ describe("who is let in", () => {
 
   it("asks for the login everywhere but for health and metrics", async () => {
     await using server = await startTestServer({ users: "ann:first-secret,bob:second-secret" });
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     const guarded = ["/board", "/board/api/queues", "/api/jobs", `/jobs/${id}`, `/jobs/${id}/outputs/0`];
     for (const path of [...guarded, "/board/static/images/logo.svg"]) {
       expect((await server.request(path)).status, path).toBe(401);
@@ -44,7 +44,7 @@ describe("a board that only shows", () => {
   afterAll(async () => await server[Symbol.asyncDispose]());
 
   it("names jobs by their file and state, and shows no secret", async () => {
-    const { id } = await server.store.submit("transcribe", { input: "films/episode 1.mkv" });
+    const { id } = await server.jobs.submit("transcribe", { input: "films/episode 1.mkv" });
     await server.redis.hset(
       server.keys("transcribe", id).job,
       "progress",
@@ -82,7 +82,7 @@ describe("a board that only shows", () => {
   });
 
   it("changes nothing", async () => {
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     for (const path of [
       `/board/api/queues/convert/${id}/clean`,
       "/board/api/queues/convert/obliterate",
@@ -92,7 +92,7 @@ describe("a board that only shows", () => {
       expect((await server.request(path, { method: "PUT" })).status, path).toBe(403);
     }
     expect((await server.request(`/jobs/${id}/cancel`, { method: "POST" })).status).toBe(403);
-    expect(await server.store.get(id)).toMatchObject({ status: "queued" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "queued" });
     expect(await server.queues.convert.isPaused()).toBe(false);
     expect(await (await server.request(`/jobs/${id}`)).text()).not.toContain("<button");
   });
@@ -118,7 +118,7 @@ describe("a board that may change jobs", () => {
 
   /** A job that was cancelled after it had begun, with all that such a life leaves in Redis. */
   async function endedJob(): Promise<string> {
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     const keys = server.keys("convert", id);
     await server.finish("convert", new Error("CANCELLED: cancelled on request"));
     await server.redis.hset(keys.job, {
@@ -126,7 +126,7 @@ describe("a board that may change jobs", () => {
       progress: JSON.stringify({ ...QUEUED_SUMMARY, state: "cancelled", status: "cancelled" }),
     });
     await server.redis.hset(keys.checkpoint, "record", JSON.stringify({ state: "undo" }));
-    expect(await server.store.get(id)).toMatchObject({ status: "cancelled" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "cancelled" });
     return id;
   }
 
@@ -137,29 +137,29 @@ describe("a board that may change jobs", () => {
     const id = await endedJob();
     const answer = await server.request(path(id), { method: "PUT" });
     expect(answer.status).toBeLessThan(300);
-    expect(await server.store.get(id)).toMatchObject({ status: "queued", state: "queued" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "queued", state: "queued" });
     const keys = server.keys("convert", id);
     expect(await server.redis.hmget(keys.job, "cancelRequestedAt", "progress")).toEqual([null, null]);
     expect(await server.redis.exists(keys.checkpoint)).toBe(0);
-    await server.store.cancel(id);
+    await server.jobs.cancel(id);
   });
 
   it("cancels and retries from the job's page", async () => {
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     expect(await (await server.request(`/jobs/${id}`)).text()).toContain("Cancel this job");
     const form = { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" } };
     const answer = await server.request(`/jobs/${id}/cancel`, form);
     expect([answer.status, answer.headers.get("location")]).toEqual([303, `/jobs/${id}`]);
-    expect(await server.store.get(id)).toMatchObject({ status: "cancelled" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "cancelled" });
     expect(await (await server.request(`/jobs/${id}`)).text()).toContain("Retry this job");
     expect((await server.request(`/jobs/${id}/retry`, form)).status).toBe(303);
-    expect(await server.store.get(id)).toMatchObject({ status: "queued" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "queued" });
     expect((await server.request(`/jobs/${id}/retry`, form)).status).toBe(409);
     expect((await server.request("/jobs/nobody/cancel", form)).status).toBe(404);
   });
 
   it("takes changes from its own pages only", async () => {
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     const foreign: Record<string, string>[] = [
       { origin: "https://evil.example" },
       { origin: "null" },
@@ -174,13 +174,13 @@ describe("a board that may change jobs", () => {
         expect((await server.request(path, { method, headers })).status).toBe(403);
       }
     }
-    expect(await server.store.get(id)).toMatchObject({ status: "queued" });
+    expect(await server.jobs.get(id)).toMatchObject({ status: "queued" });
     const headers = { origin: server.http.apiUrl };
     expect((await server.request(`/jobs/${id}/cancel`, { method: "POST", headers })).status).toBe(303);
   });
 
   it("refuses what would go behind the workers' back", async () => {
-    const { id } = await server.store.submit("convert", { input: "film.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     const json = { "content-type": "application/json" };
     const changes: [string, string, string?][] = [
       ["PUT", `/board/api/queues/convert/${id}/clean`],
@@ -210,16 +210,16 @@ describe("a board that may change jobs", () => {
     expect((await add({ input: "../outside.mkv" })).status).toBeGreaterThanOrEqual(400);
     expect((await server.queues.transcribe.getJobCounts())["waiting"]).toBe(0);
     expect((await add({ input: "fine.mkv" })).status).toBe(200);
-    const [job] = await server.store.list({ limit: 1 });
+    const [job] = await server.jobs.list({ limit: 1 });
     expect(job).toMatchObject({ type: "transcribe", input: "fine.mkv", status: "queued" });
-    await server.store.cancel(job?.id ?? "");
+    await server.jobs.cancel(job?.id ?? "");
     const removed = await server.request(`/board/api/queues/transcribe/${job?.id}/clean`, { method: "PUT" });
     expect(removed.status).toBe(204);
-    await expect(server.store.get(job?.id ?? "")).rejects.toThrow(/there is no job/u);
+    await expect(server.jobs.get(job?.id ?? "")).rejects.toThrow(/there is no job/u);
   });
 
   it("shows what a job's page says to be text, whatever it is called", async () => {
-    const { id } = await server.store.submit("convert", { input: "<script>alert(1)</script>.mkv" });
+    const { id } = await server.jobs.submit("convert", { input: "<script>alert(1)</script>.mkv" });
     const answer = await server.request(`/jobs/${id}`);
     const text = await answer.text();
     expect(text).toContain("&lt;script&gt;");

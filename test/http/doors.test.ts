@@ -41,7 +41,7 @@ describe("every surface", () => {
     server = await startTestServer({}, { modal: async () => await Promise.resolve(`refused ${SECRET}`) });
     const url = "https://me:url-password@host/?signature=signed";
     const said = `${SECRET} ${url}`;
-    const { id } = await server.store.submit("transcribe", { input: `${SECRET}/talk ${SECRET}.mkv` });
+    const { id } = await server.jobs.submit("transcribe", { input: `${SECRET}/talk ${SECRET}.mkv` });
     await server.finish("transcribe", {
       ...completed([{ path: `${SECRET}.srt`, format: "srt", bytes: 1, sha256: "0".repeat(64) }]),
       state: said,
@@ -61,7 +61,7 @@ describe("every surface", () => {
       },
     });
     await server.redis.rpush(server.keys("transcribe", id).logs, said);
-    const { id: failed } = await server.store.submit("convert", { input: `${SECRET}.mkv` });
+    const { id: failed } = await server.jobs.submit("convert", { input: `${SECRET}.mkv` });
     await server.finish("convert", new Error(said));
     for (const one of [id, failed]) paths.push(`/jobs/${one}`, `/api/jobs/${one}`, `/jobs/${one}/outputs/9`);
     paths.push(`/board/api/queues/transcribe/${id}/logs`, `/board/api/queues/transcribe/${id}`);

@@ -16,7 +16,7 @@ let paths: string[];
 const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
 beforeAll(async () => {
   server = await startTestServer({ isWritable: true });
-  const { id } = await server.store.submit("transcribe", { input: "film.mkv" });
+  const { id } = await server.jobs.submit("transcribe", { input: "film.mkv" });
   await server.queues.convert.add("anything", { "<script>": [SECRET, null, { v: -1 }] });
   paths = ["", "livez", "readyz", "metrics", "docs/errors", "api/jobs", `api/jobs/${id}`, `jobs/${id}`];
   paths.push(`jobs/${id}/outputs/0`, `jobs/${id}/cancel`, `jobs/${id}/retry`, "board", "board/api/queues");

@@ -12,7 +12,7 @@ describe("the outputs of a job", () => {
     await using server = await startTestServer();
     await server.put("talk/hello there.srt", "1\n00:00:01");
     await server.put("secret.txt", "not an output");
-    const { id } = await server.store.submit("transcribe", { input: "talk/hello there.mkv" });
+    const { id } = await server.jobs.submit("transcribe", { input: "talk/hello there.mkv" });
     await server.finish(
       "transcribe",
       completed([{ path: "talk/hello there.srt", format: "srt", bytes: 10, sha256 }]),
@@ -45,7 +45,7 @@ describe("the outputs of a job", () => {
     await using elsewhere = await testFolder();
     await symlink(elsewhere.path, join(server.mediaRoot, "out"));
     for (const path of ["out/x.txt", "../x.txt", "/etc/passwd"]) {
-      const { id } = await server.store.submit("convert", { input: "a.mkv" });
+      const { id } = await server.jobs.submit("convert", { input: "a.mkv" });
       await server.finish("convert", completed([{ path, format: "txt", bytes: 1, sha256 }]));
       const answer = await server.request(`/jobs/${id}/outputs/0`);
       expect(answer.status, path).toBe(404);

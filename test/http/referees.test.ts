@@ -81,8 +81,8 @@ it("the example for BullMQ's Python port submits a job", async ({ skip }) => {
     REDIS_URL: server.redisUrl,
     MIRUMOJI_QUEUE_PREFIX: server.prefix,
   });
-  expect(await server.store.get(printed.trim())).toMatchObject({ input: "port.mkv", status: "queued" });
-  await server.store.cancel(printed.trim());
+  expect(await server.jobs.get(printed.trim())).toMatchObject({ input: "port.mkv", status: "queued" });
+  await server.jobs.cancel(printed.trim());
 });
 
 it("OpenAI's Python package works unchanged", async ({ skip }) => {
@@ -113,11 +113,11 @@ except openai.AuthenticationError:
   const asked = python(["-c", program, own.http.apiUrl, await own.key()]);
   for (const end of ["json", "srt", "verbose_json", "failure"]) {
     const job = await expect
-      .poll(async () => (await own.store.list({ limit: 1, tag: "openai", status: ["queued"] }))[0], {
+      .poll(async () => (await own.jobs.list({ limit: 1, tag: "openai", status: ["queued"] }))[0], {
         timeout: 20_000,
       })
       .toBeDefined()
-      .then(async () => (await own.store.list({ limit: 1, tag: "openai", status: ["queued"] }))[0]);
+      .then(async () => (await own.jobs.list({ limit: 1, tag: "openai", status: ["queued"] }))[0]);
     const path = (job?.input ?? "").replace(/\.mp3$/u, ".json");
     await own.put(path, SEGMENTS);
     const output = { path, format: "json", bytes: SEGMENTS.length, sha256: "0".repeat(64) } as const;

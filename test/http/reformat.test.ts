@@ -33,7 +33,7 @@ const media = async (path: string) => await readFile(join(server.mediaRoot, path
 
 /** A finished job that wrote `<name>.srt`, and whose segments are kept. */
 async function finished(name: string): Promise<string> {
-  const { id } = await server.store.submit("transcribe", { input: `${name}.mkv`, output: `out/${name}.srt` });
+  const { id } = await server.jobs.submit("transcribe", { input: `${name}.mkv`, output: `out/${name}.srt` });
   await server.put(`out/${name}.srt`, "the job's own");
   const output = { path: `out/${name}.srt`, format: "srt", bytes: 13, sha256 } as const;
   await server.finish("transcribe", completed([output]));
@@ -76,11 +76,11 @@ describe("a finished transcript", () => {
     expect(await ask({ formats: ["srt"], max_lines: 0 })).toMatchObject({
       json: { code: "REQUEST_INVALID" },
     });
-    const living = await server.store.submit("transcribe", { input: "other.mkv" });
+    const living = await server.jobs.submit("transcribe", { input: "other.mkv" });
     await server.redis.hset(`${server.prefix}:claims`, "out/claimed.vtt", `transcribe:${living.id}`);
     const claimed = await ask({ formats: ["vtt"], output: "out/claimed.vtt" });
     expect(claimed).toMatchObject({ status: 400, json: { code: "OUTPUT_CLAIMED" } });
-    await server.store.cancel(living.id);
+    await server.jobs.cancel(living.id);
     expect(await ask({ formats: ["vtt"], output: "out/claimed.vtt" })).toMatchObject({ status: 201 });
   });
 

@@ -111,9 +111,9 @@ describe("the webhook of a job", () => {
     const failed = await submit(key, { url: target.url });
     await server.finish("transcribe", new Error("ENGINE_FAILED: no sound"));
     const cancelled = await submit(key, { url: target.url });
-    await server.store.cancel(cancelled);
+    await server.jobs.cancel(cancelled);
     const unwanted = await submit(key, { url: target.url, events: ["completed"] });
-    await server.store.cancel(unwanted);
+    await server.jobs.cancel(unwanted);
     sender();
     const events = (await target.count(2)).map(({ event }) => `${event.type} ${event.data.id}`);
     expect(new Set(events)).toEqual(new Set([`job.cancelled ${cancelled}`, `job.failed ${failed}`]));
@@ -129,7 +129,7 @@ describe("the webhook of a job", () => {
     });
     const id = await submit(await server.key(), { url: target.url });
     await server.finish("transcribe", new Error("ENGINE_FAILED: first life"));
-    await server.store.retry(id);
+    await server.jobs.retry(id);
     await server.finish("transcribe", DONE);
     const { tries } = sender();
     for (const count of [1, 2]) {
@@ -299,6 +299,6 @@ describe("the address of a webhook", () => {
     for (const text of [...texts, JSON.stringify(await server.api.keys.list())]) {
       expect(text).not.toContain("T0PSECRET");
     }
-    await server.store.cancel(id);
+    await server.jobs.cancel(id);
   });
 });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { connectRedis, type RedisConnection } from "../../src/queue/connection.ts";
 import { Consumer, type ConsumerOptions } from "../../src/queue/consumer.ts";
-import { createJobStore } from "../../src/queue/job-store.ts";
+import { createRedisJobs } from "../../src/queue/redis-jobs.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
 import { runJob } from "../../src/runner/run-job.ts";
@@ -41,8 +41,8 @@ describe("a job that cannot even be read", () => {
       onError: (error) => errors.push(error),
       handle: async (delivery) => await runJob(delivery, instantTools()),
     });
-    const store = createJobStore(redis, queues, prefix);
-    const view = async () => await store.get(id).catch(() => null);
+    const jobs = createRedisJobs(redis, queues, prefix);
+    const view = async () => await jobs.get(id).catch(() => null);
     await expect.poll(async () => (await view())?.status, { timeout: 15_000 }).toBe("failed");
     expect((await view())?.error?.code).toBe("REQUEST_INVALID");
     expect(errors).toEqual([]);

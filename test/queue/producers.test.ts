@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { connectRedis } from "../../src/queue/connection.ts";
 import { Consumer } from "../../src/queue/consumer.ts";
 import { createJobIndex } from "../../src/queue/job-index.ts";
-import { createJobStore } from "../../src/queue/job-store.ts";
+import { createRedisJobs } from "../../src/queue/redis-jobs.ts";
 import { DEFAULT_PREFIX, jobKeys } from "../../src/queue/keys.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
@@ -28,16 +28,16 @@ it("the recipe for other languages submits a job that runs, is listed and is kep
   };
   const redis = connectRedis(server.url);
   const queues = openQueues(redis, DEFAULT_PREFIX);
-  const store = createJobStore(redis, queues, DEFAULT_PREFIX);
+  const jobs = createRedisJobs(redis, queues, DEFAULT_PREFIX);
   await submit("from-shell");
-  expect(await store.get("from-shell")).toMatchObject({
+  expect(await jobs.get("from-shell")).toMatchObject({
     type: "convert",
     status: "queued",
     input: "film.mkv",
     submittedAt: now,
   });
-  expect(await store.list({ limit: 5 })).toMatchObject([{ id: "from-shell" }]);
-  const ended = store.wait("from-shell");
+  expect(await jobs.list({ limit: 5 })).toMatchObject([{ id: "from-shell" }]);
+  const ended = jobs.wait("from-shell");
   const consumer = new Consumer({
     queue: queues.convert,
     redis,
@@ -58,11 +58,11 @@ it("the recipe for other languages submits a job that runs, is listed and is kep
   const past = now - 8 * 24 * 3600 * 1000;
   await redis.zadd(queues.convert.toKey("completed"), past, "from-shell");
   await submit("another");
-  await store.wait("another");
+  await jobs.wait("another");
   expect(await redis.exists(jobKeys(DEFAULT_PREFIX, "convert", "from-shell").job)).toBe(0);
   const index = createJobIndex(redis, queues, DEFAULT_PREFIX);
   expect(await index.prune(now + 1)).toBe(1);
-  expect(await store.list({ limit: 5 })).toMatchObject([{ id: "another" }]);
+  expect(await jobs.list({ limit: 5 })).toMatchObject([{ id: "another" }]);
   await consumer.stop();
   await closeQueues(queues);
   redis.disconnect();

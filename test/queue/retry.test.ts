@@ -5,7 +5,7 @@ import { type Checkpoint, firstCheckpoint, moved, unwound } from "../../src/job/
 import { connectRedis } from "../../src/queue/connection.ts";
 import { Consumer } from "../../src/queue/consumer.ts";
 import type { Delivery, DeliveryResult } from "../../src/queue/delivery.ts";
-import { createJobStore } from "../../src/queue/job-store.ts";
+import { createRedisJobs } from "../../src/queue/redis-jobs.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
 import { closeQueues, openQueues } from "../../src/queue/queues.ts";
 import { runJob } from "../../src/runner/run-job.ts";
@@ -38,9 +38,9 @@ describe("a job that failed and is given another life", () => {
   ])("%s", async (_, checkpoint, created) => {
     const prefix = randomPrefix();
     const queues = openQueues(redis, prefix);
-    const store = createJobStore(redis, queues, prefix);
+    const jobs = createRedisJobs(redis, queues, prefix);
     const ledger = openLedger(redis, queues, prefix);
-    const { id } = await store.submit("convert", { input: "film.mkv" });
+    const { id } = await jobs.submit("convert", { input: "film.mkv" });
     const runWith = async (handle: (delivery: Delivery) => Promise<DeliveryResult>, status: string) => {
       const consumer = new Consumer({
         queue: queues.convert,
@@ -53,14 +53,14 @@ describe("a job that failed and is given another life", () => {
         onError: () => undefined,
         handle,
       });
-      await expect.poll(async () => (await store.get(id)).status, { timeout: 15_000 }).toBe(status);
+      await expect.poll(async () => (await jobs.get(id)).status, { timeout: 15_000 }).toBe(status);
       await consumer.stop();
     };
     await runWith(async (delivery) => await failWith(checkpoint, delivery), "failed");
     const [volume] = await ledger.list();
     // Until somebody retries it, what a failed job left is the reaper's, however it failed.
     expect(volume && (await ledger.leftoverReason(volume))).toBe("job finished");
-    await store.retry(id);
+    await jobs.retry(id);
     const effects: string[] = [];
     await runWith(async (delivery) => await runJob(delivery, watchedTools(effects)), "completed");
     expect(effects.filter((effect) => effect === "create")).toEqual(created);

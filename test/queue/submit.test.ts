@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { JobStore } from "../../src/client/contract.ts";
+import type { Jobs } from "../../src/client/contract.ts";
 import { connectRedis } from "../../src/queue/connection.ts";
-import { createJobStore } from "../../src/queue/job-store.ts";
+import { createRedisJobs } from "../../src/queue/redis-jobs.ts";
 import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { createLease } from "../../src/queue/lease.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
@@ -17,7 +17,7 @@ beforeAll(async () => {
   server = await testRedis();
   redis = connectRedis(server.url);
   queues = openQueues(redis, prefix);
-  shared = createJobStore(redis, queues, prefix);
+  shared = createRedisJobs(redis, queues, prefix);
 });
 afterAll(async () => {
   await closeQueues(queues);
@@ -25,14 +25,14 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-let shared: JobStore;
-const store = () => shared;
+let shared: Jobs;
+const jobs = () => shared;
 const input = "film.mkv";
 const code = (error: unknown) => Reflect.get(error as object, "code") as unknown;
 
 describe("a submit", () => {
   it("writes what its caller gave, so that defaults are those of the worker", async () => {
-    const { id } = await store().submit("transcribe", { input, language: "en" });
+    const { id } = await jobs().submit("transcribe", { input, language: "en" });
     const data = await redis.hget(jobKeys(prefix, "transcribe", id).job, "data");
     expect(JSON.parse(data ?? "")).toEqual({ v: 1, input, language: "en" });
   });
@@ -43,8 +43,8 @@ describe("an idempotency key", () => {
     for (let round = 0; round < 20; round += 1) {
       const options = { idempotencyKey: `both-${round}` };
       const ends = await Promise.allSettled([
-        store().submit("transcribe", { input }, options),
-        store().submit("convert", { input }, options),
+        jobs().submit("transcribe", { input }, options),
+        jobs().submit("convert", { input }, options),
       ]);
       const refused = ends.flatMap((end) => (end.status === "rejected" ? [code(end.reason)] : []));
       expect(refused).toEqual(["IDEMPOTENCY_CONFLICT"]);
@@ -62,7 +62,7 @@ describe("an idempotency key", () => {
     const answers = await Promise.all(
       Array.from(
         { length: 20 },
-        async () => await store().submit("convert", { input }, { idempotencyKey: "many" }),
+        async () => await jobs().submit("convert", { input }, { idempotencyKey: "many" }),
       ),
     );
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
@@ -71,33 +71,33 @@ describe("an idempotency key", () => {
 
   it("takes a request with its defaults for the same one", async () => {
     const options = { idempotencyKey: "defaults" };
-    await store().submit("convert", { input }, options);
-    const again = await store().submit("convert", { preset: "balanced", input }, options);
+    await jobs().submit("convert", { input }, options);
+    const again = await jobs().submit("convert", { preset: "balanced", input }, options);
     expect(again.created).toBe(false);
-    const other = store().submit("convert", { input, preset: "quality" }, options);
+    const other = jobs().submit("convert", { input, preset: "quality" }, options);
     await expect(other).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
   });
 
   it("outlives its job's record, but not its removal on request", async () => {
     const options = { idempotencyKey: "gone" };
-    const { id } = await store().submit("convert", { input }, options);
+    const { id } = await jobs().submit("convert", { input }, options);
     await (await queues.convert.getJob(id))?.remove();
-    expect(await store().submit("convert", { input }, options)).toMatchObject({ id, created: false });
+    expect(await jobs().submit("convert", { input }, options)).toMatchObject({ id, created: false });
     expect(await redis.exists(jobKeys(prefix, "convert", id).job)).toBe(0);
     const lease = createLease(redis, { prefix, queue: "convert", jobId: id, token: "t" });
     const ended = { ...QUEUED_SUMMARY, state: "completed", status: "completed" } as const;
     await lease.settle({ volumeId: null, summary: ended, log: "" });
-    expect(await store().get(id)).toMatchObject({ id, type: "convert", status: "completed" });
-    const wrong = store().submit("transcribe", { input }, options);
+    expect(await jobs().get(id)).toMatchObject({ id, type: "convert", status: "completed" });
+    const wrong = jobs().submit("transcribe", { input }, options);
     await expect(wrong).rejects.toMatchObject({ code: "IDEMPOTENCY_CONFLICT" });
   });
 
   it("adds the job that a submitter who died had not added yet", async () => {
     const options = { idempotencyKey: "died" };
-    const { id } = await store().submit("convert", { input }, options);
+    const { id } = await jobs().submit("convert", { input }, options);
     await (await queues.convert.getJob(id))?.remove();
     await redis.hdel(`${prefix}:once:${id}`, "addedAt");
-    await store().submit("convert", { input }, options);
+    await jobs().submit("convert", { input }, options);
     expect(await redis.exists(jobKeys(prefix, "convert", id).job)).toBe(1);
   });
 });

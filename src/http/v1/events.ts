@@ -48,7 +48,7 @@ function isAway(error: unknown): boolean {
 
 /** The changes of jobs as server-sent events: `job` with the job as it is now, `gap` when some may be missing. */
 export function eventRoutes(
-  { store, feed }: ApiServices,
+  { jobs, feed }: ApiServices,
   redact: (text: string) => string,
 ): FastifyPluginAsyncZod {
   return async (server) => {
@@ -70,7 +70,7 @@ export function eventRoutes(
       },
       async (request, reply) => {
         const { id } = request.params;
-        const known = await visibleJob(store, request, id);
+        const known = await visibleJob(jobs, request, id);
         const last = decodeFeedCursor(request.headers["last-event-id"] ?? "");
         // Browsers connect again when a stream ends, unless they hear that there is nothing more to come.
         if (isFinal(known.status) && last !== null && (await feed.since(last, id))?.length === 0) {
@@ -83,7 +83,7 @@ export function eventRoutes(
         };
         const look = async () => {
           const place = feed.cursor();
-          send(await store.get(id), place);
+          send(await jobs.get(id), place);
         };
         // Heard before the job is read, so that no change falls in between; what is heard is sent in its turn.
         const heard: (readonly [JobView, string])[] = [];
@@ -100,7 +100,7 @@ export function eventRoutes(
           }),
         );
         const place = feed.cursor();
-        const job = await store.get(id).catch(() => null);
+        const job = await jobs.get(id).catch(() => null);
         isShown = true;
         if (heard.length === 0 && job !== null) send(job, place);
         for (const [changed, cursor] of heard) send(changed, cursor);

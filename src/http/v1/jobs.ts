@@ -5,7 +5,7 @@ import { JOB_TYPES, REQUEST_SCHEMAS } from "../../job/contract.ts";
 import { MirumojiError } from "../../job/errors.ts";
 import { JOB_STATUSES, type JobView, jobViewSchema } from "../../job/summary.ts";
 import { LIST_CURSOR } from "../../queue/job-list.ts";
-import type { JobStore } from "../../client/contract.ts";
+import type { Jobs } from "../../client/contract.ts";
 import { isVisible, submitterOf, tenantOf } from "./access.ts";
 import { PROBLEMS } from "./problem.ts";
 import type { ApiServices } from "./services.ts";
@@ -65,7 +65,7 @@ const cancelledSchema = z.object({
 });
 
 /** Jobs: put in, looked at, changed. `base` is the path of the API as callers see it. */
-export function jobRoutes({ store, outbound }: ApiServices, base: string): FastifyPluginAsyncZod {
+export function jobRoutes({ jobs, outbound }: ApiServices, base: string): FastifyPluginAsyncZod {
   return async (server) => {
     server.post(
       "/jobs",
@@ -102,13 +102,13 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
         if (wanted.webhook !== undefined) outbound.check(wanted.webhook.url);
         const key = request.headers["idempotency-key"];
         const options = { ...wanted, ...(tenant === undefined ? {} : { tenant }) };
-        const { id, created } = await store.submit(type, options, {
+        const { id, created } = await jobs.submit(type, options, {
           ...submitterOf(request),
           // Tenants know nothing of each other's keys.
           ...(key === undefined ? {} : { idempotencyKey: tenant === undefined ? key : `${tenant}\0${key}` }),
         });
         request.createdJob = id;
-        const job = await store.get(id);
+        const job = await jobs.get(id);
         return await reply
           .code(created ? 201 : 200)
           .header("location", `${base}/jobs/${id}`)
@@ -134,7 +134,7 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
         if (tenant !== undefined && query.tenant !== undefined && query.tenant !== tenant) {
           return { jobs: [], nextCursor: null };
         }
-        return await store.listPage({ ...query, ...(tenant === undefined ? {} : { tenant }) });
+        return await jobs.listPage({ ...query, ...(tenant === undefined ? {} : { tenant }) });
       },
     );
 
@@ -150,7 +150,7 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
           response: { 200: jobSchema, ...PROBLEMS },
         },
       },
-      async (request) => await visibleJob(store, request, request.params.id),
+      async (request) => await visibleJob(jobs, request, request.params.id),
     );
 
     server.delete(
@@ -167,8 +167,8 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
         },
       },
       async (request, reply) => {
-        const { id } = await visibleJob(store, request, request.params.id);
-        await store.delete(id);
+        const { id } = await visibleJob(jobs, request, request.params.id);
+        await jobs.delete(id);
         return await reply.code(204).send(null);
       },
     );
@@ -188,8 +188,8 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
         },
       },
       async (request, reply) => {
-        const { id } = await visibleJob(store, request, request.params.id);
-        return await reply.code(202).send(await store.cancel(id));
+        const { id } = await visibleJob(jobs, request, request.params.id);
+        return await reply.code(202).send(await jobs.cancel(id));
       },
     );
 
@@ -206,9 +206,9 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
         },
       },
       async (request, reply) => {
-        const { id } = await visibleJob(store, request, request.params.id);
-        await store.retry(id);
-        return await reply.code(202).send(await store.get(id));
+        const { id } = await visibleJob(jobs, request, request.params.id);
+        await jobs.retry(id);
+        return await reply.code(202).send(await jobs.get(id));
       },
     );
   };
@@ -219,8 +219,8 @@ export function jobRoutes({ store, outbound }: ApiServices, base: string): Fasti
  *
  * @throws MirumojiError `JOB_NOT_FOUND`, also for jobs of others
  */
-export async function visibleJob(store: JobStore, request: FastifyRequest, id: string): Promise<JobView> {
-  const job = await store.get(id);
+export async function visibleJob(jobs: Jobs, request: FastifyRequest, id: string): Promise<JobView> {
+  const job = await jobs.get(id);
   if (!isVisible(request, job)) {
     throw new MirumojiError("JOB_NOT_FOUND", `there is no job ${JSON.stringify(id)}`);
   }

@@ -65,7 +65,7 @@ export function openAiRoutes(services: ApiServices) {
 }
 
 async function answer(services: ApiServices, request: FastifyRequest, task: "transcribe" | "translate") {
-  const { store, mediaRoot, transcripts, onError } = services;
+  const { jobs, mediaRoot, transcripts, onError } = services;
   if (mediaRoot === null) {
     throw new MirumojiError(
       "CONFIG_INVALID",
@@ -89,10 +89,10 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
       tags: ["openai"],
       formats: ["json" as const],
     };
-    const submitted = await store.submit("transcribe", wanted, submitterOf(request));
+    const submitted = await jobs.submit("transcribe", wanted, submitterOf(request));
     jobId = submitted.id;
     request.createdJob = jobId;
-    const job = await store.wait(jobId, { signal: hangUp.signal });
+    const job = await jobs.wait(jobId, { signal: hangUp.signal });
     if (job.status !== "completed") {
       const { code, message } = job.error ?? { code: job.status, message: `the job is ${job.status}` };
       throw Object.assign(new Error(`${code}: ${message}`), { jobCode: code });
@@ -100,7 +100,7 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
     const { transcript } = await transcripts.segments(job);
     return renderOpenAi(fields.response_format, { task, transcript, report: job.report });
   } catch (error) {
-    if (hangUp.signal.aborted && jobId !== null) await store.cancel(jobId).catch(() => undefined);
+    if (hangUp.signal.aborted && jobId !== null) await jobs.cancel(jobId).catch(() => undefined);
     throw error;
   } finally {
     request.raw.socket.off("close", onHangUp);
@@ -109,10 +109,10 @@ async function answer(services: ApiServices, request: FastifyRequest, task: "tra
   }
 }
 
-async function forget({ store }: ApiServices, jobId: string | null, folder: string): Promise<void> {
+async function forget({ jobs }: ApiServices, jobId: string | null, folder: string): Promise<void> {
   if (jobId !== null) {
-    const job = await store.get(jobId).catch(() => null);
-    if (job !== null && !isFinal(job.status)) await store.wait(jobId).catch(() => undefined);
+    const job = await jobs.get(jobId).catch(() => null);
+    if (job !== null && !isFinal(job.status)) await jobs.wait(jobId).catch(() => undefined);
   }
   await rm(folder, { recursive: true, force: true });
 }

@@ -39,7 +39,7 @@ const queryWish = {
 const TYPES = [...new Set(Object.values(CONTENT_TYPES).map((type) => type.split(";")[0] ?? type))];
 
 /** Outputs of jobs: files as they are, and transcripts in any format. */
-export function resultRoutes({ store, mediaRoot, transcripts }: ApiServices): FastifyPluginAsyncZod {
+export function resultRoutes({ jobs, mediaRoot, transcripts }: ApiServices): FastifyPluginAsyncZod {
   return async (server) => {
     server.get(
       "/jobs/:id/outputs/:index",
@@ -61,7 +61,7 @@ export function resultRoutes({ store, mediaRoot, transcripts }: ApiServices): Fa
         },
       },
       async (request, reply) => {
-        const job = await visibleJob(store, request, request.params.id);
+        const job = await visibleJob(jobs, request, request.params.id);
         return await sendOutput(
           request,
           reply,
@@ -90,7 +90,7 @@ export function resultRoutes({ store, mediaRoot, transcripts }: ApiServices): Fa
       },
       async (request, reply) => {
         const { format, ...wish } = request.query;
-        const job = await visibleJob(store, request, request.params.id);
+        const job = await visibleJob(jobs, request, request.params.id);
         if (!isFinal(job.status)) {
           throw new MirumojiError(
             "JOB_NOT_FINISHED",
@@ -121,7 +121,7 @@ export function resultRoutes({ store, mediaRoot, transcripts }: ApiServices): Fa
         },
       },
       async (request, reply) => {
-        const job = await visibleJob(store, request, request.params.id);
+        const job = await visibleJob(jobs, request, request.params.id);
         return await reply.code(201).send({ outputs: await transcripts.write(job, request.body) });
       },
     );

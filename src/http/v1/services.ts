@@ -4,12 +4,12 @@ import type { AuditLog } from "../../queue/audit-log.ts";
 import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
 import type { FinishedTranscripts } from "../../steps/finished-transcript.ts";
-import type { JobStore } from "../../client/contract.ts";
+import type { Jobs } from "../../client/contract.ts";
 import type { Outbound } from "../../net/outbound.ts";
 
 /** Services that the API is built from. */
 export interface ApiServices {
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly feed: JobFeed;
   readonly keys: ApiKeys;
   readonly audit: AuditLog;

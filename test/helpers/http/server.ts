@@ -13,8 +13,8 @@ import { openOutbound } from "../../../src/net/outbound.ts";
 import { openMediaRoot } from "../../../src/media/media-root.ts";
 import { connectRedis, type RedisConnection } from "../../../src/queue/connection.ts";
 import { createJobInspector } from "../../../src/queue/job-details.ts";
-import type { JobStore } from "../../../src/client/contract.ts";
-import { createJobStore } from "../../../src/queue/job-store.ts";
+import type { Jobs } from "../../../src/client/contract.ts";
+import { createRedisJobs } from "../../../src/queue/redis-jobs.ts";
 import { jobKeys } from "../../../src/queue/keys.ts";
 import { closeQueues, openQueues, type Queues } from "../../../src/queue/queues.ts";
 import { createMetrics } from "../../../src/telemetry/metrics.ts";
@@ -26,7 +26,7 @@ export const SECRET = "correct-horse-battery";
 /** The HTTP port over a real Redis, with jobs that no worker ever ran. */
 export interface TestServer extends AsyncDisposable {
   readonly http: HttpServer;
-  readonly store: JobStore;
+  readonly jobs: Jobs;
   readonly queues: Queues;
   readonly redis: RedisConnection;
   readonly prefix: string;
@@ -68,7 +68,7 @@ export async function startTestServer(
   const redis = connectRedis(server.url);
   const prefix = randomPrefix();
   const queues = openQueues(redis, prefix);
-  const store = createJobStore(redis, queues, prefix);
+  const jobs = createRedisJobs(redis, queues, prefix);
   const outbound = openOutbound({ privateNetworks: ["127.0.0.1"], connectMs: 2000 });
   const api = openFront({
     redis,
@@ -95,7 +95,7 @@ export async function startTestServer(
     {
       queues,
       api,
-      store,
+      jobs,
       inspect: createJobInspector(redis, queues, prefix),
       mediaRoot: await openMediaRoot(folder.path),
       metrics: createMetrics({ version: "0", gpu: null, now: Date.now }),
@@ -127,7 +127,7 @@ export async function startTestServer(
       const text = await answer.text();
       return { status: answer.status, headers: answer.headers, json: text === "" ? null : JSON.parse(text) };
     },
-    store,
+    jobs,
     queues,
     redis,
     mediaRoot: folder.path,

@@ -7,7 +7,7 @@ import { isFinal, type JobView } from "../job/summary.ts";
 import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
 import { requestCancel } from "./cancellation.ts";
-import type { JobPage, JobStore } from "../client/contract.ts";
+import type { JobPage, Jobs } from "../client/contract.ts";
 import { type JobSource, waitForJob, watchJob } from "../client/follow-jobs.ts";
 import { forgetTranscript } from "./kept-transcripts.ts";
 import { listJobs } from "./job-list.ts";
@@ -18,13 +18,13 @@ import { runScript } from "./scripts.ts";
 import { addJob, readEnded } from "./submit.ts";
 import { findCarrier } from "./trace-carrier.ts";
 
-export function createJobStore(
+export function createRedisJobs(
   redis: Redis,
   queues: Queues,
   prefix: string,
   tracing: Tracing = NO_TRACING,
   parts: JobParts = openJobParts(redis, queues, { prefix, onError: () => undefined }),
-): JobStore {
+): Jobs {
   const { reader, index, feed } = parts;
   const ask = async <T>(
     what: "cancel" | "retry",
