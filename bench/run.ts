@@ -3,6 +3,7 @@ import { measureCalls } from "./calls.ts";
 import { measureCancelLatency } from "./cancel-latency.ts";
 import { measurePipeline, pipelineTable } from "./pipeline.ts";
 import { measureCrowd } from "./crowd.ts";
+import { measureFar } from "./far.ts";
 import { measureQueue, queueTable } from "./queue.ts";
 import { measureRoundTrips } from "./round-trips.ts";
 import { table } from "./rounds.ts";
@@ -15,8 +16,8 @@ interface Found {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** The benchmarks by name; each gives what is printed, as a table and as JSON. */
-const BENCHMARKS: Record<string, () => Promise<Found>> = {
+/** The benchmarks by name; each gives what is printed, as a table and as JSON; null when it is printed. */
+const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
   cancel: async () => ({ values: await measureCancelLatency(200) }),
   calls: async () => ({ values: { ...(await measureCalls(1000, 60_000)) } }),
   "round-trips": async () => ({ values: { ...(await measureRoundTrips(500)) } }),
@@ -36,6 +37,11 @@ const BENCHMARKS: Record<string, () => Promise<Found>> = {
     });
     return { rows: pipelineTable(found), values: { ...found } };
   },
+  far: async () => {
+    const found = await measureFar(process.argv.slice(3));
+    if (found === null) return null;
+    return { rows: found.rows.map((row) => ({ ...row })), values: { ...found } };
+  },
   soak: async () => {
     const found = await measureSoak({ jobs: Number(process.argv[3] ?? 30_000), pieces: 15 });
     return { rows: soakTable(found), values: { ...found } };
@@ -54,8 +60,13 @@ if (benchmark === undefined) {
   process.exitCode = 1;
 } else {
   const loadBefore = loadavg()[0];
-  const { rows, values } = await benchmark();
-  if (rows !== undefined) process.stderr.write(`${table(rows)}\n\n`);
+  const found = await benchmark();
+  if (found !== null) print(found, loadBefore);
+}
+
+/** Prints a table for people and one JSON document. */
+function print({ rows, values }: Found, loadBefore: number | undefined): void {
+  if (rows !== undefined && rows.length > 0) process.stderr.write(`${table(rows)}\n\n`);
   for (const [key, value] of Object.entries(values)) {
     // The rows are in the table already.
     if (key !== "rows") process.stderr.write(`${key.padEnd(24)} ${JSON.stringify(value)}\n`);

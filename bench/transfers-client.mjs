@@ -6,9 +6,9 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { createHash } from "node:crypto";
 import { Agent, request } from "node:http";
-import { openModalSession } from "../dist/modal/session.js";
-import { modalVolumes } from "../dist/modal/volumes.js";
-import { unary } from "../dist/modal/rpc.js";
+import { openModalSession } from "../dist/modal/rpc/session.js";
+import { modalVolumes } from "../dist/modal/volumes/volumes.js";
+import { unary } from "../dist/modal/rpc/rpc.js";
 
 const BLOCK_BYTES = 8 * 2 ** 20;
 const LANES = 8;

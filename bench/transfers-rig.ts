@@ -28,7 +28,7 @@ const answerSchema = z.object({
   loopDelayP99Ms: z.number().optional(),
   memory: z.array(z.tuple([z.number(), z.number()])).optional(),
 });
-type Answer = z.infer<typeof answerSchema>;
+export type Answer = z.infer<typeof answerSchema>;
 
 /** Files that are sent and fetched together. */
 export interface Content {
@@ -54,14 +54,6 @@ export async function openBench() {
   const volumes = modalVolumes(session);
   const { signal } = new AbortController();
   const newVolume = async () => (await volumes.create({ signal })).volumeId;
-  const environment = {
-    PATH: process.env["PATH"],
-    MODAL_SERVER_URL: host.serverUrl,
-    MODAL_TOKEN_ID: host.tokenId,
-    MODAL_TOKEN_SECRET: host.tokenSecret,
-    MODAL_CONFIG_PATH: "/nonexistent",
-  };
-  const nodeFlags = await flagsOfWorkers();
   const once = async (
     client: ClientName,
     direction: Direction,
@@ -69,12 +61,9 @@ export async function openBench() {
     { bytes, files }: Content,
     sdk = "python3",
   ): Promise<Found> => {
-    const [program, args] =
-      client === "Python SDK" ? [sdk, ["-B", SDK_SCRIPT]] : [process.execPath, [...nodeFlags, CLIENT]];
-    const child = spawn(program, args, { env: environment, stdio: ["pipe", "pipe", "inherit"] });
     const before = processCpu(host.pid);
     const threadsBefore = threadsCpu(host.pid);
-    const answer = await ask(child, { client, direction, volumeId, files });
+    const answer = await runClient(host, { client, direction, volumeId, files }, sdk);
     const { own } = cpuBetween(before, processCpu(host.pid));
     const hostThreadSeconds = busiestBetween(threadsBefore, threadsCpu(host.pid));
     for (const { local } of files) await rm(`${local}.back`, { force: true });
@@ -128,6 +117,32 @@ export async function openBench() {
   };
 }
 
+/** Runs one transfer in a process of its own. @param sdk - Python with the official SDK */
+export async function runClient(
+  host: { readonly serverUrl: string; readonly tokenId: string; readonly tokenSecret: string },
+  order: {
+    readonly client: ClientName;
+    readonly direction: Direction;
+    readonly volumeId: string;
+    readonly files: Content["files"];
+  },
+  sdk: string,
+): Promise<Answer> {
+  const [program, args] =
+    order.client === "Python SDK"
+      ? [sdk, ["-B", SDK_SCRIPT]]
+      : [process.execPath, [...(await flagsOfWorkers()), CLIENT]];
+  const env = {
+    PATH: process.env["PATH"],
+    MODAL_SERVER_URL: host.serverUrl,
+    MODAL_TOKEN_ID: host.tokenId,
+    MODAL_TOKEN_SECRET: host.tokenSecret,
+    MODAL_CONFIG_PATH: "/nonexistent",
+  };
+  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
+  return await ask(child, order);
+}
+
 /** Node options of the command `mirumoji-worker`. */
 async function flagsOfWorkers(): Promise<string[]> {
   const started = /exec node (.*) "\$0"/u.exec(await readFile(LAUNCHER, "utf8"))?.[1];
@@ -146,7 +161,7 @@ async function ask(child: ChildProcess, order: object): Promise<Answer> {
 }
 
 /** Random bytes once, told apart by a number in every block: to make gigabytes of them takes longer than to send. */
-async function makeFile(path: string, bytes: number, kind: "random" | "zeros"): Promise<void> {
+export async function makeFile(path: string, bytes: number, kind: "random" | "zeros"): Promise<void> {
   const block = kind === "zeros" ? Buffer.alloc(BLOCK_BYTES) : randomBytes(BLOCK_BYTES);
   const file = await open(path, "w");
   for (let start = 0, index = 1; start < bytes; start += BLOCK_BYTES, index++) {
