@@ -17,12 +17,19 @@ export function instantTools(): RunnerTools {
     uploadAudioOnly: "auto",
     models: { allowed: [] },
     editor: null,
+    parallel: { containers: 1, startSeconds: 20 },
+    partCalls: {
+      open: async () => await Promise.resolve({ callId: next("fc"), started: false }),
+      start: async () => await Promise.resolve(),
+      poll: async () => await Promise.resolve({ outputs: [], cursor: "0-0", unfinished: 0, inputs: 0 }),
+    },
     transcripts: { put: async () => await Promise.resolve(), get: async () => await Promise.resolve(null) },
     runtime: async () =>
       await Promise.resolve({
         appId: "ap-1",
         functionId: (type) => `fu-${type}`,
         remuxId: null,
+        takesParts: true,
         imageFunctions: {},
       }),
     volumes: {

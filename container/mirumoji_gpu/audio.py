@@ -9,6 +9,7 @@ from .children import last_words, run_pipeline
 from .errors import Expected
 from .ffmpeg import QUIET, progress_reader
 from .mixdown import Mix, mixdown
+from .options import Part
 from .probe import Probe, seconds_of
 from .progress import Progress
 from .timeline import BIAS_SECONDS, UNTIMED, Jump, continuous
@@ -69,8 +70,13 @@ def extract_audio(
     side: Mix = "both",
     clean: bool = False,
     pad_seconds: float = 0.0,
+    part: Part | None = None,
 ) -> float:
-    """One stream to 16 kHz mono WAV with the media's times. Gives its length in seconds, without the pad."""
+    """
+    One stream to 16 kHz mono WAV with the media's times. Gives its length in seconds, without the pad.
+
+    A part is cut out of what the worker has taken out of a film: that has a sample for every moment.
+    """
     progress = Progress("prepare")
     is_taken = is_ready(probe, stream)
     filters = [COUNTED] if probe.formats & UNTIMED else [UNBIASED, FILLED]
@@ -81,10 +87,11 @@ def extract_audio(
     if pad_seconds:
         filters += [f"aresample={SAMPLE_RATE}", f"apad=pad_dur={pad_seconds:g}"]
     pcm = uniform_pcm(source, probe, [(stream, joints)], [speech_filters(stream, side)])
-    given = [*probe.input_options, "-i", f"file:{source}"] if is_taken else ["-copyts", *NUT, "-i", "pipe:0"]
+    cut = [] if part is None else ["-ss", f"{part.start:.3f}", "-t", f"{part.end - part.start:.3f}"]
+    given = [*cut, *probe.input_options, "-i", f"file:{source}"] if is_taken else ["-copyts", *NUT, "-i", "pipe:0"]
     argv = [*given, "-map", "0:a:0", *(["-af", ",".join(filters)] if filters else [])]
     argv += ["-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le"]
-    seconds = seconds_of(stream) or probe.seconds
+    seconds = seconds_of(stream) or probe.seconds if part is None else part.end - part.start
     logs = [wav.with_name("decode.log"), wav.with_name("ffmpeg.log")]
     programs = [[*QUIET, "-progress", "pipe:1", *argv, "-f", "wav", f"file:{wav}"]]
     if not is_taken:

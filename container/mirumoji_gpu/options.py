@@ -39,6 +39,8 @@ TRANSCRIBE_DEFAULTS: dict[str, Any] = {
 
 # Options of a transcription that are about the file and no engine's.
 SOURCE_DEFAULTS: dict[str, Any] = {"audio_track": None, "dual_mono": "both"}
+# The part of a film that is to be heard; others do the rest of it.
+PART_DEFAULTS: dict[str, Any] = {"part": None}
 
 CONVERT_DEFAULTS: dict[str, Any] = {
     "resolution": "1280x720",
@@ -67,6 +69,15 @@ class SourceOptions:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the sound, in seconds of all of it."""
+
+    number: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class ConvertOptions:
     box: tuple[int, int]
     bits: int
@@ -92,6 +103,18 @@ def parse_source(options: dict[str, Any], language: str | None) -> SourceOptions
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
         raise Expected("OPTION_UNSUPPORTED", f"audio_track {number!r} is not understood; count the tracks from 1.")
     return SourceOptions(language, number, _one_of("dual_mono", options["dual_mono"], SIDES))
+
+
+def parse_part(value: Any) -> Part | None:
+    if value is None:
+        return None
+    try:
+        part = Part(int(value["number"]), float(value["start"]), float(value["end"]))
+        if part.number >= 0 and 0 <= part.start < part.end:
+            return part
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise Expected("OPTION_UNSUPPORTED", f"part {value!r} is not understood; it has a number, a start and an end.")
 
 
 def parse_convert(kwargs: dict[str, Any] | None) -> ConvertOptions:

@@ -11,6 +11,9 @@ import time
 class Progress:
     """Progress of one stage: never backwards, at most four lines a second beside the first and the last."""
 
+    part: int | None = None
+    """Number of the part of a film that this process hears; lines of other parts come from elsewhere."""
+
     def __init__(self, stage: str) -> None:
         self.stage, self.fraction, self.at = stage, -1.0, 0.0
         self.lock = threading.Lock()  # the SDK reports transfers from its own thread
@@ -23,7 +26,8 @@ class Progress:
             if fraction <= self.fraction or (0 < fraction < 1 and now - self.at < 0.25):
                 return
             self.fraction, self.at = fraction, now
-            log("MIRUMOJI " + json.dumps({"stage": self.stage, "fraction": fraction}))
+            which = {} if Progress.part is None else {"part": Progress.part}
+            log("MIRUMOJI " + json.dumps({"stage": self.stage, "fraction": fraction, **which}))
 
     def done(self) -> None:
         self.set(1.0)

@@ -56,6 +56,18 @@ def tidy(raw: Sequence[Segment], seconds: float) -> list[Segment]:
     return segments
 
 
+def moved(segments: Sequence[Segment], seconds: float) -> list[Segment]:
+    """Segments of a part at their times in all of the sound."""
+
+    def later(item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "start": round(item["start"] + seconds, 3), "end": round(item["end"] + seconds, 3)}
+
+    return [
+        {**later(segment), **({"words": [later(word) for word in segment["words"]]} if "words" in segment else {})}
+        for segment in segments
+    ]
+
+
 def _inside(word: dict[str, Any], start: float, end: float) -> dict[str, Any]:
     times = {key: round(min(max(float(word[key]), start), end), 3) for key in ("start", "end")}
     return {**word, **times}

@@ -16,16 +16,19 @@ from .ffmpeg import need_ffmpeg
 from .mixdown import Mix
 from .models import default_model_options
 from .options import (
+    PART_DEFAULTS,
     SOURCE_DEFAULTS,
     TRANSCRIBE_DEFAULTS,
+    Part,
     SourceOptions,
+    parse_part,
     parse_source,
     with_defaults,
 )
 from .phase import OPPOSED_WARNING, is_opposed
 from .probe import probe_file
 from .progress import Progress, log
-from .segments import tidy
+from .segments import moved, tidy
 from .survey import damage, survey_file
 from .tracks import choose_audio, shown_track, usable_audio
 from .volume import download, open_volume, shown_name, upload
@@ -42,9 +45,13 @@ def transcribe_file(
     # Everything that can be refused is refused before the first byte is copied.
     if output_format != "segments":
         raise Expected("OPTION_UNSUPPORTED", f"output_format {output_format!r} is not known; use 'segments'.")
-    asked = with_defaults(transcribe_args, {**TRANSCRIBE_DEFAULTS, **SOURCE_DEFAULTS}, "transcribe option")
+    about_file = {**SOURCE_DEFAULTS, **PART_DEFAULTS}
+    asked = with_defaults(transcribe_args, {**TRANSCRIBE_DEFAULTS, **about_file}, "transcribe option")
+    part = parse_part(asked["part"])
+    # A process may be asked again, for something else.
+    Progress.part = None if part is None else part.number
     wanted = parse_source(asked, None if asked["language"] == "auto" else asked["language"])
-    options = {key: value for key, value in asked.items() if key not in SOURCE_DEFAULTS}
+    options = {key: value for key, value in asked.items() if key not in about_file}
     model_options = with_defaults(model_args, default_model_options(), "model option")
     need_ffmpeg()
     engine = choose_engine(options, model_options)
@@ -53,7 +60,7 @@ def transcribe_file(
 
     volume = open_volume(vol_id)
     source = download(volume, vol_fp, temp)
-    heard = _listen(source, vol_fp, wanted, temp / "audio.wav", options["clean_audio"], engine.pad_seconds)
+    heard = _listen(source, vol_fp, wanted, temp / "audio.wav", options["clean_audio"], engine.pad_seconds, part)
     audio, media_seconds = heard.audio, heard.seconds
     source.unlink()
 
@@ -65,13 +72,16 @@ def transcribe_file(
 
     warnings = [*heard.warnings]
     segments = tidy(speech.segments, media_seconds)
+    if part is not None:
+        segments = moved(segments, part.start)
     if not segments:
         warnings.append("no speech was found")
     result = temp / "segments.json"
     written = "en" if options["task"] == "translate" else speech.language
     document = {"v": VERSION, "language": written, "segments": segments}
     result.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    stored = upload(volume, result, vol_fp, "segments.json")
+    name = "segments.json" if part is None else f"segments-{part.number:03d}.json"
+    stored = upload(volume, result, vol_fp, name)
     return {
         "v": VERSION,
         "ok": True,
@@ -99,14 +109,25 @@ class Heard:
     warnings: list[str]
 
 
-def _listen(source: Path, name: str, wanted: SourceOptions, audio: Path, clean: bool, pad_seconds: float) -> Heard:
+def _listen(
+    source: Path,
+    name: str,
+    wanted: SourceOptions,
+    audio: Path,
+    clean: bool,
+    pad_seconds: float,
+    part: Part | None,
+) -> Heard:
     probe = probe_file(source, name)
     if len(probe.streams) == 1 and is_ready(probe, probe.streams[0]):
         # The worker has chosen the track, and tells about it.
-        seconds = extract_audio(source, probe, probe.streams[0], audio, clean=clean, pad_seconds=pad_seconds)
+        stream = probe.streams[0]
+        seconds = extract_audio(source, probe, stream, audio, clean=clean, pad_seconds=pad_seconds, part=part)
         # A FLAC that is piped does not say how long it is; one that does is somebody's own.
-        warnings = damage(probe, survey_file(source, probe), probe.streams[0]) if probe.seconds else []
+        warnings = damage(probe, survey_file(source, probe), stream) if probe.seconds else []
         return Heard(audio, seconds, [], warnings)
+    if part is not None:
+        raise Expected("OPTION_UNSUPPORTED", "parts are made of the 16 kHz mono FLAC that the worker sends only.")
     survey = survey_file(source, probe)
     usable = usable_audio(probe.streams, lambda stream: survey.count(stream) > 0)
     choice = choose_audio(usable, wanted.language, wanted.audio_track)

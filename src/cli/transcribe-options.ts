@@ -19,6 +19,7 @@ const TEXTS = [
 
 const NUMBERS = [
   ["audio-track", "audio track, counted from 1"],
+  ["parallel", "most containers that share the film"],
   ["language-confidence", "how sure `--language auto` must be"],
   ["beam-size", "beams kept while decoding"],
   ["best-of", "candidates when sampling"],

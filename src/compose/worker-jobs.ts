@@ -108,6 +108,11 @@ function runnerTools(
     ]),
     apps: platform.apps,
     calls: platform.calls,
+    partCalls: platform.partCalls,
+    parallel: {
+      containers: environment.MIRUMOJI_PARALLEL,
+      startSeconds: environment.MIRUMOJI_PARALLEL_START,
+    },
     media: createMediaFiles(root, elsewhere),
     transcripts: keptTranscripts(store.redis, store.prefix, {
       ttlMs: environment.MIRUMOJI_KEEP_SEGMENTS * 1000,

@@ -5,6 +5,7 @@ import {
   imageFunctions,
   modalApps,
   modalCalls,
+  modalPartCalls,
   type ModalSession,
   openRuntime,
   type RuntimeHolder,
@@ -22,6 +23,7 @@ export interface WorkerPlatform {
   readonly runtime: RuntimeHolder;
   readonly apps: StepTools["apps"];
   readonly calls: StepTools["calls"];
+  readonly partCalls: StepTools["partCalls"];
   close(): Promise<void>;
 }
 
@@ -52,7 +54,8 @@ export function openPlatform(
   const share = createAppShare(redis, { prefix, leaseMs, now });
   const deployedApps = new Set<string>();
   let isClosing = false;
-  const runtime = createRuntimeHolder(async (signal) => {
+  const isForeign = environment.MODAL_APP_MODE === "existing";
+  const register = async (signal: AbortSignal) => {
     const opened = await openRuntime(session, environment, {
       share,
       handlerPath: HANDLER_PATH,
@@ -65,7 +68,8 @@ export function openPlatform(
     });
     if (environment.MODAL_APP_MODE !== "ephemeral") deployedApps.add(opened.appId);
     return opened;
-  }, imageFunctions(environment));
+  };
+  const runtime: RuntimeHolder = createRuntimeHolder(register, imageFunctions(environment), { isForeign });
   runtime.get().then(
     ({ appId }) => logger.info({ appId }, "functions are registered"),
     (error: unknown) => {
@@ -73,11 +77,13 @@ export function openPlatform(
       if (!isClosing) logger.error({ code }, `functions cannot be registered: ${message}`);
     },
   );
+  const onFunctionLost = (functionId: string) => runtime.forget(functionId);
   return {
     session,
     runtime,
     apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
-    calls: modalCalls(session, { onFunctionLost: (functionId) => runtime.forget(functionId) }),
+    calls: modalCalls(session, { onFunctionLost }),
+    partCalls: modalPartCalls(session, { onFunctionLost }),
     async close() {
       isClosing = true;
       await runtime.close();

@@ -37,6 +37,17 @@ export const speechVariables = {
     .describe(
       "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
     ),
+  MIRUMOJI_PARALLEL: number(1, 64)
+    .int("must be a whole number")
+    .default(1)
+    .describe(
+      "Most containers that share one film, where its request does not say how many (`parallel`). It is cut into parts of 2 to 10 minutes at its pauses; each container has to start and to load the model. 1 transcribes every film in one container.",
+    ),
+  MIRUMOJI_PARALLEL_START: number(0, 3600)
+    .default(20)
+    .describe(
+      "How long a container takes until it transcribes, in seconds that are paid: a film gets no more containers than have more work than that.",
+    ),
   MIRUMOJI_LLM_URL: z
     .url({ protocol: /^https?$/u, error: "must look like https://api.openai.com/v1" })
     .optional()

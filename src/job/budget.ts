@@ -50,7 +50,7 @@ const START_SECONDS = 30;
 /** Media of unknown length counts as a long film, so that a limit rather holds too early. */
 const UNKNOWN_MEDIA_SECONDS = 2 * 3600;
 /** Paid seconds for each second of media, until calls have ended. */
-const FIRST_SPEED = { transcribe: 0.2, convert: 0.5 } as const;
+export const FIRST_SPEED = { transcribe: 0.2, convert: 0.5 } as const;
 
 /** Estimates the cost of a call; 0 where the GPU has no price. `speed`: paid seconds for each second of media. */
 export function estimateUsd(about: {
@@ -58,9 +58,12 @@ export function estimateUsd(about: {
   readonly mediaSeconds: number | undefined;
   readonly speed: number | null;
   readonly usdPerSecond: number | null;
+  /** How many containers have to start. */
+  readonly containers?: number | undefined;
 }): number {
-  const { type, mediaSeconds = UNKNOWN_MEDIA_SECONDS, speed, usdPerSecond } = about;
-  return (START_SECONDS + mediaSeconds * (speed ?? FIRST_SPEED[type])) * (usdPerSecond ?? 0);
+  const { type, mediaSeconds = UNKNOWN_MEDIA_SECONDS, speed, usdPerSecond, containers = 1 } = about;
+  const seconds = START_SECONDS * containers + mediaSeconds * (speed ?? FIRST_SPEED[type]);
+  return seconds * (usdPerSecond ?? 0);
 }
 
 const WORDS: Record<BudgetLimit, string> = {

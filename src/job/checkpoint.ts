@@ -18,7 +18,8 @@ export type Failure = z.output<typeof failureSchema>;
 
 /** The durable facts of a live job: one record, replaced as a whole, fenced by the lease. */
 export const checkpointSchema = z.object({
-  v: z.literal(1),
+  /** 2 once a film's parts are under way, which workers of version 1 would take for one call with one result. */
+  v: z.union([z.literal(1), z.literal(2)]),
   state: z.enum(WORKING_STATES),
   /** The try that runs or comes next, counted from 1. */
   attempt: count.min(1),
@@ -68,10 +69,10 @@ export function decodeCheckpoint(text: string): Checkpoint {
   const stored = jsonOf(text);
   if (stored === undefined) throw corrupt("it is not JSON");
   const { data: version } = versionSchema.safeParse(stored);
-  if (version !== undefined && version.v > 1) {
+  if (version !== undefined && version.v > NEWEST) {
     throw new MirumojiError(
       "NEEDS_NEWER_WORKER",
-      `the checkpoint has version ${version.v}; this worker knows version 1`,
+      `the checkpoint has version ${version.v}; this worker knows versions up to ${NEWEST}`,
     );
   }
   const parsed = checkpointSchema.safeParse(stored);
@@ -81,6 +82,7 @@ export function decodeCheckpoint(text: string): Checkpoint {
   return keepUnknown(parsed.data, stored);
 }
 
+const NEWEST = 2;
 const versionSchema = z.looseObject({ v: count });
 
 function jsonOf(text: string): unknown {
@@ -97,7 +99,8 @@ function corrupt(why: string): MirumojiError {
 
 /** Text for the store. */
 export function encodeCheckpoint(checkpoint: Checkpoint): string {
-  return JSON.stringify(checkpoint);
+  const v = checkpoint.facts.partInputs === undefined ? 1 : 2;
+  return JSON.stringify({ ...checkpoint, v });
 }
 
 /** The checkpoint after a step earned facts without leaving its state (the call's ID, before it is started). */

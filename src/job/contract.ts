@@ -138,6 +138,15 @@ export const transcribeRequestSchema = z
       .boolean()
       .default(false)
       .describe("Band-pass 300 to 3400 Hz and loudness normalisation before transcribing."),
+    parallel: z
+      .int()
+      .min(1)
+      .max(64)
+      .nullable()
+      .default(null)
+      .describe(
+        "Most containers that share the film, cut at its pauses; each has to start and to load the model. Default: the operator's (MIRUMOJI_PARALLEL).",
+      ),
   })
   .meta({ title: "Transcribe request", description: "A transcribe job, version 1." });
 

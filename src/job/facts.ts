@@ -70,8 +70,11 @@ export type FileResult = z.output<typeof fileResultSchema>;
 /** A result that is itself a text: no volume holds it, so the checkpoint does. */
 const textResultSchema = z.object({ packedText: z.string(), ...work });
 
+/** A result that is several files, one for each part of a film; which ones say its parts. */
+const partsResultSchema = z.object({ inParts: z.literal(true), ...work });
+
 /** Result of the GPU function; checked when it arrives. */
-export const remoteResultSchema = z.union([fileResultSchema, textResultSchema]);
+export const remoteResultSchema = z.union([fileResultSchema, textResultSchema, partsResultSchema]);
 export type RemoteResult = z.output<typeof remoteResultSchema>;
 
 /** One file that a job wrote, relative to the media root. */
@@ -111,6 +114,39 @@ export const editSchema = z.object({
 });
 export type EditReport = z.output<typeof editSchema>;
 
+/** A part of a film that is transcribed by itself, and what came of it. */
+export const filmPartSchema = z.object({
+  /** The stretch of sound that is heard for it, in seconds of all of it. */
+  start: count,
+  end: count,
+  /** How often it was made in vain. */
+  failures: z.int().nonnegative().default(0),
+  /** The language that the film was found to be in, where that has to be told. */
+  language: z.string().optional(),
+  result: fileResultSchema.optional(),
+});
+export type FilmPart = z.output<typeof filmPartSchema>;
+
+/** How a film was spread over containers, and why so. */
+export const parallelSchema = z.object({
+  /** Containers that were asked for, and that may run at the same time. */
+  asked: count,
+  containers: count,
+  parts: count,
+  /** Reason for fewer than were asked for. */
+  why: z.string().optional(),
+});
+
+/** An input of a call with several: a part of the film. */
+export const partInputSchema = z.object({
+  part: z.int().nonnegative(),
+  /** When it was put, epoch milliseconds. */
+  sentAt: count,
+  /** How long it ran; there once it has ended. */
+  seconds: count.optional(),
+});
+export type PartInput = z.output<typeof partInputSchema>;
+
 type PathState = (typeof PATH)[number];
 
 interface Fact {
@@ -142,6 +178,9 @@ const FACTS = {
   inputTracks: { by: "upload", always: false, schema: tracksSchema },
   /** How long the input plays, where that could be found out. */
   inputSeconds: { by: "upload", always: false, schema: count },
+  /** Parts of a film that several containers share; what came of each stays when the call has to be made again. */
+  parts: { by: "upload", always: false, schema: z.array(filmPartSchema) },
+  parallel: { by: "upload", always: false, schema: parallelSchema },
   /** Function call ID; written down before the call is started. */
   callId: { by: "call", always: true, schema: z.string() },
   /** When the call was opened, epoch milliseconds. */
@@ -154,6 +193,9 @@ const FACTS = {
   withoutGpu: { by: "call", always: false, schema: z.boolean() },
   /** `module:function` when the call is of the image's own function, whose result is a plain string. */
   imageFunction: { by: "call", always: false, schema: z.string() },
+  /** Inputs of a call for parts, in their places, and up to where its outputs are taken in. */
+  partInputs: { by: "call", always: false, schema: z.array(partInputSchema) },
+  partCursor: { by: "call", always: false, schema: z.string() },
   result: { by: "call", always: true, schema: remoteResultSchema },
   /** Uploads of outputs to elsewhere; written down before their first byte is sent. */
   outputUploads: { by: "download", always: false, schema: z.array(outputUploadSchema) },

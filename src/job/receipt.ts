@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { PartInput } from "./facts.ts";
 
 const count = z.number().nonnegative();
 
@@ -14,6 +15,8 @@ export const endedCallSchema = z.object({
    */
   seconds: count,
   gpu: z.string(),
+  /** How many parts of a film it was for; absent where it was for all of it. */
+  inputs: z.int().positive().optional(),
   /** Estimate by the price table of the day `pricesAsOf`; null where it has no price for the GPU. */
   usd: count.nullable(),
   pricesAsOf: z.string(),
@@ -55,20 +58,29 @@ export function endedCall(
     readonly outcome: EndedCall["outcome"];
     readonly totalMs: number | null;
     readonly runMs: number | null;
+    readonly inputs?: number;
   },
   { gpu, asOf, usdPerSecond }: GpuPrice,
 ): EndedCall {
-  const { callId, outcome, totalMs, runMs } = end;
+  const { callId, outcome, totalMs, runMs, inputs } = end;
   const seconds = (runMs ?? totalMs ?? 0) / 1000;
   return {
     callId,
     outcome,
-    waitSeconds: runMs === null || totalMs === null ? null : Math.max(0, totalMs - runMs) / 1000,
+    // Several containers wait and run at the same time.
+    waitSeconds:
+      runMs === null || totalMs === null || inputs !== undefined ? null : Math.max(0, totalMs - runMs) / 1000,
     seconds,
     gpu,
     usd: usdPerSecond === null ? null : seconds * usdPerSecond,
     pricesAsOf: asOf,
+    ...(inputs === undefined || inputs === 0 ? {} : { inputs }),
   };
+}
+
+/** Seconds that are paid for the inputs of a call: as long as they ran or, where one has not ended, since it was put. */
+export function paidSeconds(inputs: readonly PartInput[], now: number): number {
+  return inputs.reduce((sum, { seconds, sentAt }) => sum + (seconds ?? Math.max(0, now - sentAt) / 1000), 0);
 }
 
 /** Adds the calls up. */

@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { type Checkpoint, failureSchema, visitsUntil } from "./checkpoint.ts";
+import { PARTS_STAGE, partsProgress } from "./parts-progress.ts";
 import { type Receipt, receiptOf, receiptSchema } from "./receipt.ts";
 import {
   type EditReport,
   editSchema,
   outputFileSchema,
+  parallelSchema,
   type RemoteResult,
   type StoredFacts,
   trackSchema,
@@ -50,6 +52,8 @@ const reportSchema = z.object({
   savedBytes: count.default(0),
   /** Whether the audio track was sent in the place of the input. */
   audioOnly: z.boolean().default(false),
+  /** How a film was spread over containers; absent where nobody asked for more than one. */
+  parallel: parallelSchema.optional(),
   /** Tracks of the input that were used, and why. */
   tracks: z.array(trackSchema).default([]),
   /** Work of the language model on the text, and its cost. */
@@ -117,13 +121,14 @@ export function summaryOf(
   { status, now, step }: { status: JobStatus; now: number; step?: StepProgress },
 ): JobSummary {
   const { facts } = checkpoint;
+  const known = step ?? stepOfParts(checkpoint);
   return {
     v: 1,
     state: checkpoint.state,
     status,
     startedAt: checkpoint.startedAt,
     states: visitsUntil(checkpoint, now),
-    ...(step === undefined ? {} : { step }),
+    ...(known === undefined ? {} : { step: known }),
     outputs: facts.outputs ?? [],
     ...(facts.result === undefined ? {} : { report: reportOf(facts.result, facts) }),
     ...(facts.volumeId === undefined && checkpoint.calls === undefined
@@ -131,6 +136,12 @@ export function summaryOf(
       : { receipt: expensesOf(checkpoint) }),
     error: checkpoint.failure ?? null,
   };
+}
+
+/** Where the parts of a film are, until the containers say more. */
+function stepOfParts({ state, facts: { parts } }: Checkpoint): StepProgress | undefined {
+  if (state !== "call" || parts === undefined) return undefined;
+  return { stage: PARTS_STAGE, fraction: partsProgress(parts) };
 }
 
 function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
@@ -153,7 +164,7 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
     savedBytes: savedBytes(inputBytes, sentBytes),
     audioOnly,
     tracks: [...inputTracks, ...(result.tracks ?? [])],
-    ...defined({ edit: edit === undefined ? undefined : withoutWarnings(edit) }),
+    ...defined({ parallel: facts.parallel, edit: edit === undefined ? undefined : withoutWarnings(edit) }),
     warnings: [...inputWarnings, ...result.warnings, ...(edit?.warnings ?? [])],
   };
 }

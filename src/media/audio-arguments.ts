@@ -55,8 +55,14 @@ export function pcmArguments(place: AudioPlace): string[] {
   ];
 }
 
-/** ffmpeg's arguments for such PCM from stdin as FLAC on stdout. The same input gives the same bytes. */
-export function flacArguments({ isUntimed }: Pick<AudioPlace, "isUntimed">): string[] {
+/**
+ * ffmpeg's arguments for such PCM from stdin as FLAC on stdout. The same input gives the same bytes. `withSamples`: the
+ * samples that are in it too, on file descriptor 3.
+ */
+export function flacArguments(
+  { isUntimed }: Pick<AudioPlace, "isUntimed">,
+  { withSamples }: { readonly withSamples: boolean },
+): string[] {
   const filters = isUntimed ? "asetpts=N/SR/TB" : `asetpts=PTS-${BIAS_SECONDS}/TB,${FILLED}`;
   return [
     ...quiet,
@@ -71,6 +77,7 @@ export function flacArguments({ isUntimed }: Pick<AudioPlace, "isUntimed">): str
     "-af",
     filters,
     ...flac.split(" "),
+    ...(withSamples ? ["-af", filters, ...samples.split(" ")] : []),
   ];
 }
 
@@ -106,3 +113,4 @@ function input({ path, stream, inputOptions }: AudioPlace): string[] {
 const flac =
   `-map_metadata -1 -map_chapters -1 -fflags +bitexact -flags:a +bitexact -ac 1 -ar ${SAMPLE_RATE} -sample_fmt s16 ` +
   `-c:a flac -frame_size ${FRAME_SAMPLES} -f flac pipe:1`;
+const samples = `-ac 1 -ar ${SAMPLE_RATE} -c:a pcm_s16le -f s16le pipe:3`;

@@ -10,6 +10,7 @@ import {
 } from "./audio-arguments.ts";
 import { USUAL_BYTES_PER_SECOND } from "./audio-plan.ts";
 import { flacClock } from "./flac-clock.ts";
+import { levelMeter } from "./level-meter.ts";
 import { extractionFailed, runFfmpeg } from "./run-ffmpeg.ts";
 import type { SteadyFile } from "./steady-file.ts";
 
@@ -23,6 +24,8 @@ interface TrackOptions {
   readonly seconds: number | null;
   /** Where more than this comes it is a failure. */
   readonly maxBytes: number;
+  /** Whether its loudness is measured. */
+  readonly withLevels: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -32,8 +35,11 @@ interface TrackOptions {
  * `content` throws `AUDIO_EXTRACTION_FAILED`, `PROGRAM_MISSING`, `INPUT_CHANGED`, and the signal's reason.
  */
 export function startAudioTrack(options: TrackOptions): Omit<AudioTrack, "damage"> {
-  const { place, file, seconds, maxBytes, signal } = options;
-  const ffmpeg = runFfmpeg([pcmArguments(place), flacArguments(place)], signal);
+  const { place, file, seconds, maxBytes, withLevels, signal } = options;
+  const programs = [pcmArguments(place), flacArguments(place, { withSamples: withLevels })];
+  const ffmpeg = runFfmpeg(programs, signal, { hasAside: withLevels });
+  const meter = levelMeter();
+  ffmpeg.aside?.on("data", (chunk: Buffer) => meter.pass(chunk));
   const clock = flacClock(FRAME_SECONDS);
   let passedBytes = 0;
 
@@ -61,6 +67,7 @@ export function startAudioTrack(options: TrackOptions): Omit<AudioTrack, "damage
     inputBytes: file.sizeBytes,
     content: content(),
     seconds: () => clock.seconds,
+    levels: () => (withLevels ? meter.levels() : null),
     expectedBytes: () => {
       const total = seconds ?? 0;
       const guess =

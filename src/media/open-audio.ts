@@ -24,10 +24,11 @@ export async function openAudio(
     readonly choice: SoundChoice | null;
     readonly side: SoundWish["dualMono"];
     readonly isForced: boolean;
+    readonly withLevels?: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<AudioTrack | null> {
-  const { file, found, choice, side, isForced, signal } = options;
+  const { file, found, choice, side, isForced, withLevels = false, signal } = options;
   const { startSeconds, details } = found;
   const seconds = found.seconds ?? choice?.stream.duration ?? null;
   const limit = mostWorthSending(file.sizeBytes);
@@ -56,7 +57,7 @@ export async function openAudio(
   };
   if (plan === "taste" && (await tasteAudio(place, seconds ?? 0, signal)) > limit) return null;
   const maxBytes = isForced ? Number.POSITIVE_INFINITY : limit;
-  const track = startAudioTrack({ place, file, seconds, maxBytes, signal });
+  const track = startAudioTrack({ place, file, seconds, maxBytes, withLevels, signal });
   return {
     ...track,
     damage: async () => {

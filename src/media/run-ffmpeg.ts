@@ -7,6 +7,8 @@ import { hasErrno } from "./errno.ts";
 /** An ffmpeg that writes to its stdout. */
 export interface RunningFfmpeg {
   readonly stdout: Readable;
+  /** Second output of the last one, where it was asked for: its file descriptor 3. */
+  readonly aside: Readable | null;
   /** Settles when it has ended; null when all went well. */
   readonly failure: Promise<MirumojiError | null>;
   /** Ends it at once, without waiting for its end. */
@@ -19,14 +21,22 @@ const STDERR_CHARS = 4096;
  * Starts ffmpeg, or several of which each reads what the one before it writes. They are killed when the signal aborts,
  * and die of their closed stdout when this process does.
  */
-export function runFfmpeg(programs: readonly (readonly string[])[], signal: AbortSignal): RunningFfmpeg {
+export function runFfmpeg(
+  programs: readonly (readonly string[])[],
+  signal: AbortSignal,
+  { hasAside = false }: { readonly hasAside?: boolean } = {},
+): RunningFfmpeg {
   const running: RunningFfmpeg[] = [];
-  for (const args of programs) running.push(runOne(args, running.at(-1)?.stdout ?? null, signal));
+  for (const args of programs) {
+    const isLast = running.length === programs.length - 1;
+    running.push(runOne(args, running.at(-1)?.stdout ?? null, { signal, hasAside: hasAside && isLast }));
+  }
   const last = running.at(-1);
   if (last === undefined) throw new TypeError("there is no program to run");
   const failures = Promise.all(running.map(async ({ failure }) => await failure));
   return {
     stdout: last.stdout,
+    aside: last.aside,
     // The first that failed is the reason; the others lost their reader or their writer.
     failure: failures.then((ends) => ends.find((end) => end !== null) ?? null),
     kill: () => {
@@ -35,8 +45,20 @@ export function runFfmpeg(programs: readonly (readonly string[])[], signal: Abor
   };
 }
 
-function runOne(args: readonly string[], given: Readable | null, signal: AbortSignal): RunningFfmpeg {
-  const child = spawn("ffmpeg", args, { stdio: ["pipe", "pipe", "pipe"], env: programEnvironment() });
+function runOne(
+  args: readonly string[],
+  given: Readable | null,
+  { signal, hasAside }: { readonly signal: AbortSignal; readonly hasAside: boolean },
+): RunningFfmpeg {
+  const pipe = "pipe" as const;
+  const stdio = [pipe, pipe, pipe, ...(hasAside ? [pipe] : [])] as unknown as [
+    typeof pipe,
+    typeof pipe,
+    typeof pipe,
+  ];
+  const child = spawn("ffmpeg", args, { stdio, env: programEnvironment() });
+  const aside = hasAside ? (child.stdio[3] as unknown as Readable) : null;
+  aside?.on("error", () => {});
   const { stdin, stdout, stderr } = child;
   // A reader that is gone says itself why.
   stdin.on("error", () => given?.destroy());
@@ -45,6 +67,7 @@ function runOne(args: readonly string[], given: Readable | null, signal: AbortSi
   const kill = (): void => {
     child.kill("SIGKILL");
     stdout.destroy();
+    aside?.destroy();
   };
   if (signal.aborted) kill();
   signal.addEventListener("abort", kill, { once: true });
@@ -54,7 +77,7 @@ function runOne(args: readonly string[], given: Readable | null, signal: AbortSi
     words = (words + text).slice(-STDERR_CHARS);
   });
   const failure = endOf(child, () => words).finally(() => signal.removeEventListener("abort", kill));
-  return { stdout, failure, kill };
+  return { stdout, aside, failure, kill };
 }
 
 async function endOf(child: ChildProcess, words: () => string): Promise<MirumojiError | null> {

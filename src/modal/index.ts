@@ -4,6 +4,7 @@ export { deployModal, type Deployment } from "./apps/deploy.ts";
 export { imageFunctions, openRuntime, registrationOptions } from "./apps/open-runtime.ts";
 export { createRuntimeHolder, type RuntimeHolder } from "./apps/runtime-holder.ts";
 export { modalCalls } from "./calls/calls.ts";
+export { modalPartCalls } from "./calls/part-calls.ts";
 export { runCanary } from "./canary/canary.ts";
 export type { Learnt, StepReport } from "./canary/step.ts";
 export { sayHello } from "./rpc/hello.ts";

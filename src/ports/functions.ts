@@ -6,6 +6,8 @@ export interface FunctionDirectory {
   functionId(type: JobType): string;
   /** The function without a GPU that copies films which fit already; null where there is none. */
   readonly remuxId: string | null;
+  /** Whether `transcribe` can be asked for a part of a film. */
+  readonly takesParts: boolean;
   /** `module:function` of the image's own functions, which return plain strings; others are our handler's. */
   readonly imageFunctions: Readonly<Partial<Record<JobType, string>>>;
 }

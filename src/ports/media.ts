@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import type { Levels } from "../job/film-parts.ts";
 import type { InputIdentity, OutputFile, OutputUpload, TrackReport } from "../job/facts.ts";
 import type { InputWish } from "../job/input-wish.ts";
 import type { PlannedOutput } from "../job/paths.ts";
@@ -21,6 +22,8 @@ export interface AudioTrack {
   expectedBytes(): number;
   /** How long what has come by now plays. */
   seconds(): number;
+  /** How loud it is, where that was asked for; to be asked when all has come. */
+  levels(): Levels | null;
   /** Warnings when the input promises more than came; to be asked when all has come. */
   damage(): Promise<string[]>;
   /** Ends the work on it, done or not. */
@@ -50,9 +53,13 @@ interface InputContent extends AsyncDisposable {
   readonly warnings: readonly string[];
   /**
    * Starts to take the audio track out; null when sending the file itself is as good, which is not looked at when it
-   * is forced. Throws `PROGRAM_MISSING`, `AUDIO_EXTRACTION_FAILED`; so does its content.
+   * is forced. `withLevels`: its loudness is measured. Throws `PROGRAM_MISSING`, `AUDIO_EXTRACTION_FAILED`; so does its content.
    */
-  openAudio(options: { isForced: boolean; signal: AbortSignal }): Promise<AudioTrack | null>;
+  openAudio(options: {
+    isForced: boolean;
+    withLevels?: boolean;
+    signal: AbortSignal;
+  }): Promise<AudioTrack | null>;
 }
 
 /** Rules for places where something is already. */

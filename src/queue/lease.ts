@@ -60,6 +60,8 @@ export interface Lease {
    * media of the calls before, or null.
    */
   reserve(estimate: (speed: number | null) => number, limits: Budget): Promise<Reserved>;
+  /** Paid seconds for each second of media of the calls before, or null. */
+  speed(): Promise<number | null>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
   settle(end: {
     volumeId: string | null;
@@ -75,6 +77,11 @@ export function createLease(
   options: { prefix: string; queue: string; jobId: string; token: string },
 ): Lease {
   const keys = jobKeys(options.prefix, options.queue, options.jobId);
+  const speed = async (): Promise<number | null> => {
+    const speedOf = `speed|${options.queue}`;
+    const [ms, mediaMs] = await redis.hmget(keys.spent, `${speedOf}|ms`, `${speedOf}|media`);
+    return Number(mediaMs) > 0 ? Number(ms) / Number(mediaMs) : null;
+  };
   return {
     async load() {
       const [record, [requestedAt, retriedAt, crashes]] = await Promise.all([
@@ -110,10 +117,9 @@ export function createLease(
         },
       });
     },
+    speed,
     async reserve(estimate, limits) {
-      const speedOf = `speed|${options.queue}`;
-      const [ms, mediaMs] = await redis.hmget(keys.spent, `${speedOf}|ms`, `${speedOf}|media`);
-      const usd = estimate(Number(mediaMs) > 0 ? Number(ms) / Number(mediaMs) : null);
+      const usd = estimate(await speed());
       const [answer, limit, microUsd, used, seconds, over] = await runScript(redis, "reserve", {
         keys,
         args: {

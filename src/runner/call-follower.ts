@@ -1,14 +1,18 @@
 import { z } from "zod";
-import type { StepProgress } from "../job/summary.ts";
 import type { LogLine } from "../ports/calls.ts";
+import { type CallProgress, filmProgress } from "./film-progress.ts";
 import type { JobRun } from "./job-run.ts";
 
 /** The handler's progress lines: `MIRUMOJI {"stage":"transcribe","fraction":0.4}`. */
 const PROGRESS_LINE = /^MIRUMOJI (\{.*\})\s*$/u;
-const progressSchema = z.object({ stage: z.string().max(40), fraction: z.number().min(0).max(1) });
+const progressSchema = z.object({
+  stage: z.string().max(40),
+  fraction: z.number().min(0).max(1),
+  part: z.int().nonnegative().optional(),
+});
 
 /** Reads one line of container output as progress, or null when it is plain log. */
-export function parseProgressLine(line: string): StepProgress | null {
+export function parseProgressLine(line: string): CallProgress | null {
   const [, json] = PROGRESS_LINE.exec(line) ?? [];
   if (json === undefined) return null;
   try {
@@ -31,9 +35,12 @@ export function followCall(run: JobRun): { stop: () => Promise<void> } | null {
   const { callId, appId = "" } = facts;
   if (state !== "call" || callId === undefined) return null;
   const stopping = new AbortController();
+  const film = filmProgress(() => run.checkpoint.facts.parts ?? []);
   const onLine = ({ text, stream }: LogLine) => {
-    const progress = parseProgressLine(text);
-    if (progress === null) return run.emit("call.log", { callId, line: text, stream });
+    const line = parseProgressLine(text);
+    if (line === null) return run.emit("call.log", { callId, line: text, stream });
+    const progress = film(line);
+    if (progress === null) return;
     run.feed.report(progress);
     const { stage = null, fraction = null } = progress;
     run.emit("call.progress", { callId, stage, fraction });

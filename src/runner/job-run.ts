@@ -19,7 +19,8 @@ import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/s
 import type { Delivery } from "../queue/delivery.ts";
 import type { Commit, Committed } from "../queue/lease.ts";
 import type { Platform } from "../ports/platform.ts";
-import type { StepTools } from "../steps/context.ts";
+import type { CallSize, StepTools } from "../steps/context.ts";
+import { callEnd } from "./call-end.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 
 /** The steps' tools, and those of the runner itself. */
@@ -109,14 +110,14 @@ export class JobRun {
    *
    * @throws MirumojiError `BUDGET_EXCEEDED`, `BUDGET_SPENT`
    */
-  async reserve(): Promise<void> {
+  async reserve(size?: CallSize): Promise<void> {
     const { type, request } = this.request;
     const { budget, price } = this.tools;
     if (!hasLimits(budget) && request.tenant === undefined) return;
-    const { inputSeconds } = this.#checkpoint.facts;
+    const { mediaSeconds = this.#checkpoint.facts.inputSeconds, containers } = size ?? {};
     const { usdPerSecond } = price(type);
     const reserved = await this.delivery.lease.reserve(
-      (speed) => estimateUsd({ type, mediaSeconds: inputSeconds, speed, usdPerSecond }),
+      (speed) => estimateUsd({ type, mediaSeconds, speed, usdPerSecond, containers }),
       budget,
     );
     if (reserved === "refused") throw new Fenced("the lease is lost");
@@ -274,26 +275,4 @@ export class JobRun {
       },
     };
   }
-}
-
-type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity | "paid">;
-
-/** How a job's call ended when the job left the state in which it waited for it; null when it did not. */
-function callEnd(before: Checkpoint, next: Checkpoint, now: number): CallEnd | null {
-  const { callId, callOpenedAt } = before.facts;
-  const isStillAwaited = next.state === "call" && next.facts.callId === callId;
-  if (before.state !== "call" || callId === undefined || isStillAwaited) return null;
-  const { runSeconds } = next.facts;
-  return {
-    callId,
-    outcome: callOutcome(next),
-    totalMs: callOpenedAt === undefined ? null : Math.max(0, now - callOpenedAt),
-    runMs: runSeconds === undefined ? null : runSeconds * 1000,
-  };
-}
-
-function callOutcome({ state, ending, facts }: Checkpoint): CallEnd["outcome"] {
-  // One that found that another function has to do the work did what it was called for.
-  if (state === "download" || (state === "call" && facts.callId !== undefined)) return "succeeded";
-  return state === "undo" ? (ending ?? "failed") : "lost";
 }

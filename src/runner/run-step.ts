@@ -3,7 +3,7 @@ import type { FactsAt, StoredFacts } from "../job/facts.ts";
 import type { WorkingState } from "../job/machine.ts";
 import { errorOf, outcomeOf, type Outcome } from "../job/outcome.ts";
 import { call } from "../steps/call.ts";
-import type { Step, StepJob, StepTools } from "../steps/context.ts";
+import type { CallSize, Step, StepJob, StepTools } from "../steps/context.ts";
 import { createVolume } from "../steps/create-volume.ts";
 import { deleteVolume } from "../steps/delete-volume.ts";
 import { download } from "../steps/download.ts";
@@ -84,7 +84,8 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
     signal,
     report: run.feed.report,
     warn: (message: string) => run.emit("step.warned", { state, message }),
-    reserve: async () => await run.reserve(),
+    reserve: async (size?: CallSize) => await run.reserve(size),
+    speed: async () => await run.delivery.lease.speed(),
     save: async (earned: StoredFacts) => await run.save(earned),
   };
   if (state !== "undo") return await runTyped(state, job, facts, run.tools);

@@ -5,6 +5,22 @@ import { speechOptions, whisperOptions } from "../job/transcribe-options.ts";
 import type { CallInput } from "../ports/calls.ts";
 import type { SpeechModels } from "./speech-models.ts";
 
+interface InputOptions {
+  readonly imageFunction: string | undefined;
+  readonly models: SpeechModels;
+  /** The part of the film that it is about; all of it without. */
+  readonly part?: PartOptions;
+}
+
+/** A part of a film for the handler. */
+export interface PartOptions {
+  readonly number: number;
+  readonly start: number;
+  readonly end: number;
+  /** The language of the film, where it has been found out. */
+  readonly language?: string | undefined;
+}
+
 /**
  * The arguments of `container/mirumoji_gpu`, or of the image's own function, with the signatures of Mirumoji:
  * `transcribe(vol_fp, vol_id, output_format, *, w_model_args, w_transcribe_args)` and
@@ -13,7 +29,7 @@ import type { SpeechModels } from "./speech-models.ts";
 export function callInput(
   job: JobRequest,
   facts: FactsAt["call"],
-  { imageFunction, models }: { readonly imageFunction: string | undefined; readonly models: SpeechModels },
+  { imageFunction, models, part }: InputOptions,
 ): CallInput {
   if (job.type === "convert") {
     const {
@@ -48,9 +64,14 @@ export function callInput(
     args: [facts.remotePath, facts.volumeId, "segments"],
     kwargs: {
       w_model_args: modelOptions(request, models),
-      w_transcribe_args: { ...handlerOptions(request), ...sound },
+      w_transcribe_args: { ...handlerOptions(request), ...sound, ...(part && partOptions(part)) },
     },
   };
+}
+
+/** How sure the language of a part is, is judged with all of the others. */
+function partOptions({ language, ...part }: PartOptions): Record<string, unknown> {
+  return { part, ...(language === undefined ? { language_confidence: 0 } : { language }) };
 }
 
 /** Options that Mirumoji's own functions do not know are only sent where somebody asks for them. */

@@ -3,14 +3,13 @@ import type { JobRequest } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { RemoteResult } from "../job/facts.ts";
 import { callInput } from "./call-input.ts";
+import { callParts } from "./call-parts.ts";
+import { POLL_MS, throwRealCause } from "./call-trouble.ts";
 import { parseHandlerResult } from "./handler-contract.ts";
 import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { CallState } from "../ports/calls.ts";
 import type { FunctionDirectory } from "../ports/functions.ts";
-
-/** One long poll; well under the 55 s that Modal allows, so that cancels and stops are never late. */
-const POLL_MS = 25_000;
 
 /**
  * Starts the GPU call, if the spending limits allow it, in two phases, so that every paid call is on record: opens it without input, stores its ID, and
@@ -19,6 +18,7 @@ const POLL_MS = 25_000;
 export const call: Step<"call"> = async (step, tools) => {
   const { calls } = tools;
   const { signal } = step;
+  if (step.facts.parts !== undefined && (await takesParts(step, tools))) return await callParts(step, tools);
   if (step.facts.callId === undefined) return await openCall(step, tools, mayCopy(step.request));
   const { callId, appId, imageFunction, withoutGpu = false } = step.facts;
   const state = await pollCall(callId, step, tools);
@@ -44,6 +44,19 @@ export const call: Step<"call"> = async (step, tools) => {
   }
   return "pending";
 };
+
+/** Whether parts of the film are called. A call that was begun goes on as it is. */
+async function takesParts(step: StepJob<"call">, tools: StepTools): Promise<boolean> {
+  const { callId, partInputs, parallel } = step.facts;
+  if (callId !== undefined) return partInputs !== undefined;
+  if ((await tools.runtime(step.signal)).takesParts) return true;
+  const why = "the function is not this worker's own";
+  await step.save({
+    parts: undefined,
+    parallel: parallel && { asked: parallel.asked, containers: 1, parts: 1, why },
+  });
+  return false;
+}
 
 /** Opens a call without input, stores its ID, and only then puts the input. */
 async function openCall(step: StepJob<"call">, tools: StepTools, isCopy: boolean): Promise<"pending"> {
@@ -93,26 +106,11 @@ async function resultOf(
   return await parseImageResult(value, { name, job: request, facts, runSeconds });
 }
 
-/**
- * Polls the call. A call that ended together with its app is lost, not cancelled, and a call whose volume vanished did
- * not fail by itself: neither is the job's fault, and both can be made again.
- */
-async function pollCall(
-  callId: string,
-  { facts: { appId, volumeId }, signal }: StepJob<"call">,
-  { calls, apps, volumes }: StepTools,
-): Promise<CallState> {
+async function pollCall(callId: string, step: StepJob<"call">, tools: StepTools): Promise<CallState> {
   try {
-    return await calls.poll({ callId, waitMs: POLL_MS, signal });
+    return await tools.calls.poll({ callId, waitMs: POLL_MS, signal: step.signal });
   } catch (error) {
-    if (!(error instanceof MirumojiError)) throw error;
-    if (error.code === "FUNCTION_TERMINATED" && appId !== undefined) {
-      await apps.heartbeat({ appId, signal }).catch((gone: unknown) => {
-        if (!(gone instanceof MirumojiError) || gone.code !== "APP_LOST") throw gone;
-        throw new MirumojiError("CALL_LOST", `call ${callId} ended with its app ${appId}`, { cause: error });
-      });
-    }
-    if (error.code === "FUNCTION_FAILED") await volumes.heartbeat({ volumeId, signal });
+    if (error instanceof MirumojiError) await throwRealCause(error, step, tools);
     throw error;
   }
 }

@@ -6,6 +6,7 @@ import type { Apps } from "../ports/apps.ts";
 import type { Calls } from "../ports/calls.ts";
 import type { FunctionDirectory } from "../ports/functions.ts";
 import type { MediaFiles } from "../ports/media.ts";
+import type { PartCalls } from "../ports/part-calls.ts";
 import type { TextEditor } from "../ports/text-editor.ts";
 import type { KeptTranscripts } from "../ports/transcripts.ts";
 import type { Volumes } from "../ports/volumes.ts";
@@ -15,6 +16,7 @@ import type { SpeechModels } from "./speech-models.ts";
 export interface StepTools {
   readonly volumes: Volumes;
   readonly calls: Calls;
+  readonly partCalls: PartCalls;
   readonly media: MediaFiles;
   /** Null where the operator has no language model. */
   readonly editor: TextEditor | null;
@@ -25,11 +27,19 @@ export interface StepTools {
   readonly apps: Apps;
   /** Whether transcribe jobs send the audio track alone; `auto`: when that is less. */
   readonly uploadAudioOnly: "auto" | "never" | "always";
+  /** Containers of a film whose request says nothing of it, and how long one takes to start. */
+  readonly parallel: { readonly containers: number; readonly startSeconds: number };
   /** The speech models that jobs may use. */
   readonly models: SpeechModels;
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
   readonly now: () => number;
+}
+
+/** Size of a call that is not about all of the input in one container. */
+export interface CallSize {
+  readonly containers: number;
+  readonly mediaSeconds: number;
 }
 
 /** One job as a step sees it. */
@@ -52,7 +62,9 @@ export interface StepJob<S extends WorkingState> {
    *
    * @throws MirumojiError `BUDGET_EXCEEDED`, `BUDGET_SPENT`
    */
-  readonly reserve: () => Promise<void>;
+  readonly reserve: (about?: CallSize) => Promise<void>;
+  /** Paid seconds for each second of media, as calls have shown; null before the first. */
+  readonly speed: () => Promise<number | null>;
 }
 
 /** `pending` means that the step is neither finished nor failed and is to be run again. */

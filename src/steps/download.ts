@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { SubtitleFormat, TranscribeRequest } from "../job/contract.ts";
-import { MirumojiError, toMirumojiError } from "../job/errors.ts";
-import type { Gained, OutputFile, OutputUpload, RemoteResult } from "../job/facts.ts";
+import { toMirumojiError } from "../job/errors.ts";
+import type { Gained, OutputFile, OutputUpload } from "../job/facts.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import { renderTranscript } from "../subtitles/render.ts";
@@ -9,10 +9,9 @@ import { writeKept } from "../subtitles/kept.ts";
 import type { Transcript } from "../subtitles/transcript.ts";
 import { outputFormatFor } from "./call-input.ts";
 import { type Edited, editText } from "./edit-text.ts";
-import { parseSegments } from "./handler-contract.ts";
+import { fetchParts, fetchResult, fetchTranscript } from "./fetch-result.ts";
 import { transcriptFromSrt } from "./image-function.ts";
 import { unpackText } from "./packed-text.ts";
-import { transferReporter } from "./transfer-progress.ts";
 
 /** Fetches the result and writes the outputs: the MP4 as it is, subtitles rendered from the segments. */
 export const download: Step<"download"> = async (step, tools) => {
@@ -84,6 +83,7 @@ async function subtitles(
     await keep(step, tools, { engine, layout: options, transcript, edit });
     return { render: (format) => renderTranscript(format, transcript, { engine, options }), edit };
   };
+  if ("inParts" in result) return await settle(await fetchParts(step, tools));
   if (!("packedText" in result)) return await settle(await fetchTranscript(step, tools));
   const text = await unpackText(result.packedText);
   if (outputFormatFor(options) === "joined") return { render: () => text };
@@ -102,62 +102,4 @@ async function keep(
   await transcripts
     .put(id, writeKept(kept))
     .catch((error: unknown) => warn(`the segments are not kept: ${toMirumojiError(error).message}`));
-}
-
-/** A file that a container wrote is seen by others a moment later; one that is not seen by then was never written. */
-const VISIBLE_WITHIN_MS = 10_000;
-
-interface RemoteFile {
-  readonly volumeId: string;
-  readonly remotePath: string;
-  readonly signal: AbortSignal;
-  readonly onProgress: ReturnType<typeof transferReporter>;
-}
-
-/** Fetches the result file. A function that names a file which it never wrote is not called again for it. */
-async function fetchResult<T>(
-  { facts, signal, report, enteredAt }: StepJob<"download">,
-  { now }: StepTools,
-  fetch: (file: RemoteFile) => Promise<T>,
-): Promise<T> {
-  const { volumeId, result } = facts;
-  if (!("path" in result)) {
-    throw new MirumojiError("CHECKPOINT_CORRUPT", "the result is a text where a file was expected");
-  }
-  try {
-    const onProgress = transferReporter(report, now);
-    return await fetch({ volumeId, remotePath: result.path, signal, onProgress });
-  } catch (cause) {
-    const isMissing = cause instanceof MirumojiError && cause.code === "RESULT_MISSING";
-    if (!isMissing || now() - enteredAt < VISIBLE_WITHIN_MS) throw cause;
-    throw new MirumojiError(
-      "FUNCTION_RESULT_INVALID",
-      `the function says that its result is ${JSON.stringify(result.path)}, but the volume has no such file`,
-      { cause },
-    );
-  }
-}
-
-/** The segments of a day of speech have some ten megabytes. */
-const LONGEST_TRANSCRIPT_BYTES = 256 * 1024 * 1024;
-
-async function fetchTranscript(step: StepJob<"download">, tools: StepTools): Promise<Transcript> {
-  const maxBytes = LONGEST_TRANSCRIPT_BYTES;
-  const bytes = await fetchResult(
-    step,
-    tools,
-    async (file) => await tools.volumes.readFile({ ...file, maxBytes }),
-  );
-  await checkDigest(bytes, step.facts.result);
-  return parseSegments(bytes.toString("utf8"));
-}
-
-async function checkDigest(bytes: Uint8Array<ArrayBuffer>, result: RemoteResult): Promise<void> {
-  if (!("sha256" in result) || result.sha256 === undefined) return;
-  const digest = Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
-  if (digest === result.sha256) return;
-  throw new MirumojiError(
-    "TRANSFER_CORRUPT",
-    "the segments that arrived are not the ones that were made beside the GPU",
-  );
 }

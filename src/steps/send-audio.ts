@@ -3,6 +3,7 @@ import type { Gained } from "../job/facts.ts";
 import { remoteAudioPath } from "../job/paths.ts";
 import type { StepJob, StepTools } from "./context.ts";
 import type { AudioTrack, InputFile } from "../ports/media.ts";
+import { containersFor, planFilm } from "./plan-film.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
 /** Errors after which the whole input is sent in place of its audio. */
@@ -21,23 +22,27 @@ export async function sendAudio(
 ): Promise<Gained<"upload"> | null> {
   const { uploadAudioOnly } = tools;
   if (step.request.type !== "transcribe" || uploadAudioOnly === "never") return null;
-  const isForced = uploadAudioOnly === "always";
+  const mustBe = uploadAudioOnly === "always";
+  const asked = await containersFor(step, input.seconds, tools);
+  const isForced = mustBe || asked.isForced;
   try {
-    const track = await input.openAudio({ isForced, signal: step.signal });
+    const track = await input.openAudio({ isForced, withLevels: asked.isWanted, signal: step.signal });
     return track === null ? null : await sendTrack(step, input, track, tools);
   } catch (error) {
-    if (isForced || !(error instanceof MirumojiError) || !FALLBACK_CODES.has(error.code)) throw error;
+    if (mustBe || !(error instanceof MirumojiError) || !FALLBACK_CODES.has(error.code)) throw error;
     step.warn(`the whole input is sent, not only its audio: ${error.message}`);
     return null;
   }
 }
 
 async function sendTrack(
-  { id, facts, signal, report }: StepJob<"upload">,
+  step: StepJob<"upload">,
   input: InputFile,
   track: AudioTrack,
-  { volumes, now }: StepTools,
+  tools: StepTools,
 ): Promise<Gained<"upload">> {
+  const { id, facts, signal, report } = step;
+  const { volumes, now } = tools;
   try {
     const remotePath = remoteAudioPath(id);
     const { sentBytes } = await volumes.putStream({
@@ -49,12 +54,14 @@ async function sendTrack(
       signal,
       onProgress: transferReporter(report, now),
     });
+    const parts = await planFilm(step, track, tools);
     const inputWarnings = [...input.warnings, ...(await track.damage())];
     return {
       remotePath,
       inputBytes: track.inputBytes,
       sentBytes,
       audioOnly: true,
+      ...parts,
       ...(input.track === null ? {} : { inputTracks: [input.track] }),
       ...(inputWarnings.length === 0 ? {} : { inputWarnings }),
     };

@@ -2,7 +2,7 @@ import { planOutputs } from "../job/paths.ts";
 import { undoActions, type UndoAction, type WorkingState } from "../job/machine.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import type { StepJob, StepTools } from "./context.ts";
-import type { Calls } from "../ports/calls.ts";
+import type { PartCalls, PartsSight } from "../ports/part-calls.ts";
 
 /** Longest wait for a mount that does not answer. */
 const FILES_MS = 30_000;
@@ -29,15 +29,28 @@ function isAboutFiles(action: UndoAction): boolean {
 /** How long a container may take to stop by itself before it is terminated. */
 const SOFT_STOP_MS = 3000;
 
-/** Asks the call to stop; a container that does not listen is terminated. */
-async function stopCall(callId: string, calls: Calls, signal: AbortSignal): Promise<void> {
-  await calls.cancel({ callId, terminateContainers: false, signal });
-  if (await isOver(callId, calls, signal)) return;
-  await calls.cancel({ callId, terminateContainers: true, signal });
+interface StoppedCall {
+  readonly callId: string;
+  readonly isInParts: boolean;
 }
 
-async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promise<boolean> {
+type CallTools = Pick<StepTools, "calls" | "partCalls">;
+
+/** Asks the call to stop; a container that does not listen is terminated. */
+async function stopCall(call: StoppedCall, tools: CallTools, signal: AbortSignal): Promise<void> {
+  const { callId } = call;
+  await tools.calls.cancel({ callId, terminateContainers: false, signal });
+  if (await isOver(call, tools, signal)) return;
+  await tools.calls.cancel({ callId, terminateContainers: true, signal });
+}
+
+async function isOver(
+  { callId, isInParts }: StoppedCall,
+  { calls, partCalls }: CallTools,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
+    if (isInParts) return await areOver(callId, partCalls, signal);
     const state = await calls.poll({ callId, waitMs: SOFT_STOP_MS, signal });
     return state.kind !== "running";
   } catch (error) {
@@ -48,15 +61,28 @@ async function isOver(callId: string, calls: Calls, signal: AbortSignal): Promis
   }
 }
 
+/** Whether all parts of a call end within a while. */
+async function areOver(callId: string, partCalls: PartCalls, signal: AbortSignal): Promise<boolean> {
+  const until = performance.now() + SOFT_STOP_MS;
+  let cursor: string | null = null;
+  for (;;) {
+    const waitMs = Math.max(0, until - performance.now());
+    const sight: PartsSight = await partCalls.poll({ callId, cursor, waitMs, signal });
+    if (sight.unfinished === 0 || waitMs === 0) return sight.unfinished === 0;
+    ({ cursor } = sight);
+  }
+}
+
 const UNDO: Record<UndoAction, (step: StepJob<"undo">, tools: StepTools) => Promise<void>> = {
   removePartialOutputs: async ({ id, request, facts, signal }, { media }) => {
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(FILES_MS)]);
     const { outputUploads: uploads } = facts;
     await media.removePartialOutputs({ jobId: id, outputs: planOutputs(request), uploads, signal: inTime });
   },
-  cancelCall: async ({ facts, signal }, { calls }) => {
-    if (facts.callId === undefined || facts.result !== undefined) return;
-    await stopCall(facts.callId, calls, signal);
+  cancelCall: async ({ facts, signal }, tools) => {
+    const { callId, result, partInputs } = facts;
+    if (callId === undefined || result !== undefined) return;
+    await stopCall({ callId, isInParts: partInputs !== undefined }, tools, signal);
   },
   deleteVolume: async ({ facts, signal }, { volumes }) => {
     if (facts.volumeId === undefined) return;

@@ -33,6 +33,7 @@ describe("parseRequest", () => {
         compression_ratio_threshold: 2,
         log_prob_threshold: -1,
         no_speech_threshold: 0.3,
+        parallel: null,
         condition_on_previous_text: false,
         initial_prompt: null,
         hotwords: null,

@@ -9,7 +9,7 @@ describe("a job that a newer version wrote", () => {
   it.each([
     ["a higher version of the request", { data: { v: 2, input, colour: "red" } }, null],
     ["a field of the request", { data: { v: 1, input, colour: "red" } }, null],
-    ["a higher version of the checkpoint", {}, JSON.stringify({ v: 2, state: "dream", facts: 7 })],
+    ["a higher version of the checkpoint", {}, JSON.stringify({ v: 3, state: "dream", facts: 7 })],
   ])("is handed back with a pause, and says why: %s", async (_words, delivery, checkpoint) => {
     const world = new FakeWorld();
     world.checkpoint = checkpoint;

@@ -139,6 +139,7 @@ describe("the outputs", () => {
         {
           id: "j1",
           reserve: async () => await Promise.resolve(),
+          speed: async () => await Promise.resolve(null),
           request: job,
           facts: { ...facts, callId: "fc-1", result },
           enteredAt: 0,

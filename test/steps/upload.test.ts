@@ -29,6 +29,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
     inputBytes: 1000,
     expectedBytes: () => 40,
     seconds: () => seconds,
+    levels: () => null,
     damage: async () => await Promise.resolve(seconds < 59 ? ["damaged"] : []),
     close: async () => {
       closed += 1;
@@ -78,6 +79,7 @@ async function send({ type = "transcribe", mode = "auto", failsWith, isSmall = f
     {
       id: "j1",
       reserve: async () => await Promise.resolve(),
+      speed: async () => await Promise.resolve(null),
       request: job,
       facts: { volumeId: "vo-1" },
       enteredAt: 0,

@@ -28,6 +28,7 @@ export interface RuntimeHolder {
 export function createRuntimeHolder(
   register: (signal: AbortSignal) => Promise<ClosableRuntime>,
   imageFunctions: FunctionDirectory["imageFunctions"] = {},
+  { isForeign = false }: { readonly isForeign?: boolean } = {},
 ): RuntimeHolder {
   const closing = new AbortController();
   let current: Promise<ClosableRuntime> | null = null;
@@ -56,6 +57,8 @@ export function createRuntimeHolder(
         appId: runtime.appId,
         functionId: (type: JobType) => runtime[type].functionId,
         remuxId: runtime.remux?.functionId ?? null,
+        // Functions that somebody else deployed may be older than parts are.
+        takesParts: !isForeign && imageFunctions.transcribe === undefined,
         imageFunctions,
       };
     },

@@ -1,44 +1,20 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
-import type { CallInput, CallState, Calls } from "../../ports/calls.ts";
+import type { CallState, Calls } from "../../ports/calls.ts";
 import { sleep } from "../rpc/abort.ts";
-import { putBlob } from "./blobs.ts";
 import { followLogs } from "./call-logs.ts";
-import { type CallOutput, valueOf } from "./call-result.ts";
-import { encodeInput } from "./cbor.ts";
-import { statusOf, type StatusName } from "../rpc/grpc-errors.ts";
-import { type RequestOf, unary } from "../rpc/rpc.ts";
-import type { ModalSession } from "../rpc/session.ts";
+import { valueOf } from "./call-result.ts";
 import {
-  DATA_FORMAT,
-  FUNCTION_CALL_UNARY,
-  INVOCATION_ASYNC,
-  LONG_POLL_GRACE_MS,
-  LONG_POLL_SECONDS,
-} from "../rpc/wire.ts";
-
-/** Larger arguments of an asynchronous call go as a blob (`max_async_object_size_bytes`, `modal-wire` 1.7). */
-const INLINE_LIMIT_BYTES = 8 * 1024;
-/** First entry ID for `FunctionGetOutputs`; servers refuse an empty one. */
-const FIRST_ENTRY_ID = "0-0";
-
-const CALL_GONE = { NOT_FOUND: "CALL_LOST" } as const;
-/** The second one: its app was stopped since the call was opened. */
-const NOT_STARTED = { ...CALL_GONE, FAILED_PRECONDITION: "CALL_LOST" } as const;
-/** Servers refuse a function of a stopped app with either status. */
-const FUNCTION_GONE = { NOT_FOUND: "APP_LOST", FAILED_PRECONDITION: "APP_LOST" } as const;
-
-/**
- * Answers by which a server refuses a map without input. The last two may also mean that the server is
- * unavailable, but by then the SDK has tried four times, and an unavailable server refuses the fallback as well.
- */
-const NEEDS_INPUT: ReadonlySet<StatusName | undefined> = new Set([
-  "INVALID_ARGUMENT",
-  "FAILED_PRECONDITION",
-  "UNIMPLEMENTED",
-  "OUT_OF_RANGE",
-  "INTERNAL",
-  "UNKNOWN",
-] as const);
+  CALL_GONE,
+  FIRST_ENTRY_ID,
+  FUNCTION_GONE,
+  isInputNeeded,
+  NOT_STARTED,
+  putItem,
+  runSeconds,
+} from "./call-wire.ts";
+import { unary } from "../rpc/rpc.ts";
+import type { ModalSession } from "../rpc/session.ts";
+import { FUNCTION_CALL_UNARY, INVOCATION_ASYNC, LONG_POLL_GRACE_MS, LONG_POLL_SECONDS } from "../rpc/wire.ts";
 
 /** So long a call that was put here is not believed to be empty: it would be paid again. */
 const UNSEEN_MS = 60_000;
@@ -49,8 +25,6 @@ const UNSURE_MS = 5_000;
 const CONFIRM_AFTER_MS = 1_000;
 
 type PollOptions = Parameters<Calls["poll"]>[0];
-type PutItem = NonNullable<RequestOf<"functionMap">["pipelinedInputs"]>[number];
-
 /** Calls over the raw control plane. All are asynchronous: their input and result outlive this process. */
 export function modalCalls(
   session: ModalSession,
@@ -132,27 +106,12 @@ async function open(
     const { functionCallId } = await unary(session, "functionMap", map, options);
     return { callId: functionCallId, started: false };
   } catch (thrown) {
-    if (toMirumojiError(thrown).kind === "quota" || !NEEDS_INPUT.has(statusOf(thrown))) throw thrown;
+    if (!isInputNeeded(thrown)) throw thrown;
   }
   const pipelinedInputs = [await putItem(session, input, signal)];
   const answer = await unary(session, "functionMap", { ...map, pipelinedInputs }, options);
   // A server that does not echo the input has not taken it (`modal-wire` 2.7): it is still to be put.
   return { callId: answer.functionCallId, started: answer.pipelinedInputs.length > 0 };
-}
-
-async function putItem(session: ModalSession, input: CallInput, signal: AbortSignal): Promise<PutItem> {
-  const args = encodeInput(input);
-  const data =
-    args.length > INLINE_LIMIT_BYTES
-      ? { argsBlobId: (await putBlob(session, args, signal)).blobId }
-      : { args };
-  return { idx: 0, input: { ...data, dataFormat: DATA_FORMAT.cbor } };
-}
-
-/** How long an input ran, by the server's clock. */
-function runSeconds({ inputStartedAt, outputCreatedAt }: CallOutput): number | null {
-  const seconds = outputCreatedAt - inputStartedAt;
-  return inputStartedAt > 0 && seconds >= 0 ? Math.round(seconds * 1000) / 1000 : null;
 }
 
 /** Result of one poll of a call; `lost` where the server has neither an output nor an input of it. */

@@ -24,6 +24,8 @@ export const FUNCTION_SCHEMA_V1 = 1;
 export const PARAM_TYPE_UNKNOWN = 5;
 
 export const FUNCTION_CALL_UNARY = 1;
+/** One ID, many inputs. */
+export const FUNCTION_CALL_MAP = 2;
 /** Invocation type of Python's `spawn`: the input is durable and the result is kept. */
 export const INVOCATION_ASYNC = 3;
 

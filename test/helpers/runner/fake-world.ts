@@ -83,12 +83,19 @@ export class FakeWorld {
       uploadAudioOnly: "auto",
       models: { allowed: [] },
       editor: null,
+      parallel: { containers: 1, startSeconds: 20 },
+      partCalls: {
+        open: async () => await Promise.reject(new Error("no film is in parts here")),
+        start: async () => await Promise.reject(new Error("no film is in parts here")),
+        poll: async () => await Promise.reject(new Error("no film is in parts here")),
+      },
       transcripts: { put: async () => await Promise.resolve(), get: async () => await Promise.resolve(null) },
       runtime: async () =>
         await Promise.resolve({
           appId: "ap-1",
           functionId: (type) => `fu-${type}`,
           remuxId: null,
+          takesParts: true,
           imageFunctions: {},
         }),
       volumes: {
@@ -244,6 +251,7 @@ export class FakeWorld {
         if (commit.summary !== undefined) this.summary = commit.summary;
         return this.cancelRequested ? "cancelRequested" : "written";
       },
+      speed: async () => await Promise.resolve(null),
       reserve: async (estimate, limits) => {
         await Promise.resolve();
         if (this.owner !== token) return "refused";

@@ -52,6 +52,7 @@ class TranscribeRequest(TypedDict):
     fix: NotRequired[bool]
     translate_to: NotRequired[str | None]
     clean_audio: NotRequired[bool]
+    parallel: NotRequired[int | None]
 
 
 class ConvertRequest(TypedDict):
@@ -121,6 +122,13 @@ class JobStep(TypedDict):
     etaSeconds: NotRequired[float]
 
 
+class JobReportParallel(TypedDict):
+    asked: float
+    containers: float
+    parts: float
+    why: NotRequired[str]
+
+
 class JobReportTracks(TypedDict):
     kind: Literal["video", "audio", "subtitle"]
     number: int
@@ -153,6 +161,7 @@ class JobReport(TypedDict):
     sentBytes: float
     savedBytes: NotRequired[float]
     audioOnly: NotRequired[bool]
+    parallel: NotRequired[JobReportParallel]
     tracks: NotRequired[list[JobReportTracks]]
     edit: NotRequired[JobReportEdit]
     warnings: list[str]
@@ -164,6 +173,7 @@ class JobReceiptCalls(TypedDict):
     waitSeconds: float | None
     seconds: float
     gpu: str
+    inputs: NotRequired[int]
     usd: float | None
     pricesAsOf: str
 
