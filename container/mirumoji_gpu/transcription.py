@@ -14,7 +14,7 @@ from .engines import choose_engine, refuse_unsupported
 from .errors import Expected
 from .ffmpeg import need_ffmpeg
 from .mixdown import Mix
-from .models import default_model_options
+from .models import default_model_options, split_cache
 from .options import (
     PART_DEFAULTS,
     SOURCE_DEFAULTS,
@@ -52,10 +52,12 @@ def transcribe_file(
     Progress.part = None if part is None else part.number
     wanted = parse_source(asked, None if asked["language"] == "auto" else asked["language"])
     options = {key: value for key, value in asked.items() if key not in about_file}
-    model_options = with_defaults(model_args, default_model_options(), "model option")
+    given, cache = split_cache(model_args)
+    model_options = with_defaults(given, default_model_options(), "model option")
     need_ffmpeg()
     engine = choose_engine(options, model_options)
     refuse_unsupported(engine, options, model_options)
+    model_options["cache"] = cache
     log(f"engine {engine.name}, model {engine.model}, language {options['language']}")
 
     volume = open_volume(vol_id)

@@ -1,13 +1,11 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
-import { z } from "zod";
 import { checkModal } from "../compose/check-modal.ts";
-import { HANDLER_PATH } from "../compose/modal.ts";
-import { handlerEnvironment } from "../config/child-environment.ts";
+import { inspectEngines } from "../compose/speech-engines.ts";
 import type { Environment } from "../config/schema.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import { openMediaRoot } from "../media/media-root.ts";
@@ -100,23 +98,10 @@ async function checkModalServer(environment: Environment): Promise<Finding> {
   }
 }
 
-const enginesSchema = z.array(
-  z.object({ engine: z.string(), model: z.string(), problem: z.string().nullable() }),
-);
-
-/** Asks the handler itself, with the environment that the GPU host here would give it. */
 async function checkEngines(): Promise<Finding> {
   const advice = "only the GPU host needs one here: faster-whisper, whisper.cpp or PocketSphinx";
   try {
-    const environment = handlerEnvironment({
-      PYTHONPATH: dirname(HANDLER_PATH),
-      PYTHONDONTWRITEBYTECODE: "1",
-    });
-    const { stdout } = await run("python3", ["-m", "mirumoji_gpu.report"], {
-      timeout: 60_000,
-      env: environment,
-    });
-    const engines = enginesSchema.parse(JSON.parse(stdout));
+    const engines = await inspectEngines();
     const problem = engines.find((engine) => engine.problem !== null)?.problem;
     const names = engines.map(({ engine, model }) => `${engine} (model ${model})`).join(", ");
     if (engines.length === 0) return finding("engines", "warning", "none on this machine", advice);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { once } from "node:events";
+import { inspectEngines } from "../compose/speech-engines.ts";
 import { processEnvironment } from "../config/load.ts";
 import { secretValues } from "../config/secrets.ts";
 import { startGpuHost } from "../gpu-host/host.ts";
@@ -34,6 +35,7 @@ export function addGpuHost(program: Command): void {
               idleMs: environment.MIRUMOJI_GPU_HOST_IDLE * 1000,
             },
             logger,
+            inspectEngines,
             secrets: registrySecret(environment.MIRUMOJI_MODAL_REGISTRY_SECRET),
             ...(environment.MODAL_TOKEN_ID === undefined ? {} : { tokenId: environment.MODAL_TOKEN_ID }),
             ...(environment.MODAL_TOKEN_SECRET === undefined

@@ -7,7 +7,7 @@ import type { Elsewhere } from "../media/elsewhere/elsewhere.ts";
 import { createTextEditor } from "../llm/editor.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import type { MediaRoot } from "../media/media-root.ts";
-import { createTransferLimiter, modalVolumes, reachModal } from "../modal/index.ts";
+import { createTransferLimiter, MODEL_MOUNT, modalVolumes, modelVolume, reachModal } from "../modal/index.ts";
 import { diskHealth } from "../pool/health.ts";
 import type { Leftover } from "../pool/reaper.ts";
 import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
@@ -113,6 +113,7 @@ function runnerTools(
       containers: environment.MIRUMOJI_PARALLEL,
       startSeconds: environment.MIRUMOJI_PARALLEL_START,
     },
+    engines: platform.engines,
     media: createMediaFiles(root, elsewhere),
     transcripts: keptTranscripts(store.redis, store.prefix, {
       ttlMs: environment.MIRUMOJI_KEEP_SEGMENTS * 1000,
@@ -126,6 +127,7 @@ function runnerTools(
       device: environment.MIRUMOJI_WHISPER_DEVICE,
       computeType: environment.MIRUMOJI_WHISPER_COMPUTE_TYPE,
       allowed: environment.MIRUMOJI_WHISPER_MODELS ?? [],
+      cache: modelVolume(environment) === undefined ? undefined : MODEL_MOUNT,
     },
     editor: textEditor(environment),
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,

@@ -2,6 +2,7 @@ import type { Environment } from "../config/schema.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import {
   createRuntimeHolder,
+  engineInquiry,
   imageFunctions,
   modalApps,
   modalCalls,
@@ -24,6 +25,7 @@ export interface WorkerPlatform {
   readonly apps: StepTools["apps"];
   readonly calls: StepTools["calls"];
   readonly partCalls: StepTools["partCalls"];
+  readonly engines: StepTools["engines"];
   close(): Promise<void>;
 }
 
@@ -84,10 +86,22 @@ export function openPlatform(
     apps: modalApps(session, { isDeployed: (appId) => deployedApps.has(appId) }),
     calls: modalCalls(session, { onFunctionLost }),
     partCalls: modalPartCalls(session, { onFunctionLost }),
+    engines: isOurHandler(environment)
+      ? engineInquiry(session, () => performance.now())
+      : async () => await Promise.resolve(null),
     async close() {
       isClosing = true;
       await runtime.close();
       session.close();
     },
   };
+}
+
+/** Whether transcriptions run our handler, whose engines the GPU host knows. */
+function isOurHandler({
+  MODAL_APP_MODE: mode,
+  MIRUMOJI_HANDLER: handler,
+  MIRUMOJI_TRANSCRIBE_FUNCTION: own,
+}: Environment): boolean {
+  return mode !== "existing" && handler === undefined && own === undefined;
 }

@@ -16,6 +16,16 @@ export const speechVariables = {
     .pipe(z.array(text))
     .optional()
     .describe("Other models that a job may name, several with commas."),
+  MIRUMOJI_MODAL_MODEL_VOLUME: text
+    .default("mirumoji-models")
+    .describe(
+      "Named Modal volume that keeps the models of `MIRUMOJI_WHISPER_MODEL` and `MIRUMOJI_WHISPER_MODELS` that the image lacks, so that only the first container fetches them. It is made when one of them is a name, and stays.",
+    ),
+  MIRUMOJI_MODEL_CACHE: text
+    .optional()
+    .describe(
+      "Folder beside the GPU for models that are fetched there where no volume is mounted for them. Without it Hugging Face's own cache.",
+    ),
   MIRUMOJI_WHISPER_DEVICE: z
     .enum(["auto", "cuda", "cpu"])
     .optional()

@@ -2,6 +2,7 @@ import type { CallContext } from "nice-grpc";
 import { Faults } from "./faults.ts";
 import type { Log } from "./log.ts";
 import { Calls } from "./run/calls.ts";
+import { Engines, type InspectEngines } from "./run/engines.ts";
 import { Logs } from "./run/logs.ts";
 import { Runner } from "./run/runner.ts";
 import type { WarmLimits } from "./run/warm.ts";
@@ -22,6 +23,7 @@ export function assembleServices(options: {
   maxConcurrentCalls: number;
   warm: WarmLimits;
   python: string;
+  inspectEngines: InspectEngines;
   secrets: Services["secrets"];
   now: () => number;
   log: Log;
@@ -51,6 +53,7 @@ export function assembleServices(options: {
     calls,
     runner,
     logs,
+    engines: new Engines({ inspect: options.inspectEngines, now, log }),
     signer: new Signer(state.key, now),
     faults,
     log,

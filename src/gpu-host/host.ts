@@ -6,6 +6,7 @@ import { assembleServices } from "./assemble.ts";
 import { createGrpcServer } from "./grpc-server.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { faultRoutes, statsRoutes } from "./http/admin.ts";
+import { healthRoutes } from "./http/health.ts";
 import { blobRoutes } from "./http/blobs.ts";
 import { blockRoutes } from "./http/blocks.ts";
 import { openHttpServer } from "./http/server.ts";
@@ -13,6 +14,7 @@ import { MirumojiError } from "../job/errors.ts";
 import { type Log, silentLog } from "./log.ts";
 import type { OnRequest } from "./middleware/record.ts";
 import { currentStats, type Stats } from "./stats.ts";
+import type { InspectEngines } from "./run/engines.ts";
 import type { WarmLimits } from "./run/warm.ts";
 import { lockFolder } from "./store/folder-lock.ts";
 import { currentBootId } from "./store/power.ts";
@@ -38,6 +40,8 @@ export interface GpuHostOptions {
   /** Processes that stay with a model in memory after a call, and for how long; by default none. */
   warm?: WarmLimits;
   python?: string;
+  /** Tells which speech engines a call would find; by default nothing is known of them. */
+  inspectEngines?: InspectEngines;
   logger?: Log;
   /** Named secrets that clients may refer to, with the keys they hold; values are of no use here. */
   secrets?: Readonly<Record<string, readonly string[]>>;
@@ -111,6 +115,8 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
     maxConcurrentCalls: options.maxConcurrentCalls ?? 2,
     warm: options.warm ?? { most: 0, idleMs: 0 },
     python: options.python ?? "python3",
+    inspectEngines:
+      options.inspectEngines ?? (async () => await Promise.reject(new Error("nobody looks for them"))),
     secrets: options.secrets ?? {},
     now,
     log,
@@ -124,7 +130,12 @@ async function serve(options: GpuHostOptions): Promise<GpuHost> {
     services.apps.stopUnsynced();
     await services.volumes.forgetUnsynced();
   }
-  const routes = [...blockRoutes(services), ...blobRoutes(services), ...statsRoutes(services)];
+  const routes = [
+    ...blockRoutes(services),
+    ...blobRoutes(services),
+    ...statsRoutes(services),
+    ...healthRoutes(services),
+  ];
   if (options.adminFaults === true) routes.push(...faultRoutes(services));
   const httpToken = services.signer.derive("http");
   const ports = options.httpPorts ?? FREE_PORTS;

@@ -2,6 +2,7 @@ import type { Signer } from "./signer.ts";
 import type { Faults } from "./faults.ts";
 import type { Log } from "./log.ts";
 import type { Calls } from "./run/calls.ts";
+import type { Engines } from "./run/engines.ts";
 import type { Logs } from "./run/logs.ts";
 import type { Runner } from "./run/runner.ts";
 import type { Apps } from "./store/apps.ts";
@@ -23,6 +24,7 @@ export interface Services {
   readonly calls: Calls;
   readonly runner: Runner;
   readonly logs: Logs;
+  readonly engines: Engines;
   readonly signer: Signer;
   readonly faults: Faults;
   readonly log: Log;

@@ -121,6 +121,7 @@ function modelOptions({ model }: TranscribeRequest, models: SpeechModels) {
     model: model ?? models.model,
     device: models.device,
     compute_type: models.computeType,
+    cache: models.cache,
   };
   return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
 }

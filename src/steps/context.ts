@@ -10,6 +10,7 @@ import type { PartCalls } from "../ports/part-calls.ts";
 import type { TextEditor } from "../ports/text-editor.ts";
 import type { KeptTranscripts } from "../ports/transcripts.ts";
 import type { Volumes } from "../ports/volumes.ts";
+import type { SpeechEngine } from "../job/speech-engines.ts";
 import type { SpeechModels } from "./speech-models.ts";
 
 /** The adapters that steps act through. */
@@ -31,6 +32,8 @@ export interface StepTools {
   readonly parallel: { readonly containers: number; readonly startSeconds: number };
   /** The speech models that jobs may use. */
   readonly models: SpeechModels;
+  /** Finds what a call would find beside the GPU; null where nobody can tell without a call. */
+  readonly engines: (model: string | null, signal: AbortSignal) => Promise<readonly SpeechEngine[] | null>;
   /** How long a call may take from opening to result, queueing and cold start included. */
   readonly callDeadlineMs: number;
   readonly now: () => number;

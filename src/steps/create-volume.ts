@@ -2,7 +2,7 @@ import { inputWish } from "../job/input-wish.ts";
 import { planOutputs } from "../job/paths.ts";
 import type { Step } from "./context.ts";
 import { checkEditor } from "./edit-text.ts";
-import { checkModel } from "./speech-models.ts";
+import { checkModel, checkSpeech } from "./speech-models.ts";
 
 /** Checks the files first, so that a wrong request costs nothing, then makes the volume. */
 export const createVolume: Step<"createVolume"> = async ({ id, request, signal }, tools) => {
@@ -10,6 +10,7 @@ export const createVolume: Step<"createVolume"> = async ({ id, request, signal }
   if (request.type === "transcribe") {
     checkModel(request.request.model, models);
     checkEditor(request.request, tools.editor);
+    await checkSpeech(request.request, models, tools.engines, signal);
   }
   const { input: path, overwrite = false } = request.request;
   const input = await media.openInput({ ...inputWish(request), isCheck: true, signal });

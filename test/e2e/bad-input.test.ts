@@ -90,8 +90,15 @@ describe("a job from another program", () => {
 
   it("fails Japanese for an engine that knows only English, and transcribes nothing", async () => {
     await dev.put("film.mp4");
+    const before = await dev.stats();
     const job = await enqueue("transcribe", "transcribe", { v: 1, input: "film.mp4" });
     expect(job).toMatchObject({ status: "failed", outputs: [], error: { code: "LANGUAGE_UNSUPPORTED" } });
+    // Nothing was paid to find that out.
+    const after = await dev.stats();
+    expect([after.volumes.created, after.calls.list.length]).toEqual([
+      before.volumes.created,
+      before.calls.list.length,
+    ]);
   });
 
   it("fails an option that the engine does not have", async () => {

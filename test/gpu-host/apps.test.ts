@@ -146,7 +146,16 @@ describe("registration", () => {
     await expect(create({ definitionType: 1 })).rejects.toMatchObject(unimplemented);
     await expect(create({ functionType: 1 })).rejects.toMatchObject(unimplemented);
     await expect(create({ secretIds: ["st-1"] })).rejects.toMatchObject(unimplemented);
-    await expect(create({ volumeMounts: [{ volumeId: "vo-1" }] })).rejects.toMatchObject(unimplemented);
+    const { volumeId } = await cp.volumeGetOrCreate({
+      deploymentName: "models",
+      objectCreationType: 1,
+      version: 2,
+    });
+    const mounted = { volumeId, mountPath: "/models" };
+    for (const limit of [{ readOnly: true }, { subPath: "a" }])
+      await expect(create({ volumeMounts: [{ ...mounted, ...limit }] })).rejects.toMatchObject(unimplemented);
+    const unknown = create({ volumeMounts: [{ ...mounted, volumeId: "vo-1" }] });
+    await expect(unknown).rejects.toMatchObject({ code: Status.NOT_FOUND });
     await expect(create({ retryPolicy: { retries: 2 } })).rejects.toMatchObject(unimplemented);
     await expect(create({})).rejects.toMatchObject({ code: Status.NOT_FOUND });
     const stranger = cp.appPublish({ appId, appState: 1, functionIds: { x: "fu-unknown" } });

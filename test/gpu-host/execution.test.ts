@@ -3,7 +3,18 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { pids, startWithHandler as start } from "../helpers/gpu-host/calls.ts";
-import { call, expectGone, output, register, sha256, undoAll, value } from "../helpers/gpu-host/host.ts";
+import {
+  call,
+  connect,
+  expectGone,
+  getFile,
+  output,
+  register,
+  sha256,
+  startHost,
+  undoAll,
+  value,
+} from "../helpers/gpu-host/host.ts";
 
 afterEach(undoAll);
 
@@ -19,6 +30,31 @@ describe("running", () => {
     expect(list).toEqual(["running", "running", "queued"]);
     for (const functionCallId of ids) await output(cp, functionCallId);
     expect(host.stats().calls).toMatchObject({ succeeded: 3, running: 0 });
+  });
+
+  test("what a function leaves in a named volume that it has mounted is there for the next one, and for everybody", async () => {
+    const cp = connect(await startHost());
+    const { volumeId } = await cp.volumeGetOrCreate({
+      deploymentName: "models",
+      objectCreationType: 1,
+      version: 2,
+    });
+    const source = `
+import json, os
+def keep(name):
+    folder = json.loads(os.environ["MIRUMOJI_GPU_HOST_MOUNTS"])["/models"]
+    found = os.listdir(folder)
+    open(os.path.join(folder, name), "w").write("numbers")
+    return found
+`;
+    const volumeMounts = [{ volumeId, mountPath: "/models" }];
+    const { functions } = await register(cp, source, ["keep"], { volumeMounts });
+    const id = functions["keep"] ?? "";
+    expect(await value(cp, await call(cp, id, ["base"]))).toEqual([]);
+    expect(await value(cp, await call(cp, id, ["small"]))).toEqual(["base"]);
+    expect((await getFile(cp, volumeId, "base")).toString()).toBe("numbers");
+    const { function: told } = await cp.functionGetById({ functionId: id });
+    expect(told?.rankedFunctions[0]?.function?.volumeMounts).toMatchObject(volumeMounts);
   });
 
   test("a function that writes where the reports go does no harm", async () => {

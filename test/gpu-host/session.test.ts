@@ -99,6 +99,40 @@ describe("authentication", () => {
     expect(await status("/elsewhere")).toBe(404);
   });
 
+  test("probes are for everybody, and a model that is missing makes the host not ready", async () => {
+    const engine = {
+      engine: "faster-whisper",
+      model: "large",
+      languages: ["en"],
+      problem: "/x/large is no model",
+    };
+    let isUsable = false;
+    let now = Date.now();
+    const host = await startHost({
+      now: () => now,
+      inspectEngines: async () => await Promise.resolve([{ ...engine, isUsable }]),
+    });
+    const { origin } = new URL(host.statsUrl);
+    const ask = async (path: string) => {
+      const answer = await fetch(`${origin}${path}`);
+      return { status: answer.status, body: await answer.json() };
+    };
+    expect(await ask("/livez")).toEqual({ status: 200, body: { ok: true } });
+    const checks = { engine: expect.stringMatching(/cannot use the model large/u) as unknown, disk: null };
+    const engines = [{ engine: "faster-whisper", model: "large", isUsable: false }];
+    const refused = await ask("/readyz");
+    expect(refused).toEqual({ status: 503, body: { ok: false, checks, engines } });
+    expect(JSON.stringify(refused)).not.toContain("/x/");
+    isUsable = true;
+    now += 5000;
+    expect(await ask("/readyz")).toMatchObject({
+      status: 200,
+      body: { ok: true, engines: [{ isUsable: true }] },
+    });
+    const silent = await startHost();
+    expect((await fetch(`${new URL(silent.statsUrl).origin}/readyz`)).status).toBe(503);
+  });
+
   test("what the host does not do is answered as unimplemented", async () => {
     const cp = connect(await startHost());
 

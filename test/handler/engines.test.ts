@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeEach, expect, test } from "vitest";
 import { NO_ENGINE, SAMPLE, type Sandbox, sandbox, streamsOf } from "../helpers/handler/handler.ts";
 
@@ -200,3 +201,9 @@ function lowShare(audio: string): number {
   };
   return 10 ** ((level("lowpass=f=150,") - level("")) / 20);
 }
+
+test("models are fetched once into the folder that is kept, and a name or folder without one is told before", () => {
+  const script = fileURLToPath(new URL("../helpers/handler/fixtures/model_cache.py", import.meta.url));
+  const env = { PATH: process.env["PATH"], PYTHONPATH: "container", PYTHONDONTWRITEBYTECODE: "1" };
+  expect(execFileSync("python3", [script], { encoding: "utf8", env })).toMatch(/ok\n$/u);
+});

@@ -26,13 +26,19 @@ FINDERS = {
 }
 
 
-def choose_engine(options: dict[str, Any], model_options: dict[str, Any]) -> Engine:
-    """The best engine here that knows the language; never one that does not."""
+def installed_engines(model_options: dict[str, Any]) -> list[Engine]:
+    """The engines that are here and may be used, the best first."""
     wanted = os.environ.get("MIRUMOJI_ENGINE", "")
     if wanted and wanted not in FINDERS:
         raise Expected("ENGINE_MISSING", f"MIRUMOJI_ENGINE is {wanted!r}; it must be one of {', '.join(FINDERS)}.")
     names = [wanted] if wanted else list(FINDERS)
-    found = [engine for engine in (FINDERS[name](model_options) for name in names) if engine]
+    return [engine for engine in (FINDERS[name](model_options) for name in names) if engine]
+
+
+def choose_engine(options: dict[str, Any], model_options: dict[str, Any]) -> Engine:
+    """The best engine here that knows the language; never one that does not."""
+    wanted = os.environ.get("MIRUMOJI_ENGINE", "")
+    found = installed_engines(model_options)
     if not found:
         what = f"MIRUMOJI_ENGINE asks for {wanted}, but it is not installed" if wanted else "no speech engine was found"
         raise Expected(

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ..errors import Expected
-from ..models import model_name
+from ..models import locate, model_name
 from ..progress import log
 
 
@@ -17,11 +17,11 @@ def load(model_options: dict[str, Any], language: str) -> Any:
 
     Raises `LANGUAGE_UNSUPPORTED` when it does not know the language, `MODEL_MISSING` when it cannot be had.
     """
-    model = _load(str(model_options["model"]), str(model_options["device"]), str(model_options["compute_type"]))
+    name, device, compute_type = (str(model_options[key]) for key in ("model", "device", "compute_type"))
+    model = _load(name, device, compute_type, model_options["cache"])
     known = getattr(model, "supported_languages", [language])
     if language != "auto" and language not in known:
-        name = model_name(str(model_options["model"]))
-        raise Expected("LANGUAGE_UNSUPPORTED", f"the model {name} does not know {language!r}.")
+        raise Expected("LANGUAGE_UNSUPPORTED", f"the model {model_name(name)} does not know {language!r}.")
     return model
 
 
@@ -30,7 +30,7 @@ def is_loaded() -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(model: str, device: str, compute_type: str) -> Any:
+def _load(model: str, device: str, compute_type: str, cache: str | None) -> Any:
     """Kept for the next call of a warm process."""
     import ctranslate2
     from faster_whisper import WhisperModel
@@ -45,7 +45,7 @@ def _load(model: str, device: str, compute_type: str) -> Any:
         # Stored numbers are wide ones, which take a CPU twice the time for the same words.
         compute_type = "int8"
     try:
-        return WhisperModel(model, device=device, compute_type=compute_type, cpu_threads=_cores())
+        return WhisperModel(locate(model, cache), device=device, compute_type=compute_type, cpu_threads=_cores())
     except Exception as error:
         if not _is_download_failure(error):
             raise

@@ -54,6 +54,7 @@ export function functionRpcs(services: Services): Handlers<Names> {
         timeoutSecs: wanted.timeoutSecs === 0 ? DEFAULT_TIMEOUT_SECS : wanted.timeoutSecs,
         imageId: wanted.imageId,
         resources: resources(wanted),
+        volumes: mountedVolumes(services, wanted),
       };
       await mountFiles(services, definition.id, wanted.mountIds);
       const record = state.functions.put({
@@ -98,7 +99,7 @@ export function handleMetadata(record: FunctionRecord) {
 /** A function's settings, which the Python SDK reads since 1.6. */
 function functionInfo({ tag, inputFormats, outputFormats, definition }: FunctionRecord) {
   if (definition === undefined) throw new Error(`Function ${tag} was not created`);
-  const { moduleName, attribute, timeoutSecs, imageId, resources: given } = definition;
+  const { moduleName, attribute, timeoutSecs, imageId, resources: given, volumes = [] } = definition;
   const common = {
     moduleName,
     functionName: tag,
@@ -114,6 +115,7 @@ function functionInfo({ tag, inputFormats, outputFormats, definition }: Function
     definitionType: DefinitionType.FILE,
     imageId,
     resources: { milliCpu, memoryMb, gpuConfig: { gpuType, count } },
+    volumeMounts: volumes.map(({ volumeId, path }) => ({ volumeId, mountPath: path })),
   };
   return { ...common, rankedFunctions: [{ rank: 1, function: only }] };
 }
@@ -124,7 +126,19 @@ function resources({ resources: wanted }: WantedFunction) {
   return { milliCpu: wanted?.milliCpu ?? 0, memoryMb: wanted?.memoryMb ?? 0, gpuType, gpuCount: count };
 }
 
+/** Volumes that are mounted. They have to be there, and are not where a container would have them: see `Runner`. */
+function mountedVolumes(
+  { volumes }: Services,
+  { volumeMounts }: WantedFunction,
+): { volumeId: string; path: string }[] {
+  return volumeMounts.map(({ volumeId, mountPath: path }) => ({ volumeId: volumes.get(volumeId).id, path }));
+}
+
 type WantedFunction = NonNullable<Request<"functionCreate">["function"]>;
+
+function isPartial({ readOnly, subPath = "" }: WantedFunction["volumeMounts"][number]): boolean {
+  return readOnly || subPath !== "";
+}
 
 /** Settings that would change what a function does, and have no effect here. */
 function refuseWhatIsNotDone(wanted: WantedFunction): void {
@@ -134,7 +148,8 @@ function refuseWhatIsNotDone(wanted: WantedFunction): void {
   if (wanted.isClass) throw notServed("classes");
   if (wanted.webhookConfig || wanted.httpConfig) throw notServed("web endpoints");
   if (wanted.secretIds.length > 0) throw notServed("secrets");
-  if (wanted.volumeMounts.length > 0) throw notServed("mounted volumes; open them by ID");
+  if (wanted.volumeMounts.some(isPartial))
+    throw notServed("mounts of a volume that are read only, or of a part of it");
   const otherMounts = wanted.cloudBucketMounts.length + wanted.sharedVolumeMounts.length;
   if (otherMounts > 0) throw notServed("mounted buckets and network file systems");
   if ((wanted.retryPolicy?.retries ?? 0) > 0) throw notServed("retries of its own");

@@ -4,13 +4,23 @@ import type { Handlers } from "../wire.ts";
 /** The first builder whose images have CBOR; what clients are to build with. */
 export const IMAGE_BUILDER_VERSION = "2025.06";
 
+const ASKED_MODEL = "x-mirumoji-speech-model";
+const TOLD_ENGINES = "x-mirumoji-speech-engines";
+
 const SESSION_TTL_MS = 60 * 60 * 1000;
 
 export function sessionRpcs({
   signer,
+  engines,
 }: Services): Handlers<"clientHello" | "authTokenGet" | "environmentGetOrCreate"> {
   return {
-    async clientHello() {
+    async clientHello(_request, { metadata, header }) {
+      // Our own worker asks before it sends anything for a model that is not here.
+      const model = metadata.get(ASKED_MODEL);
+      if (model !== undefined) {
+        const found = await engines.of(model === "" ? null : decodeURIComponent(model));
+        if (found !== null) header.set(TOLD_ENGINES, encodeURIComponent(JSON.stringify(found)));
+      }
       return { imageBuilderVersion: IMAGE_BUILDER_VERSION };
     },
 

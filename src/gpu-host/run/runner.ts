@@ -129,7 +129,7 @@ export class Runner {
       start: {
         id: input.id,
         workDir,
-        env: { ...this.#environment(), TMPDIR: workDir },
+        env: { ...this.#environment(), ...mountVariable(state, definition), TMPDIR: workDir },
         kind: callKind(definition.id, args),
         job: {
           importRoot: join(state.paths.functions, definition.id, "root"),
@@ -175,6 +175,16 @@ export class Runner {
       taskState,
     });
   }
+}
+
+/** Tells a function where its mounted volumes are: only root could put them where it expects them. */
+function mountVariable(
+  { paths }: State,
+  { volumes = [] }: FunctionDefinition,
+): { MIRUMOJI_GPU_HOST_MOUNTS?: string } {
+  if (volumes.length === 0) return {};
+  const places = volumes.map(({ volumeId, path }) => [path, join(paths.volumes, volumeId, "files")]);
+  return { MIRUMOJI_GPU_HOST_MOUNTS: JSON.stringify(Object.fromEntries(places)) };
 }
 
 /** @throws Error when the function's record is lost, as after a power cut */

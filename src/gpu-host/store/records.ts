@@ -27,6 +27,8 @@ const definitionSchema = z.object({
     gpuType: z.string(),
     gpuCount: z.number(),
   }),
+  /** Volumes that the function has at a path; without this field in records of older versions. */
+  volumes: z.array(z.object({ volumeId: z.string(), path: z.string() })).optional(),
 });
 export type FunctionDefinition = Stored<typeof definitionSchema>;
 

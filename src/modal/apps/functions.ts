@@ -46,6 +46,12 @@ export interface FunctionResources {
   readonly regions?: readonly string[];
 }
 
+/** A named volume that a function has at a path, and may write to. */
+export interface VolumeMount {
+  readonly volumeId: string;
+  readonly path: string;
+}
+
 /** A registered function. */
 export interface FunctionHandle {
   readonly tag: string;
@@ -104,6 +110,7 @@ export async function createFunction(
     functionId,
     imageId,
     mountIds,
+    volumes = [],
     spec,
     resources,
     signal,
@@ -113,6 +120,7 @@ export async function createFunction(
     readonly functionId: string;
     readonly imageId: string;
     readonly mountIds: readonly string[];
+    readonly volumes?: readonly VolumeMount[];
     readonly spec: FunctionSpec;
     readonly resources: FunctionResources;
     readonly signal?: AbortSignal | undefined;
@@ -138,7 +146,16 @@ export async function createFunction(
     appName,
     imageId,
     mountIds: [...mountIds],
-    objectDependencies: [{ objectId: imageId }],
+    ...(volumes.length === 0
+      ? {}
+      : {
+          volumeMounts: volumes.map(({ volumeId, path }) => ({
+            volumeId,
+            mountPath: path,
+            allowBackgroundCommits: true,
+          })),
+        }),
+    objectDependencies: [{ objectId: imageId }, ...volumes.map(({ volumeId }) => ({ objectId: volumeId }))],
     mountClientDependencies: true,
     resources: wanted(resources, gpu),
     ...placement(resources),

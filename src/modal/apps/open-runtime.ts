@@ -82,6 +82,7 @@ export function registrationOptions(
     ...(maxContainers === undefined ? {} : { maxContainers }),
     ...(registrySecret === undefined ? {} : { registrySecret }),
     ...(regions === undefined ? {} : { regions }),
+    ...defined({ modelVolume: modelVolume(environment) }),
     handler: chosenHandler({
       handlerPath: environment.MIRUMOJI_HANDLER ?? handlerPath,
       isOurs: environment.MIRUMOJI_HANDLER === undefined,
@@ -90,6 +91,20 @@ export function registrationOptions(
     }),
     onLog,
   };
+}
+
+/** Name of the volume for models that our handler fetches; none where every model is a folder, or the image's own. */
+export function modelVolume({
+  MODAL_APP_MODE: mode,
+  MIRUMOJI_HANDLER: handler,
+  MIRUMOJI_TRANSCRIBE_FUNCTION: own,
+  MIRUMOJI_WHISPER_MODEL: model,
+  MIRUMOJI_WHISPER_MODELS: others = [],
+  MIRUMOJI_MODAL_MODEL_VOLUME: name,
+}: Environment): string | undefined {
+  if (mode === "existing" || handler !== undefined || own !== undefined) return undefined;
+  const models = [...(model === undefined ? [] : [model]), ...others];
+  return models.some((wanted) => !/^[./]/u.test(wanted)) ? name : undefined;
 }
 
 /** The settings that are set. */

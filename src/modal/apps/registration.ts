@@ -5,12 +5,15 @@ import {
   type FunctionResources,
   type FunctionSpec,
   precreateFunction,
+  type VolumeMount,
 } from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import { ensureImage } from "./image.ts";
 import { createSourceMount, findClientMount } from "./mounts.ts";
 import { findSecret } from "./secrets.ts";
+import { unary } from "../rpc/rpc.ts";
 import type { ModalSession } from "../rpc/session.ts";
+import { OBJECT_CREATION, VOLUME_VERSION_2 } from "../rpc/wire.ts";
 import { loadSources } from "./sources.ts";
 import { CLIENT_MOUNT_VERSION, IMAGE_BUILDER_VERSION } from "./versions.ts";
 
@@ -23,6 +26,8 @@ export interface RegistrationOptions extends FunctionResources {
   readonly handler: Handler;
   /** Resources of one of the functions that differ from those of both. */
   readonly only?: Readonly<Partial<Record<"transcribe" | "convert", Partial<FunctionResources>>>>;
+  /** Name of a volume where the models that transcriptions fetch are kept; none when left out. It is made if it is missing. */
+  readonly modelVolume?: string;
   /** @defaultValue `mirumoji-gpu` */
   readonly appName?: string;
   /** @defaultValue `IMAGE_BUILDER_VERSION` */
@@ -39,6 +44,9 @@ export interface RegisteredFunctions {
   readonly convert: FunctionHandle;
   readonly remux?: FunctionHandle | undefined;
 }
+
+/** Where a function has the volume of models; calls name it. */
+export const MODEL_MOUNT = "/mirumoji-models";
 
 /** Name of Mirumoji's app. */
 export const DEFAULT_APP_NAME = "mirumoji-gpu";
@@ -90,6 +98,7 @@ export async function registerFunctions(
     spec: FunctionSpec,
     { functionId }: { readonly functionId: string },
     resources: Partial<FunctionResources> = {},
+    volumes: readonly VolumeMount[] = [],
   ): Promise<FunctionHandle> =>
     await createFunction(session, {
       appId,
@@ -97,17 +106,40 @@ export async function registerFunctions(
       functionId,
       imageId,
       mountIds,
+      volumes,
       spec,
       resources: { ...options, ...resources },
       signal,
     });
   const { only } = options;
-  const transcribe = await define(handler.transcribe, reserved.transcribe, only?.transcribe);
+  const models =
+    options.modelVolume === undefined ? [] : [await modelMount(session, options.modelVolume, signal)];
+  const transcribe = await define(handler.transcribe, reserved.transcribe, only?.transcribe, models);
   const convert = await define(handler.convert, reserved.convert, only?.convert);
   if (handler.remux === undefined || reserved.remux === undefined) return { transcribe, convert };
   // None is kept warm: a copy is rare, and begins soon without a GPU.
   const spare = { ...only?.convert, gpus: [], minContainers: 0 };
   return { transcribe, convert, remux: await define(handler.remux, reserved.remux, spare) };
+}
+
+/** The volume of models, which outlives every app. */
+async function modelMount(
+  session: ModalSession,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<VolumeMount> {
+  const { volumeId } = await unary(
+    session,
+    "volumeGetOrCreate",
+    {
+      deploymentName: name,
+      environmentName: session.environment,
+      objectCreationType: OBJECT_CREATION.createIfMissing,
+      version: VOLUME_VERSION_2,
+    },
+    { signal },
+  );
+  return { volumeId, path: MODEL_MOUNT };
 }
 
 /**
@@ -134,6 +166,7 @@ export async function fingerprintOf(
     minContainers: options.minContainers,
     maxContainers: options.maxContainers,
     regions: options.regions,
+    modelVolume: options.modelVolume,
     appName: options.appName ?? DEFAULT_APP_NAME,
     builderVersion: options.builderVersion ?? IMAGE_BUILDER_VERSION,
     clientMountVersion: options.clientMountVersion ?? CLIENT_MOUNT_VERSION,

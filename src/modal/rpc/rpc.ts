@@ -27,12 +27,15 @@ export interface RpcOptions {
 export interface UnaryOptions extends RpcOptions {
   /** Extra request headers; servers ignore those that they do not know. */
   readonly hints?: Readonly<Record<string, string>>;
+  /** Given the headers of the answer. */
+  readonly onHeader?: (header: Metadata) => void;
 }
 
 interface RawOptions {
   readonly timeoutMs: number;
   readonly metadata?: Metadata;
   readonly signal?: AbortSignal;
+  readonly onHeader?: (header: Metadata) => void;
   readonly onTrailer?: (trailer: { get(key: string): string | Uint8Array | undefined }) => void;
 }
 
@@ -46,7 +49,7 @@ export async function unary<K extends UnaryRpc>(
   session: ModalSession,
   rpc: K,
   request: RequestOf<K>,
-  { signal, timeoutMs = RPC_TIMEOUT_MS, codes, hints }: UnaryOptions = {},
+  { signal, timeoutMs = RPC_TIMEOUT_MS, codes, hints, onHeader }: UnaryOptions = {},
 ): Promise<ResponseOf<K>> {
   let details: string | Uint8Array | undefined;
   const method = session.cpClient[rpc] as (
@@ -59,6 +62,7 @@ export async function unary<K extends UnaryRpc>(
       timeoutMs,
       ...(signal === undefined ? {} : { signal }),
       ...(hints === undefined ? {} : { metadata: Metadata(hints) }),
+      ...(onHeader === undefined ? {} : { onHeader }),
       onTrailer: (trailer) => {
         details = trailer.get("grpc-status-details-bin");
       },

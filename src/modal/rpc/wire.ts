@@ -7,7 +7,12 @@ export const APP_STATE = { ephemeral: 1, deployed: 3, stopping: 4, stopped: 5, i
 
 export const APP_DISCONNECT_REASON = { completed: 3, registrationFailed: 4 } as const;
 
-export const OBJECT_CREATION = { lookup: 0, anonymousOwnedByApp: 4, ephemeral: 5 } as const;
+export const OBJECT_CREATION = {
+  lookup: 0,
+  createIfMissing: 1,
+  anonymousOwnedByApp: 4,
+  ephemeral: 5,
+} as const;
 
 export const NAMESPACE = { workspace: 1, global: 3 } as const;
 

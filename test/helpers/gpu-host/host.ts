@@ -63,7 +63,11 @@ export async function register(
   cp: ControlPlane,
   source: string,
   names: string[],
-  options: { timeoutSecs?: number; appState?: number } = {},
+  options: {
+    timeoutSecs?: number;
+    appState?: number;
+    volumeMounts?: { volumeId: string; mountPath: string }[];
+  } = {},
 ): Promise<{ appId: string; functions: Record<string, string> }> {
   const { appId } = await cp.appCreate({ description: "test-app", appState: options.appState ?? 1 });
   const data = Buffer.from(source);
@@ -103,6 +107,7 @@ export async function register(
         imageId,
         mountIds: [clientMountId, mountId],
         timeoutSecs: options.timeoutSecs ?? 60,
+        volumeMounts: options.volumeMounts ?? [],
       },
     });
     functions[functionName] = functionId;

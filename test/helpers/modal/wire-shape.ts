@@ -51,6 +51,7 @@ const ENUM_NUMBERS: Readonly<Record<string, number>> = {
   DEPLOYMENT_NAMESPACE_GLOBAL: 3,
   FUNCTION_SCHEMA_V1: 1,
   FUNCTION_TYPE_FUNCTION: 2,
+  OBJECT_CREATION_TYPE_CREATE_IF_MISSING: 1,
   OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP: 4,
   OBJECT_CREATION_TYPE_EPHEMERAL: 5,
   PARAM_TYPE_UNKNOWN: 5,
@@ -83,7 +84,7 @@ function shape(value: unknown): unknown {
 
 function shapeText(text: string): unknown {
   if (Object.hasOwn(ENUM_NUMBERS, text)) return ENUM_NUMBERS[text];
-  return text.replace(/^(ap|de|fu|im|mo)-.*$/, "$1-");
+  return text.replace(/^(ap|de|fu|im|mo|vo)-.*$/, "$1-");
 }
 
 function shapeKey(key: string): unknown {

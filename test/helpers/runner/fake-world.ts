@@ -82,6 +82,7 @@ export class FakeWorld {
       jobDeadlineMs: 60_000,
       uploadAudioOnly: "auto",
       models: { allowed: [] },
+      engines: async () => await Promise.resolve(null),
       editor: null,
       parallel: { containers: 1, startSeconds: 20 },
       partCalls: {

@@ -111,6 +111,27 @@ describe("registration sends what the official Python SDK sends, field by field"
     expect(created.length).toBe(2);
   });
 
+  test("for a named volume that keeps models", async () => {
+    const recorded = await readRecording("model volume", "python-sdk-1.6.4-model-volume.jsonl");
+    const ours = await requestsOf({
+      ...RECORDED_SETTINGS,
+      handler: { ...handlerInImage("mirumoji_gpu"), sources: [] },
+      modelVolume: "mirumoji-models",
+    });
+    const isTranscribe = ({ rpc, msg }: WireRequest) =>
+      rpc === "FunctionCreate" && JSON.stringify(msg).includes('"transcribe"');
+    const mine = ours.filter((request) => request.rpc === "VolumeGetOrCreate" || isTranscribe(request));
+    // Python names no environment in place of the default one, and sends an empty message that is newer than our SDK.
+    const [first, ...others] = mine;
+    const { environmentName: _, ...named } = { ...first?.msg };
+    const { create_options: __, ...theirs } = { ...recorded[0]?.msg };
+    expect(asOneShape([{ rpc: "VolumeGetOrCreate", msg: named }])).toEqual(
+      asOneShape([{ rpc: "VolumeGetOrCreate", msg: theirs }]),
+    );
+    expect(asOneShape(others)).toEqual(asOneShape(recorded.slice(1)));
+    expect(ours.filter(({ rpc }) => rpc === "FunctionCreate").length).toBe(2);
+  });
+
   test("in an order that the server can serve", async () => {
     const before = host.requests.length;
     const handler = { ...RECORDED_HANDLER, sources: [] };
