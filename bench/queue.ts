@@ -204,7 +204,7 @@ function checkpointLike(job: Job, step: number): object {
 /** Adds jobs until so many wait. */
 async function fillUp(queue: Queue, waiting: number): Promise<void> {
   for (;;) {
-    const missing = waiting - (await queue.getWaitingCount());
+    const missing = waiting - (await queue.getJobCountByTypes("waiting", "prioritized"));
     if (missing <= 0) return;
     await queue.addBulk(
       // An output is claimed by one job at a time.

@@ -1,6 +1,7 @@
 import { loadavg } from "node:os";
 import { measureCalls } from "./calls.ts";
 import { measureCancelLatency } from "./cancel-latency.ts";
+import { fairnessTable, fairnessValues, measureFairness } from "./fairness.ts";
 import { measurePipeline, pipelineTable } from "./pipeline.ts";
 import { measureCrowd } from "./crowd.ts";
 import { measureFar } from "./far.ts";
@@ -47,6 +48,10 @@ const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
     return { rows: soakTable(found), values: { ...found } };
   },
   crowd: async () => ({ values: { ...(await measureCrowd(Number(process.argv[3] ?? 100))) } }),
+  fairness: async () => {
+    const found = await measureFairness(Number(process.argv[3] ?? 5), 5000);
+    return { rows: fairnessTable(found), values: fairnessValues(found) };
+  },
   queue: async () => {
     const found = await measureQueue({ rounds: 5, jobs: 1000, waiting: [1000, 100_000] });
     return { rows: queueTable(found), values: { ...found } };

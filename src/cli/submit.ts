@@ -56,6 +56,10 @@ export function addSubmit(program: Command): void {
 function common(command: Command, type: JobType, shape: (options: Record<string, unknown>) => object): void {
   command
     .option("-o, --output <path>", "where the result goes, relative to the media root")
+    .option("--tenant <name>", "customer for whom the job is done")
+    .option("--priority <number>", "-10 to 10; among the tenant's jobs the highest is first", parseNumber)
+    .option("--run-at <moment>", "not before this moment, such as 2027-01-31T22:00:00Z")
+    .option("--delay-seconds <number>", "not before so many seconds from now", parseNumber)
     .option("--overwrite", "replace files that are there; without it such a job is refused")
     .option("-w, --wait", "wait for the end and show progress; exit code 0 only when completed")
     .option("--json", "one JSON document on stdout")

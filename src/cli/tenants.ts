@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { EVERY_TENANT, readTurnLimits, type TurnLimits, writeTurnLimits } from "../queue/tenants.ts";
 import { readTenantBudgets, type TenantBudget, writeTenantBudget } from "../queue/budgets.ts";
 import { openRedisClient, type RedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
@@ -9,17 +10,31 @@ interface SetOptions {
   readonly perDay?: number;
   readonly perMonth?: number;
   readonly over?: "fail" | "wait";
+  readonly weight?: number;
+  readonly running?: number;
+  readonly waiting?: number;
+  readonly jobsPerDay?: number;
   readonly json?: boolean;
 }
 
+type Limits = TenantBudget & TurnLimits;
+
 export function addTenants(program: Command): void {
-  const tenants = program.command("tenants").description("spending limits of single tenants");
+  const tenants = program.command("tenants").description("turns and limits of single tenants");
   tenants
     .command("set")
     .description(
-      "give a tenant limits of its own, in the place of those it had; without any, the settings count",
+      "give a tenant limits of its own, in the place of those it had; without any, those of all tenants count",
     )
-    .argument("<tenant>", "name, as in requests and API keys", parseTenant)
+    .argument(
+      "<tenant>",
+      "name, as in requests and API keys; '*' for all that have none of their own",
+      parseTenant,
+    )
+    .option("--weight <number>", "turns that it has while another tenant has one (1)", parseWeight)
+    .option("--running <jobs>", "most jobs at a time", parseCount)
+    .option("--waiting <jobs>", "most jobs that wait; more are refused", parseCount)
+    .option("--jobs-per-day <jobs>", "most jobs in a day (UTC); more are refused", parseCount)
     .option("--per-job <usd>", "most that one call may cost", parseUsd)
     .option("--per-day <usd>", "most in a day (UTC)", parseUsd)
     .option("--per-month <usd>", "most in a calendar month (UTC)", parseUsd)
@@ -34,22 +49,40 @@ export function addTenants(program: Command): void {
       guarded(
         ({ json }: { json?: boolean }) => json === true,
         async ({ json }: { json?: boolean }) => {
-          const budgets = await withSource(
-            async ({ redis, prefix }) => await readTenantBudgets(redis, prefix),
-          );
-          if (json === true) printJson(budgets);
-          else if (Object.keys(budgets).length === 0) note("no tenant has limits of its own");
-          else print(Object.entries(budgets).map(describe).join("\n"));
+          const limits = await withSource(readLimits);
+          if (json === true) printJson(limits);
+          else if (Object.keys(limits).length === 0) note("no tenant has limits of its own");
+          else print(Object.entries(limits).map(describe).join("\n"));
         },
       ),
     );
 }
 
-async function set(tenant: string, { perJob, perDay, perMonth, over, json }: SetOptions): Promise<void> {
+async function set(tenant: string, options: SetOptions): Promise<void> {
+  const { perJob, perDay, perMonth, over, json } = options;
   const budget: TenantBudget = { perJob, tenantPerDay: perDay, tenantPerMonth: perMonth, over };
-  await withSource(async ({ redis, prefix }) => await writeTenantBudget(redis, prefix, tenant, budget));
-  if (json === true) printJson({ tenant, ...budget });
-  else print(describe([tenant, budget]));
+  const { weight, running, waiting, jobsPerDay } = options;
+  const turns: TurnLimits = { weight, running, waiting, perDay: jobsPerDay };
+  if (tenant === EVERY_TENANT && Object.values(budget).some((limit) => limit !== undefined)) {
+    throw new InvalidArgumentError(
+      "the spending limits of all tenants are settings: MIRUMOJI_TENANT_BUDGET_*",
+    );
+  }
+  await withSource(async ({ redis, prefix }) => {
+    if (tenant !== EVERY_TENANT) await writeTenantBudget(redis, prefix, tenant, budget);
+    await writeTurnLimits(redis, prefix, tenant, turns);
+  });
+  if (json === true) printJson({ tenant, ...budget, ...turns });
+  else print(describe([tenant, { ...budget, ...turns }]));
+}
+
+async function readLimits({ redis, prefix }: RedisClient["source"]): Promise<Record<string, Limits>> {
+  const [budgets, turns] = await Promise.all([
+    readTenantBudgets(redis, prefix),
+    readTurnLimits(redis, prefix),
+  ]);
+  const names = [...new Set([...Object.keys(budgets), ...Object.keys(turns)])].toSorted();
+  return Object.fromEntries(names.map((name) => [name, { ...budgets[name], ...turns[name] }]));
 }
 
 async function withSource<T>(use: (source: RedisClient["source"]) => Promise<T>): Promise<T> {
@@ -57,18 +90,23 @@ async function withSource<T>(use: (source: RedisClient["source"]) => Promise<T>)
   return await use(client.source);
 }
 
-function describe([tenant, { perJob, tenantPerDay, tenantPerMonth, over }]: [string, TenantBudget]): string {
+function describe([tenant, limit]: [string, Limits]): string {
+  const { perJob, tenantPerDay, tenantPerMonth, over, weight, running, waiting, perDay } = limit;
   const limits = [
+    ...(weight === undefined ? [] : [`weight ${weight}`]),
+    ...(running === undefined ? [] : [`${running} jobs at a time`]),
+    ...(waiting === undefined ? [] : [`${waiting} waiting`]),
+    ...(perDay === undefined ? [] : [`${perDay} jobs a day`]),
     ...(perJob === undefined ? [] : [`${perJob} USD a job`]),
     ...(tenantPerDay === undefined ? [] : [`${tenantPerDay} USD a day`]),
     ...(tenantPerMonth === undefined ? [] : [`${tenantPerMonth} USD a month`]),
     ...(over === undefined ? [] : [over === "wait" ? "jobs over them wait" : "jobs over them fail"]),
   ];
-  return `${tenant.padEnd(24)}${limits.length === 0 ? "the limits of the settings" : limits.join(", ")}`;
+  return `${tenant.padEnd(24)}${limits.length === 0 ? "the limits of all tenants" : limits.join(", ")}`;
 }
 
 function parseTenant(text: string): string {
-  if (!/^[\w.-]{1,64}$/u.test(text)) {
+  if (text !== EVERY_TENANT && !/^[\w.-]{1,64}$/u.test(text)) {
     throw new InvalidArgumentError("must be 1 to 64 letters, digits, dots, dashes and underscores");
   }
   return text;
@@ -80,4 +118,15 @@ function parseUsd(text: string): number {
     throw new InvalidArgumentError("must be an amount of USD, such as 2.50");
   }
   return usd;
+}
+
+function parseWeight(text: string): number {
+  const weight = Number(text);
+  if (!(weight > 0 && weight <= 1000)) throw new InvalidArgumentError("must be above 0 and at most 1000");
+  return weight;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/u.test(text)) throw new InvalidArgumentError("must be a number of jobs");
+  return Number(text);
 }

@@ -17,6 +17,11 @@ export const API_ERRORS = {
     meaning: "The API key made more requests in a minute than it may.",
     advice: "Wait as long as `Retry-After` says, or give the key a higher limit.",
   },
+  TENANT_LIMIT: {
+    kind: "quota",
+    meaning: "The tenant has as many jobs as it may have, waiting or in a day.",
+    advice: "Wait until some of its jobs are done, or raise the limit with `tenants set`.",
+  },
   ROUTE_NOT_FOUND: {
     kind: "input",
     meaning: "The API has nothing at this path.",

@@ -50,6 +50,26 @@ const labels = {
     .optional()
     .describe("Words to find the job by, such as a project or an episode."),
 };
+
+/** When a job has its turn; the work is the same without them. */
+const turn = {
+  priority: z
+    .int()
+    .min(-10)
+    .max(10)
+    .optional()
+    .describe("Jobs of the same tenant with a higher priority have their turn first. Default 0."),
+  run_at: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe("Not before this moment, such as `2027-01-31T22:00:00Z`."),
+  delay_seconds: z
+    .number()
+    .min(0)
+    .max(366 * 86_400)
+    .optional()
+    .describe("Not before so many seconds after the submit."),
+};
 const webhook = webhookSchema.optional();
 const overwrite = z
   .boolean()
@@ -90,6 +110,7 @@ export const transcribeRequestSchema = z
       OUTPUT_ELSEWHERE,
     ).optional(),
     ...labels,
+    ...turn,
     webhook,
     overwrite,
     formats,
@@ -177,6 +198,7 @@ export const convertRequestSchema = z
       OUTPUT_ELSEWHERE,
     ).optional(),
     ...labels,
+    ...turn,
     webhook,
     overwrite,
     resolution: evenSize

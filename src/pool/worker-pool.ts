@@ -3,6 +3,7 @@ import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";
 import { createJobIndex } from "../queue/job-index.ts";
+import { endLeftTurns, pruneTenantDays } from "../queue/tenants.ts";
 import { pruneBudgetSums, releaseLeftReservations } from "../queue/budgets.ts";
 import type { PoolPause } from "../queue/pool-pause.ts";
 import { takeEnded } from "../queue/ended-jobs.ts";
@@ -126,6 +127,8 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await pruneExpenses(redis, prefix, now);
       await pruneBudgetSums(redis, prefix, now);
       await releaseLeftReservations(redis, prefix);
+      await endLeftTurns(redis, prefix);
+      await pruneTenantDays(redis, prefix, now);
     },
     tellEnded: async () => {
       for (const job of await takeEnded(redis, prefix, options.onUnreadable)) {

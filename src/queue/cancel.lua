@@ -22,6 +22,7 @@ local removed = redis.call("LREM", waitKey, 0, jobId)
 if removed == 0 then
   return "active"
 end
+openTurns(prefix, queue).unfile(jobId)
 redis.call("SET", lockKey, token, "PX", leaseMs)
 redis.call("LPUSH", activeKey, jobId)
 return "taken"

@@ -40,7 +40,7 @@ export async function requestCancel(
       completed: queue.toKey("completed"),
       failed: queue.toKey("failed"),
     },
-    args: { jobId, token, leaseMs: String(TAKE_MS) },
+    args: { prefix, queue: queue.name, jobId, token, leaseMs: String(TAKE_MS) },
   });
   if (answer === "taken") {
     const job = await queue.getJob(jobId);

@@ -176,7 +176,7 @@ export class Consumer {
       data: job.data,
       isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
       crashes: job.stalledCounter,
-      submittedAt: job.timestamp,
+      submittedAt: Math.max(job.timestamp, job.timestamp + (job.opts.delay ?? 0)),
       lease: createLease(redis, { prefix, queue: queue.name, jobId, token }),
       signals,
     };

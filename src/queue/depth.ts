@@ -6,8 +6,12 @@ import type { Ledger } from "./ledger.ts";
 import type { PoolPause } from "./pool-pause.ts";
 import { openOutbox } from "./outbox.ts";
 import type { Queues } from "./queues.ts";
+import { readTenantLoad } from "./tenants.ts";
 
 const COUNTED = ["active", "waiting", "delayed", "prioritized", "completed", "failed"] as const;
+
+/** Every other tenant is counted with the rest: a label of a metric is not for many values. */
+const SHOWN_TENANTS = 10;
 
 /**
  * Reads the figures of the whole pool. Fails at once without a connection: commands would wait for one, and each
@@ -32,17 +36,22 @@ export async function readPoolState(
   now: number,
 ): Promise<PoolState> {
   if (redis.status !== "ready") throw new MirumojiError("REDIS_UNAVAILABLE", `Redis is ${redis.status}`);
-  const [states, { volumes, unreadable }, memory, paused, webhooks] = await Promise.all([
+  const [states, { volumes, unreadable }, memory, paused, webhooks, load] = await Promise.all([
     Promise.all(JOB_TYPES.map(async (type) => await readQueue(redis, queues[type], now))),
     ledger.read(),
     redis.info("memory"),
     pause.read(),
     openOutbox(redis, prefix).figures(),
+    readTenantLoad(redis, prefix, SHOWN_TENANTS),
   ]);
   const oldest = Math.min(now, ...volumes.map(({ createdAt }) => createdAt));
   return {
     queues: states,
     pausedFor: paused?.code ?? null,
+    tenants: [
+      ...load.top.map(({ tenant, ...counts }) => ({ tenant: tenant === "" ? "none" : tenant, ...counts })),
+      { tenant: "other", ...load.others },
+    ],
     liveVolumes: volumes.length + unreadable.length,
     unreadableVolumes: unreadable.length,
     oldestVolumeSeconds: (now - oldest) / 1000,

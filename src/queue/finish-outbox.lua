@@ -1,13 +1,16 @@
 -- Wraps BullMQ's own moveToFinished: the end of a job and its events for webhooks are written in one step, so that no
 -- crash comes between them. BullMQ's text stands in the place of the marker. What other programs wrote is read before
 -- anything is written; afterwards nothing can fail.
+local jobKey, queueKey, jobId, endedAs, reason = KEYS[12], ARGV[7], ARGV[1], ARGV[5], ARGV[4]
+local prefix, queue = string.match(queueKey, "^(.*):([^:]+):$")
+local turns = openTurns(prefix or "", queue or "")
+turns.ending = jobId
 local function moveToFinished()
+  local redis = turns.seen()
   --BULLMQ--
 end
 
-local jobKey, queueKey, jobId, endedAs, reason = KEYS[12], ARGV[7], ARGV[1], ARGV[5], ARGV[4]
 local fields = redis.call("HMGET", jobKey, "name", "data", "opts", "progress", "timestamp", "processedOn")
-local prefix, queue = string.match(queueKey, "^(.*):([^:]+):$")
 
 local function decoded(text)
   local isRead, value = pcall(cjson.decode, text)
@@ -65,6 +68,7 @@ local answer = moveToFinished()
 if type(answer) == "number" and answer < 0 then
   return answer
 end
+turns.leave()
 if #wanted > 0 then
   local time = redis.call("TIME")
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

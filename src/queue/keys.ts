@@ -44,6 +44,26 @@ export function expenseKeys(prefix: string) {
   };
 }
 
+/** The keys of turns between tenants. `turns.lua` makes the same names. */
+export function tenantKeys(prefix: string) {
+  const turns = `${prefix}:turns`;
+  return {
+    /** Hash of the limits of tenants that have limits of their own. */
+    limits: `${prefix}:tenants`,
+    /** Sorted sets of tenants by how many jobs of theirs wait, and run. */
+    waiting: `${turns}:waiting`,
+    running: `${turns}:running`,
+    /** Hash of the tenants of running jobs. */
+    jobs: `${turns}:jobs`,
+    /** Hash of how many jobs came, by day and tenant. */
+    days: `${turns}:days`,
+    /** Sorted set of tenants that have as many jobs running as they may. */
+    held: (queue: string) => `${turns}:${queue}:held`,
+    /** BullMQ's own set, of the jobs that wait for their turn. */
+    prioritized: (queue: string) => `${prefix}:${queue}:prioritized`,
+  };
+}
+
 /** Hash of the request that an idempotency key was taken for, and of its end, by the ID of its job. */
 export function onceKey(prefix: string, jobId: string): string {
   return `${prefix}:once:${jobId}`;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
-import { wrapFinish } from "./finish.ts";
+import { wrapScripts } from "./bullmq-scripts.ts";
 
 /**
  * Our Lua scripts, with the names of the keys that each one touches and of the values that it takes. A script reads
@@ -42,9 +42,12 @@ const SCRIPTS = {
   release: { keys: ["job", "reserved", "completed", "failed"], args: ["queue", "jobId"], shared: "books" },
   cancel: {
     keys: ["job", "lock", "checkpoint", "wait", "delayed", "prioritized", "active", "completed", "failed"],
-    args: ["jobId", "token", "leaseMs"],
+    args: ["prefix", "queue", "jobId", "token", "leaseMs"],
+    shared: "turns",
   },
   retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
+  "release-tenant": { keys: [], args: ["prefix", "tenant"], shared: "turns" },
+  "end-turn": { keys: [], args: ["prefix", "queue", "jobId"], shared: "turns" },
   "read-job": { keys: ["job", "lock", "completed", "failed"], args: ["jobId"] },
   "keep-transcript": {
     keys: ["order", "sizes"],
@@ -69,7 +72,7 @@ interface Script {
   readonly keys: readonly string[];
   readonly args: readonly string[];
   /** File of functions that the script begins with. */
-  readonly shared?: "books";
+  readonly shared?: "books" | "turns";
 }
 
 type Scripts = typeof SCRIPTS;
@@ -85,6 +88,8 @@ export interface ScriptAnswers {
   release: number;
   cancel: "missing" | "finished" | "taken" | "held" | "active";
   retry: "missing" | "wrong" | "ready";
+  "release-tenant": number;
+  "end-turn": number;
   "keep-transcript": number;
   "read-job": readonly [state: string, ...fields: (string | null)[]] | null;
   "claim-deliveries": readonly string[];
@@ -105,13 +110,14 @@ export function scriptText(name: ScriptName): string {
 }
 
 function localsLua(names: readonly string[], values: "KEYS" | "ARGV"): string {
+  if (names.length === 0) return "";
   const given = names.map((_name, index) => `${values}[${index + 1}]`);
   return `local ${names.join(", ")} = ${given.join(", ")}`;
 }
 
 /** Makes the scripts known to a connection, which sends a script's text only to a Redis that has not seen it. */
 export function defineScripts(redis: Redis): void {
-  wrapFinish(redis);
+  wrapScripts(redis);
   for (const name of Object.keys(SCRIPTS) as ScriptName[]) {
     redis.defineCommand(commandOf(name), {
       numberOfKeys: SCRIPTS[name].keys.length,

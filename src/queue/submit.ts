@@ -10,6 +10,7 @@ import { parseJson, viewOf } from "./job-view.ts";
 import { onceKey } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import { redisClock } from "./redis-clock.ts";
+import { asTenantLimit } from "./tenants.ts";
 
 /** As long as the longest that a job is kept: 30 days from the last submit with the key. */
 const IDEMPOTENCY_MS = 30 * 24 * 3_600_000;
@@ -36,7 +37,7 @@ export interface Submit {
  * Puts a job into its queue. The same idempotency key gives the same job ID, for either type of job, also when the job
  * is gone already.
  *
- * @throws MirumojiError `IDEMPOTENCY_CONFLICT`
+ * @throws MirumojiError `IDEMPOTENCY_CONFLICT`, `TENANT_LIMIT`
  */
 export async function addJob(
   { redis, prefix, queues, index, tracing }: SubmitParts,
@@ -52,17 +53,29 @@ export async function addJob(
     const telemetry = carrier === undefined ? {} : { telemetry: { metadata: carrier } };
     // BullMQ keeps options that it does not know; `finish-outbox.lua` reads this one.
     const submitter = apiKey === undefined ? {} : { apiKey };
-    return await queues[type].add(type, given, {
+    const now = clock.now();
+    const delay = delayOf(request, now);
+    const options = {
       jobId: id,
-      timestamp: clock.now(),
+      timestamp: now,
+      ...(delay > 0 ? { delay } : {}),
       ...telemetry,
       ...submitter,
+    };
+    return await queues[type].add(type, given, options).catch((error: unknown) => {
+      throw asTenantLimit(error);
     });
   });
   await index.add({ type, id, submittedAt: timestamp }, request);
   if (once === null) return { id, created: true };
   await redis.hset(once.key, "addedAt", timestamp);
   return { id, created: once.isFirst };
+}
+
+/** Milliseconds until a job may begin. */
+function delayOf({ run_at, delay_seconds = 0 }: JobRequest["request"], now: number): number {
+  const untilMoment = run_at === undefined ? 0 : Date.parse(run_at) - now;
+  return Math.max(0, untilMoment, Math.round(delay_seconds * 1000));
 }
 
 function keyedId(key: string): string {

@@ -189,6 +189,7 @@ const POOL: PoolState = {
   oldestVolumeSeconds: 0,
   redisUsedBytes: 0,
   redisLimitBytes: 0,
+  tenants: [],
 };
 const queue = (name: string, age: number, active: number, isPaused = false) => ({
   queue: name,

@@ -189,6 +189,12 @@ describe("the pool's state", () => {
     oldestVolumeSeconds: 9,
     redisUsedBytes: 10,
     redisLimitBytes: 0,
+    tenants: [
+      { tenant: "a", waiting: 3, running: 1 },
+      { tenant: "other", waiting: 0, running: 0 },
+      // Tenants may be called so.
+      { tenant: "other", waiting: 2, running: 0 },
+    ],
   };
 
   it("is read once for each scrape", async () => {
@@ -201,6 +207,8 @@ describe("the pool's state", () => {
     const scrape = await text(metrics);
     expect(reads).toBe(1);
     expect(scrape).toContain('mirumoji_queue_jobs{queue="convert",state="waiting"} 3');
+    expect(scrape).toContain('mirumoji_tenant_jobs{tenant="a",state="waiting"} 3');
+    expect(scrape).toContain('mirumoji_tenant_jobs{tenant="other",state="waiting"} 2');
     expect(scrape).toContain("mirumoji_live_volumes 4");
     expect(scrape).toContain("mirumoji_redis_up 1");
     await text(metrics);

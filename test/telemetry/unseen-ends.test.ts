@@ -35,8 +35,9 @@ it("counts every job that ended before a worker had it once, whoever ended it", 
       failed: key("failed"),
     };
     const args = {
+      prefix: PREFIX,
+      queue: "transcribe",
       jobId: halfCancelled,
-      now: String(Date.now()),
       token: `cancel-${randomUUID()}`,
       leaseMs: "100",
     };

@@ -18,6 +18,12 @@ export interface PoolState {
   readonly queues: readonly QueueState[];
   /** Code of the reason why no worker takes jobs, or null. */
   readonly pausedFor: string | null;
+  /** Jobs of the tenants with the most of them, and of all others. */
+  readonly tenants: readonly {
+    readonly tenant: string;
+    readonly waiting: number;
+    readonly running: number;
+  }[];
   readonly liveVolumes: number;
   /** Those among them whose entries in the ledger cannot be read. */
   readonly unreadableVolumes: number;
@@ -87,6 +93,17 @@ export function collectPool(
   add("pool_paused", "1 when the whole pool takes no jobs, by reason.", ["reason"], (gauge, found) => {
     for (const reason of PAUSE_CODES) gauge.set({ reason }, found.pausedFor === reason ? 1 : 0);
   });
+  add(
+    "tenant_jobs",
+    "Jobs of the ten tenants with the most of them, and of all others.",
+    ["tenant", "state"],
+    (gauge, { tenants }) => {
+      for (const { tenant, waiting, running } of tenants) {
+        gauge.inc({ tenant, state: "waiting" }, waiting);
+        gauge.inc({ tenant, state: "running" }, running);
+      }
+    },
+  );
   add("live_volumes", "Volumes in the ledger: those of running jobs, and leaks.", [], (gauge, found) =>
     gauge.set(found.liveVolumes),
   );

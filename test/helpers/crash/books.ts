@@ -4,7 +4,9 @@ import { JOB_TYPES } from "../../../src/job/contract.ts";
 /** Keys that BullMQ keeps for a queue with no waiting and no running job. */
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 /** Keys of the pool. */
-const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent", "webhooks:secrets"];
+const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent", "turns:number", "webhooks:secrets"];
+/** Where turns stand, by queue. */
+const TURN_KEYS = ["clock", "idle"];
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
@@ -19,6 +21,7 @@ export async function foreignKeys(
   const known = new Set([
     ...POOL_KEYS.map((name) => `${prefix}:${name}`),
     ...JOB_TYPES.flatMap((type) => QUEUE_KEYS.map((name) => `${prefix}:${type}:${name}`)),
+    ...JOB_TYPES.flatMap((type) => TURN_KEYS.map((name) => `${prefix}:turns:${type}:${name}`)),
     ...jobs.flatMap(({ id, type }) =>
       ["", ":logs", ":segments"].map((part) => `${prefix}:${type}:${id}${part}`),
     ),
