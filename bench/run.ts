@@ -4,6 +4,7 @@ import { measureCancelLatency } from "./cancel-latency.ts";
 import { fairnessTable, fairnessValues, measureFairness } from "./fairness.ts";
 import { measurePipeline, pipelineTable } from "./pipeline.ts";
 import { measureCrowd } from "./crowd.ts";
+import { measureFilm } from "./film.ts";
 import { measureFar } from "./far.ts";
 import { measureQueue, queueTable } from "./queue.ts";
 import { measureRoundTrips } from "./round-trips.ts";
@@ -51,6 +52,10 @@ const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
   fairness: async () => {
     const found = await measureFairness(Number(process.argv[3] ?? 5), 5000);
     return { rows: fairnessTable(found), values: fairnessValues(found) };
+  },
+  film: async () => {
+    const rows = await measureFilm({ seconds: 7200, containers: [1, 10], killedSeconds: 3600 });
+    return { rows, values: { rows } };
   },
   queue: async () => {
     const found = await measureQueue({ rounds: 5, jobs: 1000, waiting: [1000, 100_000] });

@@ -1,7 +1,8 @@
 """
 A handler that hears the numbers of `support/film.ts`, and takes 1 s for 30 s of sound.
 
-The prompt may say otherwise: `pace=300` is ten times as fast, and with `fails=2` part 2 fails the first time.
+The prompt may say otherwise: `pace=300` is ten times as fast, with `fails=2` part 2 fails the first time, and with
+`slow=1` part 1 takes twenty times as long.
 """
 
 import array
@@ -32,6 +33,8 @@ def transcribe(vol_fp, vol_id, output_format="segments", *, w_model_args=None, w
     offset = part["start"] if part else 0.0
     segments = list(sentences(list(words(samples, offset))))
     work = seconds / float(options.get("pace", 30))
+    if part and options.get("slow") == str(part["number"]):
+        work *= 20
     fails = options.get("fails")
     if part and fails == str(part["number"]) and not volume_has(volume, "failed"):
         put(volume, "failed", b"1")

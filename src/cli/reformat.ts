@@ -19,6 +19,7 @@ interface Options {
   readonly maxLines?: number;
   readonly maxCps?: number;
   readonly wordTimes?: boolean;
+  readonly partial?: boolean;
 }
 
 export function addReformat(program: Command): void {
@@ -38,6 +39,7 @@ export function addReformat(program: Command): void {
     .option("--max-lines <number>", "lines in a cue", parseNumber)
     .option("--max-cps <number>", "characters a second", parseNumber)
     .option("--word-times", "put the time of each word into WebVTT")
+    .option("--partial", "take what was transcribed of a film before its job was cancelled or failed")
     .option("--json", "one JSON document on stdout")
     .action(guarded((_id: string, { json }: Options) => json === true, reformat));
 }
@@ -46,13 +48,14 @@ async function reformat(id: string, options: Options): Promise<void> {
   const { environment, mediaRoot } = clientEnvironment();
   await using client = await openRedisClient(environment);
   const reader = await openTranscriptReader(client, mediaRoot);
-  const { layout, maxLineWidth, maxLines, maxCps, wordTimes } = options;
+  const { layout, maxLineWidth, maxLines, maxCps, wordTimes, partial } = options;
   const wish = {
     layout,
     max_line_width: maxLineWidth,
     max_lines: maxLines,
     max_cps: maxCps,
     word_times: wordTimes,
+    partial,
   };
   if (options.stdout === true) {
     process.stdout.write(await reader.readTranscript(id, options.format as SubtitleFormat, wish));

@@ -17,6 +17,12 @@ export const layoutWish = {
   max_lines: open(layoutOptions.max_lines),
   max_cps: open(layoutOptions.max_cps),
   word_times: open(layoutOptions.word_times),
+  partial: z
+    .boolean()
+    .optional()
+    .describe(
+      "Take what was transcribed of a film in parts (`parallel`) before its job was cancelled or failed; without it such a job has no transcript.",
+    ),
 };
 const layoutWishSchema = z.object(layoutWish);
 export type LayoutWish = z.input<typeof layoutWishSchema>;

@@ -24,7 +24,10 @@ async function saveVideo(step: StepJob<"download">, tools: StepTools): Promise<O
   const outputs = planOutputs(step.request).map((output) => ({
     output,
     fill: async (into: FileHandle) => {
-      await fetchResult(step, tools, async (file) => await tools.volumes.getFile({ ...file, into, sha256 }));
+      await fetchResult(fetcherOf(step), tools, {
+        result: step.facts.result,
+        fetch: async (file) => await tools.volumes.getFile({ ...file, into, sha256 }),
+      });
     },
     sha256,
   }));
@@ -45,6 +48,10 @@ async function saveSubtitles(
   });
   const written = await tools.media.writeOutputs({ ...rulesOf(step), outputs });
   return { outputs: written, ...(edit === undefined ? {} : { edit }) };
+}
+
+function fetcherOf({ facts: { volumeId }, signal, report, enteredAt }: StepJob<"download">) {
+  return { volumeId, signal, report, enteredAt };
 }
 
 function rulesOf({ id, request: { request }, facts, save, signal }: StepJob<"download">) {
@@ -83,8 +90,9 @@ async function subtitles(
     await keep(step, tools, { engine, layout: options, transcript, edit });
     return { render: (format) => renderTranscript(format, transcript, { engine, options }), edit };
   };
-  if ("inParts" in result) return await settle(await fetchParts(step, tools));
-  if (!("packedText" in result)) return await settle(await fetchTranscript(step, tools));
+  const fetcher = fetcherOf(step);
+  if ("inParts" in result) return await settle(await fetchParts(fetcher, tools, step.facts.parts ?? []));
+  if (!("packedText" in result)) return await settle(await fetchTranscript(fetcher, tools, result));
   const text = await unpackText(result.packedText);
   if (outputFormatFor(options) === "joined") return { render: () => text };
   const settled = await settle(transcriptFromSrt(text, { name: engine, language: options.language }));

@@ -1,5 +1,5 @@
 import { MirumojiError } from "../job/errors.ts";
-import type { RemoteResult } from "../job/facts.ts";
+import type { FilmPart, RemoteResult } from "../job/facts.ts";
 import { type HeardPart, joinParts } from "../subtitles/join.ts";
 import type { Transcript } from "../subtitles/transcript.ts";
 import type { StepJob, StepTools } from "./context.ts";
@@ -16,14 +16,17 @@ interface RemoteFile {
   readonly onProgress: ReturnType<typeof transferReporter>;
 }
 
+type FetchTools = Pick<StepTools, "volumes" | "now">;
+
+/** The one who fetches, and when that was begun. */
+type Fetcher = Pick<StepJob<"download">, "signal" | "report" | "enteredAt"> & { readonly volumeId: string };
+
 /** Fetches the result file. A function that names a file which it never wrote is not called again for it. */
 export async function fetchResult<T>(
-  { facts, signal, report, enteredAt }: StepJob<"download">,
-  { now }: StepTools,
-  fetch: (file: RemoteFile) => Promise<T>,
-  result: RemoteResult = facts.result,
+  { volumeId, signal, report, enteredAt }: Fetcher,
+  { now }: Pick<StepTools, "now">,
+  { result, fetch }: { readonly result: RemoteResult; readonly fetch: (file: RemoteFile) => Promise<T> },
 ): Promise<T> {
-  const { volumeId } = facts;
   if (!("path" in result)) {
     throw new MirumojiError("CHECKPOINT_CORRUPT", "the result is a text where a file was expected");
   }
@@ -45,33 +48,34 @@ export async function fetchResult<T>(
 const LONGEST_TRANSCRIPT_BYTES = 256 * 1024 * 1024;
 
 export async function fetchTranscript(
-  step: StepJob<"download">,
-  tools: StepTools,
-  result: RemoteResult = step.facts.result,
+  fetcher: Fetcher,
+  tools: FetchTools,
+  result: RemoteResult,
 ): Promise<Transcript> {
   const maxBytes = LONGEST_TRANSCRIPT_BYTES;
-  const bytes = await fetchResult(
-    step,
-    tools,
-    async (file) => await tools.volumes.readFile({ ...file, maxBytes }),
+  const bytes = await fetchResult(fetcher, tools, {
     result,
-  );
+    fetch: async (file) => await tools.volumes.readFile({ ...file, maxBytes }),
+  });
   await checkDigest(bytes, result);
   return parseSegments(bytes.toString("utf8"));
 }
 
 /** The parts of a film that are there as one transcript. */
-export async function fetchParts(step: StepJob<"download">, tools: StepTools): Promise<Transcript> {
-  const { parts = [], result } = step.facts;
+export async function fetchParts(
+  fetcher: Fetcher,
+  tools: FetchTools,
+  parts: readonly FilmPart[],
+): Promise<Transcript> {
   const heard: (HeardPart & { language: string })[] = [];
-  for (const { start, end, result: own } of parts) {
-    if (own === undefined) continue;
-    const { segments, language } = await fetchTranscript(step, tools, own);
+  for (const { start, end, result } of parts) {
+    if (result === undefined) continue;
+    const { segments, language } = await fetchTranscript(fetcher, tools, result);
     heard.push({ start, end, segments, language });
   }
   // One that is without speech may not know in which language it is.
-  const language = heard.find((part) => part.segments.length > 0)?.language ?? result.language ?? "";
-  return { v: 1, language, segments: joinParts(heard) };
+  const spoken = heard.find(({ segments }) => segments.length > 0) ?? heard[0];
+  return { v: 1, language: spoken?.language ?? "", segments: joinParts(heard) };
 }
 
 async function checkDigest(bytes: Uint8Array<ArrayBuffer>, result: RemoteResult): Promise<void> {

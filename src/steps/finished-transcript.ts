@@ -37,8 +37,8 @@ export interface FinishedTranscripts {
    * @throws MirumojiError `JOB_NOT_FINISHED`, `OUTPUT_NOT_FOUND`
    */
   text(job: JobView, format: SubtitleFormat, wish?: LayoutWish): Promise<string>;
-  /** The segments themselves; throws the same. */
-  segments(job: JobView): Promise<KeptTranscript>;
+  /** The segments themselves; throws the same. `partial`: also those of a film that was not finished. */
+  segments(job: JobView, options?: { readonly partial?: boolean | undefined }): Promise<KeptTranscript>;
   /**
    * Writes files, all or none.
    *
@@ -49,18 +49,19 @@ export interface FinishedTranscripts {
 }
 
 export function finishedTranscripts(tools: FinishedTranscriptTools): FinishedTranscripts {
-  const segments = async (job: JobView): Promise<KeptTranscript> => {
+  const segments: FinishedTranscripts["segments"] = async (job, { partial = false } = {}) => {
     if (!isFinal(job.status)) {
       throw new MirumojiError(
         "JOB_NOT_FINISHED",
         `job ${job.id} is ${job.status}; its transcript comes with its end`,
       );
     }
-    const text = job.status === "completed" ? await tools.kept.get(job.id) : null;
+    const mayBeKept = job.status === "completed" || partial;
+    const text = mayBeKept ? await tools.kept.get(job.id) : null;
     return (text === null ? null : readKept(text)) ?? (await fromFiles(job, tools));
   };
-  const renderer = async (job: JobView, wish: LayoutWish) => {
-    const { engine, transcript, layout } = await segments(job);
+  const renderer = async (job: JobView, { partial, ...wish }: LayoutWish) => {
+    const { engine, transcript, layout } = await segments(job, { partial });
     const changes = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
     // A limit of lines means that raw segments are not wanted.
     const isAnew = ["max_line_width", "max_lines", "max_cps"].some((name) => name in changes);
@@ -116,7 +117,10 @@ async function fromFiles(
   if (output === undefined) {
     throw new MirumojiError(
       "OUTPUT_NOT_FOUND",
-      `the segments of job ${job.id} are not kept, and it wrote nothing that they could be read from`,
+      `the segments of job ${job.id} are not kept, and it wrote nothing that they could be read from` +
+        (job.status === "completed"
+          ? ""
+          : "; what was transcribed of a film in parts can be had with `partial`"),
     );
   }
   const text = await readOutput(output);

@@ -1,5 +1,6 @@
 import { planOutputs } from "../job/paths.ts";
 import { undoActions, type UndoAction, type WorkingState } from "../job/machine.ts";
+import { keepPartial } from "./keep-partial.ts";
 import { toMirumojiError } from "../job/errors.ts";
 import type { StepJob, StepTools } from "./context.ts";
 import type { PartCalls, PartsSight } from "../ports/part-calls.ts";
@@ -84,8 +85,10 @@ const UNDO: Record<UndoAction, (step: StepJob<"undo">, tools: StepTools) => Prom
     if (callId === undefined || result !== undefined) return;
     await stopCall({ callId, isInParts: partInputs !== undefined }, tools, signal);
   },
-  deleteVolume: async ({ facts, signal }, { volumes }) => {
-    if (facts.volumeId === undefined) return;
-    await volumes.delete({ volumeId: facts.volumeId, signal });
+  deleteVolume: async (step, tools) => {
+    const { volumeId } = step.facts;
+    if (volumeId === undefined) return;
+    await keepPartial(step, tools);
+    await tools.volumes.delete({ volumeId, signal: step.signal });
   },
 };

@@ -9,14 +9,16 @@ const keptSchema = z.object({
   engine: z.string(),
   layout: z.object(layoutOptions),
   transcript: transcriptSchema,
+  /** Whether parts of the film are missing: its job was cancelled, or failed. */
+  partial: z.literal(true).optional(),
   /** Work of a language model that the text has behind it. */
   edit: editSchema.optional(),
 });
 export type KeptTranscript = z.output<typeof keptSchema>;
 
-export function writeKept({ engine, layout, transcript, edit }: Omit<KeptTranscript, "v">): string {
+export function writeKept({ layout, ...rest }: Omit<KeptTranscript, "v">): string {
   const own = z.object(layoutOptions).parse(layout);
-  return JSON.stringify({ v: 1, engine, layout: own, transcript, edit } satisfies KeptTranscript);
+  return JSON.stringify({ v: 1, ...rest, layout: own } satisfies KeptTranscript);
 }
 
 /** Null when it is not one that this version understands. */

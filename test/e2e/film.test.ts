@@ -69,4 +69,23 @@ describe("a film that several containers share", () => {
     expect(await wordsOf(job)).toEqual(said["talk"]);
     expect(job.receipt?.calls).toMatchObject([{ inputs: 3 }, { inputs: 1 }]);
   });
+
+  it("gives what was transcribed when it is cancelled, if that is asked for", async () => {
+    const { id } = await submit("talk", "early.json", { parallel: 2, initial_prompt: "pace=400 slow=1" });
+    // The first of two parts has come.
+    await stack.seen(id, ({ step }) => (step?.fraction ?? 0) >= 0.49);
+    await stack.client.cancel(id);
+    const job = await stack.client.wait(id, { pollMs: 50 });
+    expect(job).toMatchObject({ status: "cancelled", outputs: [], receipt: { volumeDeleted: true } });
+    const reformat = ["reformat", id, "--stdout", "-f", "txt"];
+    const refused = await stack.command(reformat);
+    expect(refused.stderr).toContain("can be had with `partial`");
+    const partial = await stack.command([...reformat, "--partial"]);
+    const heard = partial.stdout
+      .split(/\s+/u)
+      .filter((word) => word !== "")
+      .map(Number);
+    expect(heard.length).toBeGreaterThan(100);
+    expect(said["talk"]?.join(" ")).toContain(heard.join(" "));
+  });
 });

@@ -88,6 +88,7 @@ class LayoutWish(TypedDict):
     max_lines: NotRequired[int]
     max_cps: NotRequired[float | None]
     word_times: NotRequired[bool]
+    partial: NotRequired[bool]
 
 
 class ReformatRequest(TypedDict):
@@ -99,6 +100,7 @@ class ReformatRequest(TypedDict):
     max_lines: NotRequired[int]
     max_cps: NotRequired[float | None]
     word_times: NotRequired[bool]
+    partial: NotRequired[bool]
 
 
 class JobOutputs(TypedDict):
