@@ -11,7 +11,7 @@ from .pcm import Pcm
 from .spans import Span
 
 # Whisper hears 30 s at a time.
-LONGEST = 28.0
+LONGEST = 29.5
 
 
 @dataclass(frozen=True)
