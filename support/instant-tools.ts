@@ -18,6 +18,8 @@ export function instantTools(): RunnerTools {
     models: { allowed: [] },
     engines: async () => await Promise.resolve(null),
     editor: null,
+    cacheSeconds: 0,
+    cacheMark: "",
     parallel: { containers: 1, startSeconds: 20 },
     partCalls: {
       open: async () => await Promise.resolve({ callId: next("fc"), started: false }),

@@ -20,6 +20,7 @@ const TEXTS = [
 const NUMBERS = [
   ["audio-track", "audio track, counted from 1"],
   ["parallel", "most containers that share the film"],
+  ["cache", "age in seconds of an earlier transcript of the same sound that will do"],
   ["language-confidence", "how sure `--language auto` must be"],
   ["beam-size", "beams kept while decoding"],
   ["best-of", "candidates when sampling"],

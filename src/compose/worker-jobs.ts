@@ -4,6 +4,7 @@ import { pricedGpu } from "../config/gpu-prices.ts";
 import type { Environment } from "../config/schema.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import type { Elsewhere } from "../media/elsewhere/elsewhere.ts";
+import { VERSION } from "../config/version.ts";
 import { createTextEditor } from "../llm/editor.ts";
 import { createMediaFiles } from "../media/media-files.ts";
 import type { MediaRoot } from "../media/media-root.ts";
@@ -109,6 +110,8 @@ function runnerTools(
     apps: platform.apps,
     calls: platform.calls,
     partCalls: platform.partCalls,
+    cacheSeconds: environment.MIRUMOJI_CACHE,
+    cacheMark: JSON.stringify([VERSION, environment.MIRUMOJI_MODAL_IMAGE, environment.MIRUMOJI_HANDLER]),
     parallel: {
       containers: environment.MIRUMOJI_PARALLEL,
       startSeconds: environment.MIRUMOJI_PARALLEL_START,

@@ -47,6 +47,12 @@ export const speechVariables = {
     .describe(
       "Numbers that Whisper computes with: smaller ones take less memory and time. Without it as the model is stored, and `int8` on a CPU.",
     ),
+  MIRUMOJI_CACHE: number(0, 2_592_000)
+    .int("must be a whole number")
+    .default(0)
+    .describe(
+      "How old a transcript of the very same sound, with the same options and model, may be to be taken in place of a GPU call, where the request does not say (`cache`), in seconds; 0 takes none. It must still be kept (`MIRUMOJI_KEEP_SEGMENTS`).",
+    ),
   MIRUMOJI_PARALLEL: number(1, 64)
     .int("must be a whole number")
     .default(1)

@@ -18,7 +18,10 @@ export type Failure = z.output<typeof failureSchema>;
 
 /** The durable facts of a live job: one record, replaced as a whole, fenced by the lease. */
 export const checkpointSchema = z.object({
-  /** 2 once a film's parts are under way, which workers of version 1 would take for one call with one result. */
+  /**
+   * 2 once a film's parts are under way, which workers of version 1 would take for one call with one result, and where
+   * the result is an earlier job's, which they cannot read.
+   */
   v: z.union([z.literal(1), z.literal(2)]),
   state: z.enum(WORKING_STATES),
   /** The try that runs or comes next, counted from 1. */
@@ -99,7 +102,9 @@ function corrupt(why: string): MirumojiError {
 
 /** Text for the store. */
 export function encodeCheckpoint(checkpoint: Checkpoint): string {
-  const v = checkpoint.facts.partInputs === undefined ? 1 : 2;
+  const { partInputs, result } = checkpoint.facts;
+  const isOfVersion1 = partInputs === undefined && (result === undefined || !("cachedFrom" in result));
+  const v = isOfVersion1 ? 1 : 2;
   return JSON.stringify({ ...checkpoint, v });
 }
 

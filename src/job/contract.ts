@@ -159,6 +159,15 @@ export const transcribeRequestSchema = z
       .boolean()
       .default(false)
       .describe("Band-pass 300 to 3400 Hz and loudness normalisation before transcribing."),
+    cache: z
+      .int()
+      .min(0)
+      .max(2_592_000)
+      .nullable()
+      .default(null)
+      .describe(
+        "Take the transcript of an earlier job of the same tenant, if it is of the very same sound with the same options and at most so many seconds old, and spend no GPU on it; 0 takes none. Default: the operator's (MIRUMOJI_CACHE).",
+      ),
     parallel: z
       .int()
       .min(1)

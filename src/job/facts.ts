@@ -70,11 +70,19 @@ export type FileResult = z.output<typeof fileResultSchema>;
 /** A result that is itself a text: no volume holds it, so the checkpoint does. */
 const textResultSchema = z.object({ packedText: z.string(), ...work });
 
+/** A transcript that an earlier job made of the same sound, itself; no call was needed. */
+const cachedResultSchema = z.object({ packedTranscript: z.string(), cachedFrom: z.string(), ...work });
+
 /** A result that is several files, one for each part of a film; which ones say its parts. */
 const partsResultSchema = z.object({ inParts: z.literal(true), ...work });
 
 /** Result of the GPU function; checked when it arrives. */
-export const remoteResultSchema = z.union([fileResultSchema, textResultSchema, partsResultSchema]);
+export const remoteResultSchema = z.union([
+  fileResultSchema,
+  textResultSchema,
+  partsResultSchema,
+  cachedResultSchema,
+]);
 export type RemoteResult = z.output<typeof remoteResultSchema>;
 
 /** One file that a job wrote, relative to the media root. */
@@ -178,11 +186,13 @@ const FACTS = {
   inputTracks: { by: "upload", always: false, schema: tracksSchema },
   /** How long the input plays, where that could be found out. */
   inputSeconds: { by: "upload", always: false, schema: count },
+  /** SHA-256 of the audio track that was sent, hexadecimal; there where an earlier transcript of it would do. */
+  audioSha256: { by: "upload", always: false, schema: z.string() },
   /** Parts of a film that several containers share; what came of each stays when the call has to be made again. */
   parts: { by: "upload", always: false, schema: z.array(filmPartSchema) },
   parallel: { by: "upload", always: false, schema: parallelSchema },
-  /** Function call ID; written down before the call is started. */
-  callId: { by: "call", always: true, schema: z.string() },
+  /** Function call ID; written down before the call is started. A transcript that was there already needs none. */
+  callId: { by: "call", always: false, schema: z.string() },
   /** When the call was opened, epoch milliseconds. */
   callOpenedAt: { by: "call", always: false, schema: count },
   /** How long the function ran, by the server's clock, where it says so. */

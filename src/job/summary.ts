@@ -52,6 +52,8 @@ const reportSchema = z.object({
   savedBytes: count.default(0),
   /** Whether the audio track was sent in the place of the input. */
   audioOnly: z.boolean().default(false),
+  /** The earlier job whose transcript of the same sound was taken. */
+  cachedFrom: z.string().optional(),
   /** How a film was spread over containers; absent where nobody asked for more than one. */
   parallel: parallelSchema.optional(),
   /** Tracks of the input that were used, and why. */
@@ -164,6 +166,7 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
     savedBytes: savedBytes(inputBytes, sentBytes),
     audioOnly,
     tracks: [...inputTracks, ...(result.tracks ?? [])],
+    ...defined({ cachedFrom: "cachedFrom" in result ? result.cachedFrom : undefined }),
     ...defined({ parallel: facts.parallel, edit: edit === undefined ? undefined : withoutWarnings(edit) }),
     warnings: [...inputWarnings, ...result.warnings, ...(edit?.warnings ?? [])],
   };

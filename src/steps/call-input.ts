@@ -111,12 +111,12 @@ const HANDLER_OPTIONS = new Set([
 ]);
 
 /** Options of our own handler; how subtitles look is decided here. */
-function handlerOptions(request: TranscribeRequest) {
+export function handlerOptions(request: TranscribeRequest) {
   return Object.fromEntries(Object.entries(request).filter(([name]) => HANDLER_OPTIONS.has(name)));
 }
 
 /** Choice of a model; fields that are left out are decided beside the GPU. */
-function modelOptions({ model }: TranscribeRequest, models: SpeechModels) {
+export function modelOptions({ model }: TranscribeRequest, models: SpeechModels) {
   const chosen = {
     model: model ?? models.model,
     device: models.device,

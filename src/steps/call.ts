@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { JobRequest } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { RemoteResult } from "../job/facts.ts";
+import { findCached } from "./cached-transcript.ts";
 import { callInput } from "./call-input.ts";
 import { callParts } from "./call-parts.ts";
 import { POLL_MS, throwRealCause } from "./call-trouble.ts";
@@ -18,6 +19,10 @@ import type { FunctionDirectory } from "../ports/functions.ts";
 export const call: Step<"call"> = async (step, tools) => {
   const { calls } = tools;
   const { signal } = step;
+  if (step.facts.callId === undefined) {
+    const cached = await findCached(step, tools);
+    if (cached !== null) return { result: cached };
+  }
   if (step.facts.parts !== undefined && (await takesParts(step, tools))) return await callParts(step, tools);
   if (step.facts.callId === undefined) return await openCall(step, tools, mayCopy(step.request));
   const { callId, appId, imageFunction, withoutGpu = false } = step.facts;

@@ -30,6 +30,10 @@ export interface StepTools {
   readonly uploadAudioOnly: "auto" | "never" | "always";
   /** Containers of a film whose request says nothing of it, and how long one takes to start. */
   readonly parallel: { readonly containers: number; readonly startSeconds: number };
+  /** Age in seconds of transcripts that are taken again where a request does not say; 0 for none. */
+  readonly cacheSeconds: number;
+  /** Mark of all that decides on a transcript and is no option: version and image. */
+  readonly cacheMark: string;
   /** The speech models that jobs may use. */
   readonly models: SpeechModels;
   /** Finds what a call would find beside the GPU; null where nobody can tell without a call. */

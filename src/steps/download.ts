@@ -7,8 +7,10 @@ import type { Step, StepJob, StepTools } from "./context.ts";
 import { renderTranscript } from "../subtitles/render.ts";
 import { writeKept } from "../subtitles/kept.ts";
 import type { Transcript } from "../subtitles/transcript.ts";
+import { noteCached } from "./cached-transcript.ts";
 import { outputFormatFor } from "./call-input.ts";
 import { type Edited, editText } from "./edit-text.ts";
+import { parseSegments } from "./handler-contract.ts";
 import { fetchParts, fetchResult, fetchTranscript } from "./fetch-result.ts";
 import { transcriptFromSrt } from "./image-function.ts";
 import { unpackText } from "./packed-text.ts";
@@ -88,10 +90,14 @@ async function subtitles(
   const settle = async (heard: Transcript): Promise<Subtitles> => {
     const { transcript, edit } = await editText(step, tools, { transcript: heard, wish: options });
     await keep(step, tools, { engine, layout: options, transcript, edit });
+    if (edit === undefined) await note(step, tools);
     return { render: (format) => renderTranscript(format, transcript, { engine, options }), edit };
   };
   const fetcher = fetcherOf(step);
   if ("inParts" in result) return await settle(await fetchParts(fetcher, tools, step.facts.parts ?? []));
+  if ("packedTranscript" in result) {
+    return await settle(parseSegments(await unpackText(result.packedTranscript)));
+  }
   if (!("packedText" in result)) return await settle(await fetchTranscript(fetcher, tools, result));
   const text = await unpackText(result.packedText);
   if (outputFormatFor(options) === "joined") return { render: () => text };
@@ -99,6 +105,13 @@ async function subtitles(
   if (settled.edit !== undefined) return settled;
   // Its own SRT stays as the function wrote it.
   return { render: (format) => (format === "srt" ? text : settled.render(format)) };
+}
+
+/** Notes whose sound the kept segments are. */
+async function note(step: StepJob<"download">, tools: StepTools): Promise<void> {
+  await noteCached(step, tools, step.facts.result).catch((error: unknown) =>
+    step.warn(`later jobs of this sound do not find it: ${toMirumojiError(error).message}`),
+  );
 }
 
 /** Keeps the segments for other formats and layouts. The job's own files do not depend on it. */

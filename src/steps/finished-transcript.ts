@@ -58,7 +58,11 @@ export function finishedTranscripts(tools: FinishedTranscriptTools): FinishedTra
     }
     const mayBeKept = job.status === "completed" || partial;
     const text = mayBeKept ? await tools.kept.get(job.id) : null;
-    return (text === null ? null : readKept(text)) ?? (await fromFiles(job, tools));
+    const kept = text === null ? null : readKept(text);
+    // One of an earlier life of the job, when its last one could keep none.
+    return (
+      (kept?.partial === true && job.status === "completed" ? null : kept) ?? (await fromFiles(job, tools))
+    );
   };
   const renderer = async (job: JobView, { partial, ...wish }: LayoutWish) => {
     const { engine, transcript, layout } = await segments(job, { partial });

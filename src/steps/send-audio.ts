@@ -1,8 +1,10 @@
+import { createHash, type Hash } from "node:crypto";
 import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import type { Gained } from "../job/facts.ts";
 import { remoteAudioPath } from "../job/paths.ts";
 import type { StepJob, StepTools } from "./context.ts";
 import type { AudioTrack, InputFile } from "../ports/media.ts";
+import { cacheAgeOf } from "./cached-transcript.ts";
 import { containersFor, planFilm } from "./plan-film.ts";
 import { transferReporter } from "./transfer-progress.ts";
 
@@ -43,12 +45,13 @@ async function sendTrack(
 ): Promise<Gained<"upload">> {
   const { id, facts, signal, report } = step;
   const { volumes, now } = tools;
+  const hash = cacheAgeOf(step.request, tools) > 0 ? createHash("sha256") : null;
   try {
     const remotePath = remoteAudioPath(id);
     const { sentBytes } = await volumes.putStream({
       volumeId: facts.volumeId,
       remotePath,
-      content: track.content,
+      content: hash === null ? track.content : hashed(track.content, hash),
       expectedBytes: () => track.expectedBytes(),
       insteadOfBytes: track.inputBytes,
       signal,
@@ -62,10 +65,18 @@ async function sendTrack(
       sentBytes,
       audioOnly: true,
       ...parts,
+      ...(hash === null ? {} : { audioSha256: hash.digest("hex") }),
       ...(input.track === null ? {} : { inputTracks: [input.track] }),
       ...(inputWarnings.length === 0 ? {} : { inputWarnings }),
     };
   } finally {
     await track.close();
+  }
+}
+
+async function* hashed(content: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of content) {
+    hash.update(chunk);
+    yield chunk;
   }
 }

@@ -23,7 +23,14 @@ afterAll(async () => {
   await stack[Symbol.asyncDispose]();
 });
 
-async function submit(film: string, output: string, options: { parallel?: number; initial_prompt: string }) {
+interface TranscribeChoice {
+  readonly parallel?: number;
+  readonly initial_prompt: string;
+  readonly cache?: number | null;
+  readonly beam_size?: number;
+}
+
+async function submit(film: string, output: string, options: TranscribeChoice) {
   const request = { input: `${film}.wav`, output, language: "en", formats: ["json" as const], ...options };
   return await stack.client.submit("transcribe", request);
 }
@@ -68,6 +75,33 @@ describe("a film that several containers share", () => {
     expect(job.error).toBeNull();
     expect(await wordsOf(job)).toEqual(said["talk"]);
     expect(job.receipt?.calls).toMatchObject([{ inputs: 3 }, { inputs: 1 }]);
+  });
+
+  it("is not transcribed again when its sound was before, if that will do", async () => {
+    const options = { parallel: 2, initial_prompt: "pace=4000", cache: 3600 };
+    const first = await stack.client.wait((await submit("talk", "once.json", options)).id, { pollMs: 50 });
+    expect(first.report?.cachedFrom).toBeUndefined();
+    const calls = stack.host.stats().calls.list.length;
+    const again = { ...options, parallel: 1 };
+    const second = await stack.client.wait((await submit("talk", "twice.json", again)).id, { pollMs: 50 });
+    expect(second.error).toBeNull();
+    expect(second).toMatchObject({
+      report: { cachedFrom: first.id, engine: "paced", mediaSeconds: 400, gpuSeconds: 0 },
+      receipt: { calls: [], volumeDeleted: true },
+    });
+    expect(await wordsOf(second)).toEqual(said["talk"]);
+    expect(stack.host.stats().calls.list).toHaveLength(calls);
+    // Another option, or none at all, and it is transcribed.
+    for (const other of [
+      { ...options, beam_size: 4 },
+      { ...options, cache: null },
+    ]) {
+      const job = await stack.client.wait((await submit("talk", `${other.cache}.json`, other)).id, {
+        pollMs: 50,
+      });
+      expect(job.report?.cachedFrom).toBeUndefined();
+    }
+    expect(stack.host.stats().calls.list).toHaveLength(calls + 2);
   });
 
   it("gives what was transcribed when it is cancelled, if that is asked for", async () => {

@@ -9,14 +9,20 @@ const EARNED = {
   createVolume: { sure: { volumeId: "vo-1" }, maybe: {} },
   upload: {
     sure: { remotePath: "j1/film.mkv", inputBytes: 100, sentBytes: 90 },
-    maybe: { audioOnly: true, inputWarnings: ["a gap"], inputSeconds: 2 },
+    maybe: {
+      audioOnly: true,
+      inputWarnings: ["a gap"],
+      inputSeconds: 2,
+      audioSha256: "ab",
+      parallel: { asked: 3, containers: 2, parts: 2, why: "short" },
+      parts: [{ start: 0, end: 150, failures: 1 }],
+    },
   },
   call: {
     sure: {
-      callId: "fc-1",
       result: { path: "o", engine: "e", mediaSeconds: 2, gpuSeconds: 1, warnings: [] },
     },
-    maybe: { callOpenedAt: 7, runSeconds: 1, appId: "ap-1", imageFunction: "m:f" },
+    maybe: { callId: "fc-1", callOpenedAt: 7, runSeconds: 1, appId: "ap-1", imageFunction: "m:f" },
   },
   download: {
     sure: { outputs: [{ path: "film.mp4", format: "mp4", bytes: 5, sha256: "0".repeat(64) }] },
@@ -34,6 +40,21 @@ describe("the facts of a job", () => {
   it("are all stored and read again", () => {
     const checkpoint = { ...firstCheckpoint(1, 0), state: "deleteVolume" as const, facts: ALL };
     expect(decodeCheckpoint(encodeCheckpoint(checkpoint))).toEqual(checkpoint);
+  });
+
+  it("are of version 2 where workers of version 1 would take them for something else", () => {
+    const versionOf = (facts: StoredFacts) => {
+      const stored = encodeCheckpoint({ ...firstCheckpoint(1, 0), state: "download", facts });
+      expect(decodeCheckpoint(stored).facts).toEqual(facts);
+      return (JSON.parse(stored) as { v: number }).v;
+    };
+    const facts = before(PATH.indexOf("download"));
+    expect(versionOf(facts)).toBe(1);
+    expect(versionOf({ ...facts, partInputs: [{ part: 0, sentAt: 1, seconds: 2 }], partCursor: "1-0" })).toBe(
+      2,
+    );
+    const cached = { packedTranscript: "", cachedFrom: "j0", engine: "e", mediaSeconds: 1, gpuSeconds: 0 };
+    expect(versionOf({ ...facts, result: { ...cached, warnings: [] } })).toBe(2);
   });
 
   it.each([...PATH.entries()])("%i: going back to %s keeps those earned before it", (index, state) => {

@@ -34,6 +34,7 @@ describe("parseRequest", () => {
         log_prob_threshold: -1,
         no_speech_threshold: 0.3,
         parallel: null,
+        cache: null,
         condition_on_previous_text: false,
         initial_prompt: null,
         hotwords: null,

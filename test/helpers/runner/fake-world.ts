@@ -84,6 +84,8 @@ export class FakeWorld {
       models: { allowed: [] },
       engines: async () => await Promise.resolve(null),
       editor: null,
+      cacheSeconds: 0,
+      cacheMark: "",
       parallel: { containers: 1, startSeconds: 20 },
       partCalls: {
         open: async () => await Promise.reject(new Error("no film is in parts here")),

@@ -55,6 +55,7 @@ class TranscribeRequest(TypedDict):
     fix: NotRequired[bool]
     translate_to: NotRequired[str | None]
     clean_audio: NotRequired[bool]
+    cache: NotRequired[int | None]
     parallel: NotRequired[int | None]
 
 
@@ -169,6 +170,7 @@ class JobReport(TypedDict):
     sentBytes: float
     savedBytes: NotRequired[float]
     audioOnly: NotRequired[bool]
+    cachedFrom: NotRequired[str]
     parallel: NotRequired[JobReportParallel]
     tracks: NotRequired[list[JobReportTracks]]
     edit: NotRequired[JobReportEdit]
