@@ -18,3 +18,12 @@ export function cueOf(lines: Cue["lines"]): Cue {
 export function linesOf({ lines }: Cue): string[] {
   return lines.map((line) => line.map(({ text }) => text).join(""));
 }
+
+/** Scripts whose words have no spaces between them, and their punctuation. */
+const UNSPACED = String.raw`[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}ー、。！？」』）…]`;
+const UNSPACED_BREAK = new RegExp(`(?<=${UNSPACED})\n(?=${UNSPACED}|[「『（])`, "gu");
+
+/** The text of a cue in one line: a space in the place of a line break, except where words stand without spaces. */
+export function textOf(cue: Cue): string {
+  return linesOf(cue).join("\n").replaceAll(UNSPACED_BREAK, "").replaceAll("\n", " ");
+}

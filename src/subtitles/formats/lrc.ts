@@ -1,4 +1,4 @@
-import { type Cue, linesOf } from "../cue.ts";
+import { type Cue, textOf } from "../cue.ts";
 
 /** Lyrics: a line per cue, and an empty one where nothing is sung for a while. */
 export function lrc(cues: readonly Cue[]): string {
@@ -6,7 +6,7 @@ export function lrc(cues: readonly Cue[]): string {
     .flatMap((cue, at) => {
       const next = cues[at + 1];
       const isPause = next === undefined || next.start - cue.end >= SHORTEST_PAUSE_SECONDS;
-      return [line(cue.start, linesOf(cue).join(" ")), ...(isPause ? [line(cue.end, "")] : [])];
+      return [line(cue.start, textOf(cue)), ...(isPause ? [line(cue.end, "")] : [])];
     })
     .join("");
 }

@@ -1,11 +1,11 @@
-import { type Cue, linesOf } from "../cue.ts";
+import { type Cue, textOf } from "../cue.ts";
 
-/** As Whisper's own: times in milliseconds, and the text with a space in the place of a tab or a line break. */
+/** As Whisper's own: times in milliseconds, and the text in one line, with a space in the place of a tab. */
 export function tsv(cues: readonly Cue[]): string {
   const rows = cues.map((cue) => [
     Math.round(cue.start * 1000),
     Math.round(cue.end * 1000),
-    linesOf(cue).join(" ").replaceAll("\t", " "),
+    textOf(cue).replaceAll("\t", " "),
   ]);
   return [["start", "end", "text"], ...rows].map((row) => `${row.join("\t")}\n`).join("");
 }
