@@ -61,7 +61,7 @@ export function withFaultPoint(text: string, run: RunJob): RunJob {
       },
       settle: async (end) => await around("settle", async () => await delivery.lease.settle(end)),
     };
-    const { volumes, calls, media } = tools;
+    const { volumes, calls, partCalls, media } = tools;
     return await run(
       { ...delivery, lease },
       {
@@ -87,6 +87,19 @@ export function withFaultPoint(text: string, run: RunJob): RunJob {
             unsaved = "poll";
             await reach("poll", "after", jobId);
             return state;
+          },
+        },
+        // The same moments of a film in parts; `poll` is each look that brings something.
+        partCalls: {
+          open: async (options) => await around("open", async () => await partCalls.open(options)),
+          start: async (options) => await around("start", async () => await partCalls.start(options)),
+          poll: async (options) => {
+            await reach("poll", "before", jobId);
+            const sight = await partCalls.poll(options);
+            if (sight.outputs.length === 0) return sight;
+            unsaved = "poll";
+            await reach("poll", "after", jobId);
+            return sight;
           },
         },
         media: {
