@@ -13,6 +13,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   "gpu-host": async () => (await import("./cli/gpu-host.ts")).addGpuHost,
   deploy: async () => (await import("./cli/deploy.ts")).addDeploy,
   submit: async () => (await import("./cli/submit.ts")).addSubmit,
+  batch: async () => (await import("./cli/batch.ts")).addBatch,
   status: async () => (await import("./cli/status.ts")).addStatus,
   list: async () => (await import("./cli/list.ts")).addList,
   tenants: async () => (await import("./cli/tenants.ts")).addTenants,

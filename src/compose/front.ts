@@ -4,6 +4,7 @@ import type { Outbound } from "../net/outbound.ts";
 import type { MediaRoot } from "../media/media-root.ts";
 import { openApiKeys } from "../queue/api-keys.ts";
 import { openAuditLog } from "../queue/audit-log.ts";
+import { openBatches } from "../queue/batches.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { openJobParts } from "../queue/job-parts.ts";
 import { createRedisJobs } from "../queue/redis-jobs.ts";
@@ -54,8 +55,10 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
   takeUp().catch((error: unknown) => {
     if (redis.status === "ready") onError(error, "jobs of other programs are not taken up yet");
   });
+  const jobs = createRedisJobs(redis, queues, prefix, tracing, parts);
   return {
-    jobs: createRedisJobs(redis, queues, prefix, tracing, parts),
+    jobs,
+    batches: openBatches({ redis, prefix, queues, index: parts.index }, jobs),
     feed: parts.feed,
     transcripts: openTranscripts({ redis, reader: parts.reader, prefix, mediaRoot: rest.mediaRoot }),
     keys: openApiKeys(redis, prefix, () => redisClock(redis).now()),

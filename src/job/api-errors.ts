@@ -22,6 +22,11 @@ export const API_ERRORS = {
     meaning: "The tenant has as many jobs as it may have, waiting or in a day.",
     advice: "Wait until some of its jobs are done, or raise the limit with `tenants set`.",
   },
+  BATCH_NOT_FOUND: {
+    kind: "input",
+    meaning: "There is no batch with this ID, or it is no longer kept.",
+    advice: "Batches are kept for 30 days from their submit.",
+  },
   ROUTE_NOT_FOUND: {
     kind: "input",
     meaning: "The API has nothing at this path.",

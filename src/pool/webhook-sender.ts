@@ -3,7 +3,7 @@ import { nextTryMs, shownUrl } from "../job/webhooks.ts";
 import type { Outbound } from "../net/outbound.ts";
 import { type Posted, postWebhook } from "../net/post-webhook.ts";
 import type { ApiKeys } from "../queue/api-keys.ts";
-import { type Claim, type DeliveryEnd, endedJob, type Outbox } from "../queue/outbox.ts";
+import { type Claim, type DeliveryEnd, type Outbox, toldBy } from "../queue/outbox.ts";
 import type { WebhookSecrets } from "../queue/webhook-secrets.ts";
 import { ReceiverSlots } from "./receiver-slots.ts";
 import { redactValue } from "../telemetry/redact.ts";
@@ -125,16 +125,16 @@ async function keyUrl({ keys }: SenderOptions, owner: string | undefined): Promi
 
 async function trySending(options: SenderOptions, { delivery }: Claim, url: string): Promise<DeliveryEnd> {
   const { secrets, outbound, userAgent, redact, now, random } = options;
-  const job = redactValue(endedJob(delivery), redact) as ReturnType<typeof endedJob>;
+  const { type, data } = toldBy(delivery);
   const posted: Posted = await postWebhook(outbound, {
     url,
     id: delivery.eventId,
     seconds: Math.floor(now() / 1000),
     // The form of the Standard Webhooks specification.
     body: JSON.stringify({
-      type: `job.${delivery.event}`,
+      type,
       timestamp: new Date(delivery.at).toISOString(),
-      data: job,
+      data: redactValue(data, redact),
     }),
     secrets: await secrets.valid(delivery.owner),
     timeoutMs: TRY_MS,

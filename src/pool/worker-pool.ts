@@ -3,6 +3,7 @@ import type { JobEvents } from "../job/events.ts";
 import type { RedisConnection } from "../queue/connection.ts";
 import { Consumer } from "../queue/consumer.ts";
 import { createJobIndex } from "../queue/job-index.ts";
+import { resumeBatches } from "../queue/batches.ts";
 import { endLeftTurns, pruneTenantDays } from "../queue/tenants.ts";
 import { pruneBudgetSums, releaseLeftReservations } from "../queue/budgets.ts";
 import type { PoolPause } from "../queue/pool-pause.ts";
@@ -131,6 +132,8 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await pruneTenantDays(redis, prefix, now);
     },
     tellEnded: async () => {
+      const { queues } = options;
+      await resumeBatches({ redis, prefix, queues, index: createJobIndex(redis, queues, prefix) });
       for (const job of await takeEnded(redis, prefix, options.onUnreadable)) {
         tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });
       }

@@ -8,7 +8,9 @@ local function add()
 end
 
 local jobId = tostring(cmsgpack.unpack(ARGV[1])[2] or "")
-if redis.call("EXISTS", prefix .. ":" .. queue .. ":" .. jobId) == 0 then
+-- Batches are accepted as a whole, before their jobs come.
+local isOfBatch = cmsgpack.unpack(ARGV[3]).batch ~= nil
+if not isOfBatch and redis.call("EXISTS", prefix .. ":" .. queue .. ":" .. jobId) == 0 then
   local tenant = turnOf(ARGV[2])
   local refusal = turns.refusal(tenant)
   if refusal then

@@ -43,13 +43,16 @@ local function isWanted(webhook)
   return false
 end
 
+local batch = prefix and mentions(fields[3], '"batch"') and decoded(fields[3]).batch
+batch = type(batch) == "string" and batch or nil
 local wanted, keyId = {}, nil
 if prefix then
   if mentions(fields[3], '"apiKey"') then
     keyId = decoded(fields[3]).apiKey
     if type(keyId) == "string" then
       local record = redis.call("HGET", prefix .. ":api:keys", keyId)
-      if record and isWanted(part(decoded(record).webhook)) then
+      -- A key is told the end of a batch, not of each of its jobs.
+      if record and not batch and isWanted(part(decoded(record).webhook)) then
         table.insert(wanted, { lane = "key" })
       end
     else
@@ -64,14 +67,65 @@ if prefix then
   end
 end
 
+
+-- Counts the end of a job in its batch; the last one is told.
+local function endInBatch(id, now)
+  local key = prefix .. ":batch:" .. id
+  local record = redis.call("HMGET", key, "total", "apiKey", "url", "submittedAt", "tenant")
+  if not record[1] then
+    return
+  end
+  local ends, total = key .. ":ends", tonumber(record[1])
+  redis.call("HSET", ends, jobId, ending)
+  redis.call("PEXPIRE", ends, math.max(1, redis.call("PTTL", key)))
+  if redis.call("HLEN", ends) < total or redis.call("HSETNX", key, "endedAt", now) == 0 then
+    return
+  end
+  local counts = { completed = 0, failed = 0, cancelled = 0 }
+  for _, value in ipairs(redis.call("HVALS", ends)) do
+    counts[value] = counts[value] + 1
+  end
+  local owner = record[2] or nil
+  local targets = {}
+  if record[3] then
+    table.insert(targets, { lane = "batch", url = record[3] })
+  end
+  local ofKey = owner and redis.call("HGET", prefix .. ":api:keys", owner)
+  if ofKey and type(part(decoded(ofKey).webhook).url) == "string" then
+    table.insert(targets, { lane = "batch-key" })
+  end
+  local eventId, hooks = "evt_" .. redis.sha1hex(key .. ":" .. tostring(now)), prefix .. ":webhooks:"
+  for _, target in ipairs(targets) do
+    local delivery, lane = eventId .. ":" .. target.lane, target.lane .. ":" .. id
+    redis.call("HSET", hooks .. "deliveries", delivery, cjson.encode({
+      v = 1, id = delivery, eventId = eventId, lane = lane, event = ending, at = now, since = now, tries = 0,
+      owner = owner, url = target.url,
+      batch = {
+        id = id, total = total, completed = counts.completed, failed = counts.failed, cancelled = counts.cancelled,
+        tenant = record[5] or cjson.null, submittedAt = tonumber(record[4]), endedAt = now,
+      },
+      job = {
+        id = id, name = "batch", data = "", progress = "", returnvalue = "", failedReason = "",
+        timestamp = record[4], processedOn = "", finishedOn = tostring(now),
+      },
+    }))
+    redis.call("ZADD", hooks .. "pending", now, delivery)
+    redis.call("RPUSH", hooks .. "lane:" .. lane, delivery)
+    redis.call("ZADD", hooks .. "due", "NX", now, lane)
+  end
+end
+
 local answer = moveToFinished()
 if type(answer) == "number" and answer < 0 then
   return answer
 end
 turns.leave()
+local time = redis.call("TIME")
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if batch then
+  endInBatch(batch, now)
+end
 if #wanted > 0 then
-  local time = redis.call("TIME")
-  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   local eventId = "evt_" .. redis.sha1hex(jobKey .. ":" .. ARGV[2] .. ":" .. tostring(now))
   local hooks = prefix .. ":webhooks:"
   for _, target in ipairs(wanted) do

@@ -64,6 +64,21 @@ export function tenantKeys(prefix: string) {
   };
 }
 
+/** The keys of batches. `finish-outbox.lua` and `retry.lua` make the same names. */
+export function batchKeys(prefix: string) {
+  const start = `${prefix}:batch:`;
+  return {
+    /** Hash of what a batch is. */
+    batch: (id: string) => `${start}${id}`,
+    /** List of its items, until all are in their queues. */
+    items: (id: string) => `${start}${id}:items`,
+    /** Hash of how its jobs ended, by their IDs. */
+    ends: (id: string) => `${start}${id}:ends`,
+    /** Set of batches with items that are not in their queues. */
+    open: `${prefix}:batches:open`,
+  };
+}
+
 /** Hash of the request that an idempotency key was taken for, and of its end, by the ID of its job. */
 export function onceKey(prefix: string, jobId: string): string {
   return `${prefix}:once:${jobId}`;

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { batchStatus, batchViewSchema } from "../job/batch.ts";
 import { MirumojiError } from "../job/errors.ts";
+import type { BatchView } from "../job/batch.ts";
 import type { JobView } from "../job/summary.ts";
 import { WEBHOOK_EVENTS } from "../job/webhooks.ts";
 import { recordOf } from "./job-reader.ts";
@@ -26,6 +28,8 @@ const deliverySchema = z.object({
   /** Absent where the receiver is that of the API key. */
   url: z.string().optional(),
   lastError: z.string().optional(),
+  /** The batch that ended; `job` only fills a place then. */
+  batch: batchViewSchema.omit({ status: true }).optional(),
   job: z.object({
     id: z.string(),
     name: z.string(),
@@ -178,8 +182,15 @@ export function openOutbox(redis: Redis, prefix: string): Outbox {
   };
 }
 
+/** The message for a receiver: the end of a job, or of a batch. */
+export function toldBy(delivery: Delivery): { readonly type: string; readonly data: JobView | BatchView } {
+  const { batch, event } = delivery;
+  if (batch === undefined) return { type: `job.${event}`, data: endedJob(delivery) };
+  return { type: "batch.ended", data: { ...batch, status: batchStatus(batch) } };
+}
+
 /** The job as it ended, by what Redis had of it in that moment. */
-export function endedJob({ event, job }: Delivery): JobView {
+function endedJob({ event, job }: Delivery): JobView {
   const { id, name, data, progress, returnvalue, failedReason, timestamp, processedOn, finishedOn } = job;
   const fields = [name, data, progress, returnvalue, failedReason, timestamp, processedOn, finishedOn];
   const present = fields.map((field) => (field === "" ? null : field));

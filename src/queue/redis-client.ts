@@ -2,6 +2,7 @@ import type { Tracing } from "../telemetry/trace-contract.ts";
 import { NO_TRACING } from "../telemetry/tracing.ts";
 import { closeRedis, connectClientRedis, type RedisConnection, type RedisSettings } from "./connection.ts";
 import type { Jobs } from "../client/contract.ts";
+import type { JobIndex } from "./job-index.ts";
 import { openJobParts } from "./job-parts.ts";
 import type { JobReader } from "./job-reader.ts";
 import { createRedisJobs } from "./redis-jobs.ts";
@@ -14,7 +15,12 @@ export interface RedisClient extends AsyncDisposable {
   readonly jobs: Jobs;
   readonly ledger: Ledger;
   /** Where more is read about jobs. */
-  readonly source: { readonly redis: RedisConnection; readonly reader: JobReader; readonly prefix: string };
+  readonly source: {
+    readonly redis: RedisConnection;
+    readonly reader: JobReader;
+    readonly index: JobIndex;
+    readonly prefix: string;
+  };
 }
 
 /**
@@ -34,7 +40,7 @@ export async function openRedisClient(
     queues,
     jobs: createRedisJobs(redis, queues, prefix, tracing, parts),
     ledger: openLedger(redis, queues, prefix),
-    source: { redis, reader: parts.reader, prefix },
+    source: { redis, reader: parts.reader, index: parts.index, prefix },
     [Symbol.asyncDispose]: async () => {
       await closeQueues(queues);
       closeRedis(redis);

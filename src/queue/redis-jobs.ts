@@ -78,7 +78,7 @@ export function createRedisJobs(
         const keys = jobKeys(prefix, type, id);
         const answer = await runScript(redis, "retry", {
           keys: { ...keys, failed: queues[type].toKey("failed") },
-          args: { jobId: id },
+          args: { prefix, jobId: id },
         });
         if (answer === "missing") continue;
         if (answer === "wrong") {

@@ -8,6 +8,13 @@ if not redis.call("ZSCORE", failedKey, jobId) then
   return "wrong"
 end
 redis.call("HDEL", jobKey, "cancelRequestedAt", "progress")
+-- A batch goes on with it.
+local isRead, options = pcall(cjson.decode, redis.call("HGET", jobKey, "opts") or "")
+if isRead and type(options) == "table" and type(options.batch) == "string" then
+  local batch = prefix .. ":batch:" .. options.batch
+  redis.call("HDEL", batch .. ":ends", jobId)
+  redis.call("HDEL", batch, "endedAt")
+end
 -- The clocks of the job begin anew, and so does the count of crashes: BullMQ's is of all lives.
 local time = redis.call("TIME")
 redis.call(

@@ -45,7 +45,7 @@ const SCRIPTS = {
     args: ["prefix", "queue", "jobId", "token", "leaseMs"],
     shared: "turns",
   },
-  retry: { keys: ["job", "checkpoint", "failed"], args: ["jobId"] },
+  retry: { keys: ["job", "checkpoint", "failed"], args: ["prefix", "jobId"] },
   "release-tenant": { keys: [], args: ["prefix", "tenant"], shared: "turns" },
   "end-turn": { keys: [], args: ["prefix", "queue", "jobId"], shared: "turns" },
   "read-job": { keys: ["job", "lock", "completed", "failed"], args: ["jobId"] },

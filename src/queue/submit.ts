@@ -73,7 +73,7 @@ export async function addJob(
 }
 
 /** Milliseconds until a job may begin. */
-function delayOf({ run_at, delay_seconds = 0 }: JobRequest["request"], now: number): number {
+export function delayOf({ run_at, delay_seconds = 0 }: JobRequest["request"], now: number): number {
   const untilMoment = run_at === undefined ? 0 : Date.parse(run_at) - now;
   return Math.max(0, untilMoment, Math.round(delay_seconds * 1000));
 }
@@ -157,7 +157,8 @@ function conflict(jobId: string): MirumojiError {
   );
 }
 
-function digestOf(value: unknown): string {
+/** Hash of a value, whatever the order of its fields. */
+export function digestOf(value: unknown): string {
   return createHash("sha256")
     .update(JSON.stringify(sorted(value)) ?? "")
     .digest("hex");

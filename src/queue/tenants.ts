@@ -126,13 +126,41 @@ export async function pruneTenantDays(redis: Redis, prefix: string, now: number)
   if (old.length > 0) await redis.hdel(days, ...old);
 }
 
+/**
+ * Makes room for jobs that come together, by the tenant of each, all or none.
+ *
+ * @throws MirumojiError `TENANT_LIMIT`
+ */
+export async function takeRoom(redis: Redis, prefix: string, tenants: readonly string[]): Promise<void> {
+  const keys = tenantKeys(prefix);
+  const limits = await readTurnLimits(redis, prefix);
+  const [seconds] = await redis.time();
+  const today = Math.floor(Number(seconds) / 86_400);
+  const counted: [field: string, count: number][] = [];
+  for (const tenant of new Set(tenants)) {
+    const count = tenants.filter((one) => one === tenant).length;
+    const { waiting, perDay } = { ...limits[EVERY_TENANT], ...limits[tenant] };
+    if (waiting !== undefined && Number(await redis.zscore(keys.waiting, tenant)) + count > waiting) {
+      throw tenantLimit("waiting", waiting);
+    }
+    const day = `${today}|${tenant}`;
+    if (perDay !== undefined) {
+      if (Number(await redis.hget(keys.days, day)) + count > perDay) throw tenantLimit("perDay", perDay);
+      counted.push([day, count]);
+    }
+  }
+  for (const [field, count] of counted) await redis.hincrby(keys.days, field, count);
+}
+
 /** The refusal of a submit by `turns.lua`, in words; any other error as it is. */
 export function asTenantLimit(error: unknown): unknown {
   const [, limit, most] =
     /^TENANT_LIMIT (\w+) (\d+)$/u.exec(error instanceof Error ? error.message : "") ?? [];
   if (limit === undefined) return error;
+  return tenantLimit(limit, Number(most), error);
+}
+
+function tenantLimit(limit: string, most: number, cause?: unknown): MirumojiError {
   const what = limit === "perDay" ? `${most} jobs a day (UTC)` : `${most} jobs that wait for their turn`;
-  return new MirumojiError("TENANT_LIMIT", `this tenant may have ${what}; nothing was submitted`, {
-    cause: error,
-  });
+  return new MirumojiError("TENANT_LIMIT", `this tenant may have ${what}; nothing was submitted`, { cause });
 }

@@ -145,6 +145,36 @@ describe("a key", () => {
     expect((await submit({ input: "x", tenant: "ann" }, { key: bob })).status).toBe(403);
   });
 
+  it("of a tenant makes batches of that tenant, which nobody else sees", async () => {
+    const [ann, bob] = [await server.key({ tenant: "ann" }), await server.key({ tenant: "bob" })];
+    const items = [1, 2, 3].map((n) => ({ type: "convert", request: { input: `episode-${n}.mkv` } }));
+    const post = async (of: string, body: object) =>
+      await server.ask("POST", "/v1/batches", { key: of, body, headers: { "idempotency-key": "season" } });
+    const made = await post(ann, { items });
+    expect(made).toMatchObject({ status: 201, json: { status: "running", total: 3, tenant: "ann" } });
+    const id = idOf(made);
+    expect((await post(ann, { items })).status).toBe(200);
+    expect(idOf(await post(bob, { items }))).not.toBe(id);
+    expect(await server.jobs.get(`${id}-2`)).toMatchObject({ tenant: "ann", input: "episode-3.mkv" });
+    const wrong = [...items, { type: "convert", request: { input: "x", crf: 99 } }];
+    expect(await post(ann, { items: wrong })).toMatchObject({
+      status: 409,
+      json: { code: "REQUEST_INVALID" },
+    });
+    for (const [method, path] of [
+      ["GET", ""],
+      ["POST", "/cancel"],
+      ["POST", "/retry"],
+    ] as const) {
+      const answer = await server.ask(method, `/v1/batches/${id}${path}`, { key: bob });
+      expect(answer, path).toMatchObject({ status: 404, json: { code: "BATCH_NOT_FOUND" } });
+    }
+    const cancelled = await server.ask("POST", `/v1/batches/${id}/cancel`, { key: ann });
+    expect(cancelled).toMatchObject({ status: 202, json: { id, jobs: 3 } });
+    const ended = await server.ask("GET", `/v1/batches/${id}`, { key: ann });
+    expect(ended.json).toMatchObject({ status: "cancelled", cancelled: 3 });
+  });
+
   it("makes as many requests a minute as it may", async () => {
     const slow = await server.key({ requestsPerMinute: 2 });
     const statuses = [];

@@ -291,7 +291,7 @@ describe("the address of a webhook", () => {
     const pages = await Promise.all([
       server.request(`/v1/jobs/${id}`, { headers: { authorization: `Bearer ${key}` } }),
       server.request(`/jobs/${id}`),
-      server.request("/board/api/queues?activeQueue=transcribe&status=waiting&page=1&jobsPerPage=10"),
+      server.request("/board/api/queues?activeQueue=transcribe&status=prioritized&page=1&jobsPerPage=10"),
     ]);
     const texts = await Promise.all(pages.map(async (page) => await page.text()));
     expect(pages.map(({ status }) => status)).toEqual([200, 200, 200]);

@@ -3,6 +3,7 @@ import { validatorCompiler } from "fastify-type-provider-zod";
 import { MirumojiError } from "../../job/errors.ts";
 import { redactReplies } from "../replies.ts";
 import { addAccess } from "./access.ts";
+import { batchRoutes } from "./batches.ts";
 import { eventRoutes } from "./events.ts";
 import { jobRoutes } from "./jobs.ts";
 import { openAiRoutes } from "./openai.ts";
@@ -51,6 +52,7 @@ export async function addApi(
         const refuseOtherMethods = collectMethods(v1);
         redactReplies(v1, redact);
         await v1.register(jobRoutes(services, `${prefix}${API_PATH}`));
+        await v1.register(batchRoutes(services, `${prefix}${API_PATH}`));
         await v1.register(resultRoutes(services));
         await v1.register(openAiRoutes(services));
         await v1.register(uploadRoutes(services, `${prefix}${API_PATH}`));

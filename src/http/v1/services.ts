@@ -1,6 +1,7 @@
 import type { MediaRoot } from "../../media/media-root.ts";
 import type { ApiKeys } from "../../queue/api-keys.ts";
 import type { AuditLog } from "../../queue/audit-log.ts";
+import type { Batches } from "../../queue/batches.ts";
 import type { RedisConnection } from "../../queue/connection.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
 import type { FinishedTranscripts } from "../../steps/finished-transcript.ts";
@@ -10,6 +11,7 @@ import type { Outbound } from "../../net/outbound.ts";
 /** Services that the API is built from. */
 export interface ApiServices {
   readonly jobs: Jobs;
+  readonly batches: Batches;
   readonly feed: JobFeed;
   readonly keys: ApiKeys;
   readonly audit: AuditLog;

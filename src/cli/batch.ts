@@ -1,0 +1,91 @@
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { batchSubmitSchema, type BatchView } from "../job/batch.ts";
+import { MirumojiError } from "../job/errors.ts";
+import { type Batches, openBatches } from "../queue/batches.ts";
+import { openClient } from "./client.ts";
+import { guarded, print, printJson } from "./output.ts";
+
+interface SubmitOptions {
+  readonly key?: string;
+  readonly json?: boolean;
+}
+
+export function addBatch(program: Command): void {
+  const batch = program.command("batch").description("many jobs that are accepted together");
+  batch
+    .command("submit")
+    .description("accept all jobs of a file, or none")
+    .argument("<file>", 'JSON as `POST /v1/batches` takes it: {"items": [{"type", "request"}, ...]}')
+    .option("--key <text>", "the same key with the same items gives the same batch")
+    .option("--json", "one JSON document on stdout")
+    .action(
+      guarded(
+        (_file: string, { json }: SubmitOptions) => json === true,
+        async (file: string, { key, json }: SubmitOptions) => {
+          const wanted = await readBatch(file);
+          await withBatches(async (batches) => {
+            const { id } = await batches.submit(wanted, key === undefined ? {} : { idempotencyKey: key });
+            show(await batches.get(id), json === true);
+          });
+        },
+      ),
+    );
+  for (const [name, description] of [
+    ["status", "show how far a batch is"],
+    ["cancel", "cancel the jobs of a batch that are not over"],
+    ["retry", "retry the jobs of a batch that did not complete"],
+  ] as const) {
+    batch
+      .command(name)
+      .description(description)
+      .argument("<id>", "ID of the batch")
+      .option("--json", "one JSON document on stdout")
+      .action(
+        guarded(
+          (_id: string, { json }: { json?: boolean }) => json === true,
+          async (id: string, { json }: { json?: boolean }) => {
+            await withBatches(async (batches) => {
+              if (name !== "status") await batches[name](id);
+              show(await batches.get(id), json === true);
+            });
+          },
+        ),
+      );
+  }
+}
+
+/** @throws MirumojiError `REQUEST_INVALID` */
+async function readBatch(file: string) {
+  const text = await readFile(file, "utf8").catch((error: unknown) => {
+    throw new MirumojiError("REQUEST_INVALID", `${file} cannot be read`, { cause: error });
+  });
+  const parsed = batchSubmitSchema.safeParse(parsedJson(text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new MirumojiError(
+    "REQUEST_INVALID",
+    `${file}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
+  );
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+async function withBatches<T>(act: (batches: Batches) => Promise<T>): Promise<T> {
+  await using client = await openClient();
+  const { redis, prefix, index } = client.source;
+  return await act(openBatches({ redis, prefix, queues: client.queues, index }, client.jobs));
+}
+
+function show(batch: BatchView, json: boolean): void {
+  if (json) return printJson(batch);
+  const { id, status, total, completed, failed, cancelled } = batch;
+  const ends = `${completed} completed, ${failed} failed, ${cancelled} cancelled`;
+  print(`${id}  ${status}\n  ${total} jobs: ${ends}, ${total - completed - failed - cancelled} to do`);
+}
