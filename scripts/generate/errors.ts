@@ -4,7 +4,7 @@ const CONSEQUENCES: Record<ErrorKind, string> = {
   input: "fails at once",
   remote: "fails at once",
   defect: "fails at once",
-  storage: "waits for the disk",
+  storage: "waits for the disk or Redis",
   budget: "waits, no try counted",
   transient: "tried again",
   platform: "waits, no try counted; the pool pauses",

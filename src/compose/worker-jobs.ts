@@ -17,6 +17,7 @@ import { readPoolState } from "../queue/depth.ts";
 import type { TextEditor } from "../ports/text-editor.ts";
 import { HeldKey } from "../queue/held-key.ts";
 import { keptTranscripts } from "../queue/kept-transcripts.ts";
+import { openReplicas } from "../queue/replicas.ts";
 import { findCarrier } from "../queue/trace-carrier.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import type { RunJob } from "../runner/run-job.ts";
@@ -49,6 +50,12 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
   };
   const pool = startWorkerPool({
     ...store,
+    replicas: openReplicas(store.redis, {
+      prefix: store.prefix,
+      wanted: environment.MIRUMOJI_REDIS_REPLICAS,
+      waitMs: environment.MIRUMOJI_REDIS_REPLICAS_WAIT * 1000,
+      onError: (error) => telemetry.warn(error, "replicas of Redis"),
+    }),
     concurrency,
     leadership: new HeldKey(store.redis, `${store.prefix}:leader:caretaker`),
     run: parts.run,

@@ -47,6 +47,15 @@ export const environmentSchema = z
       .describe(
         "How long commands wait for a Redis that is away before they fail with `REDIS_UNAVAILABLE`, in seconds. Workers wait for ever; the HTTP API answers within 2 seconds.",
       ),
+    MIRUMOJI_REDIS_REPLICAS: z
+      .union([z.literal("auto"), z.coerce.number().int().min(0).max(10)])
+      .default("auto")
+      .describe(
+        "How many replicas of Redis must have a call's ID before the call is started: `auto` is one while any is connected; with a number a job waits until so many have it.",
+      ),
+    MIRUMOJI_REDIS_REPLICAS_WAIT: seconds(0.1, 60)
+      .default(2)
+      .describe("How long replicas may take to say so, in seconds; then the job waits, and costs no try."),
     MIRUMOJI_QUEUE_PREFIX: z
       .string()
       .regex(

@@ -32,6 +32,8 @@ export const checkpointSchema = z.object({
   crashesBefore: count,
   /** Crashes that BullMQ had counted when this record was written; absent in records of older workers. */
   crashesSeen: count.optional(),
+  /** How often the record was written in this life of the job, itself included; absent in records of older workers. */
+  revision: count.optional(),
   /** Epoch milliseconds: first activation of the job, and when it entered its state. */
   startedAt: count,
   enteredAt: count,

@@ -2,7 +2,7 @@
  * Meaning of a failure for the job:
  * - `input`: the request or the media is wrong; fail at once, another try cannot help.
  * - `remote`: the function ran and failed for good (raised, timed out, ran out of memory).
- * - `storage`: the disk or the mount of the media root is unwell; wait for it, no attempt spent, until the job's deadline.
+ * - `storage`: the disk or the mount of the media root, or Redis, is unwell; wait for it, no attempt spent, until the job's deadline.
  * - `budget`: a spending limit is reached; wait until it renews, no attempt spent, until the job's deadline.
  * - `transient`: the platform is unwell; try again with backoff, bounded by the table.
  * - `platform`: Modal cannot be reached; the whole pool pauses, no attempt spent, until the job's deadline.

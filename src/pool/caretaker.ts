@@ -1,8 +1,9 @@
 import { setMaxListeners } from "node:events";
+import { toMirumojiError } from "../job/errors.ts";
 import type { HeldKey } from "../queue/held-key.ts";
 import type { TellUnreadable } from "../queue/unreadable.ts";
 import type { Apps } from "../ports/apps.ts";
-import { keepAlive } from "./keeper.ts";
+import { keepAlive, type Needed, readNeeded } from "./keeper.ts";
 import { findLeftovers, type Leftover, reap, type ReaperTools } from "./reaper.ts";
 
 /** Apps are beaten this often by Modal's own clients; the grace of a missed beat is not documented. */
@@ -44,6 +45,9 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   let prunedAt = performance.now();
   let suspects: ReadonlySet<string> = new Set();
   let current: Promise<void> | null = null;
+  /** What was needed when this worker led last; null where another one has led since. */
+  let needed: Needed | null = null;
+  let beating: Promise<void> | null = null;
   let reaping: Promise<void> | null = null;
   const reapBeside = async (due: readonly Leftover[]): Promise<void> => {
     for (const leftover of await reap({ ...options, signal }, due)) options.onReaped(leftover);
@@ -51,13 +55,35 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   const onError = (error: unknown) => {
     if (!signal.aborted) options.onError(error, "caretaker");
   };
+  const beat = async (what: Needed) => {
+    const withVolumes = performance.now() - volumesBeatenAt >= options.heartbeatMs;
+    if (withVolumes) volumesBeatenAt = performance.now();
+    await keepAlive(what, { ...options, signal, withVolumes });
+  };
+  /** Whether this worker leads. A Redis that takes no writes has no leader, and each worker is one for its heartbeats. */
+  const leads = async (): Promise<boolean> => {
+    try {
+      return await options.leadership.hold(TERM_ROUNDS * roundMs);
+    } catch (error) {
+      if (toMirumojiError(error).kind === "storage") {
+        await beat(await readNeeded(options.ledger, options.onUnreadable));
+      }
+      throw error;
+    }
+  };
   const round = async () => {
-    if (options.isAtFault()) return await options.leadership.release();
-    if (signal.aborted || !(await options.leadership.hold(TERM_ROUNDS * roundMs))) return;
+    if (options.isAtFault()) {
+      needed = null;
+      return await options.leadership.release();
+    }
+    if (signal.aborted) return;
+    if (!(await leads())) {
+      needed = null;
+      return;
+    }
     // Heartbeats come first, and nothing else is waited for between them: what dies for want of one is paid again.
-    const isVolumeBeat = performance.now() - volumesBeatenAt >= options.heartbeatMs;
-    if (isVolumeBeat) volumesBeatenAt = performance.now();
-    await keepAlive({ ...options, signal, withVolumes: isVolumeBeat });
+    needed = await readNeeded(options.ledger, options.onUnreadable);
+    await beat(needed);
     await options.tellEnded();
     const leftovers = await findLeftovers(options.ledger, options.onError);
     // Seen twice: a job that just ended clears its own books in a moment.
@@ -74,6 +100,14 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
     }
   };
   const next = () => {
+    // Redis is silent: what it said last is kept alive.
+    if (current !== null && needed !== null) {
+      beating ??= beat(needed)
+        .catch(onError)
+        .finally(() => {
+          beating = null;
+        });
+    }
     // A slow round (Redis was away) is neither overtaken nor followed by all the rounds that it held up.
     current ??= round()
       .catch(onError)
@@ -89,6 +123,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
       clearInterval(timer);
       stopping.abort();
       await current;
+      await beating;
       await reaping;
       await options.leadership.release();
     },

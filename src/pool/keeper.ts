@@ -8,19 +8,36 @@ import { manyAtOnce } from "./many-at-once.ts";
 /** While Modal is ill a heartbeat takes up to 30 s; others must not wait for it. */
 const BEATS_AT_ONCE = 16;
 
+/** What live jobs need. */
+export interface Needed {
+  readonly appIds: readonly string[];
+  readonly volumeIds: readonly string[];
+}
+
 /**
- * Keeps alive what live jobs need, whichever worker made it, also while a job waits for a retry: every app
- * that a call was started in, and every volume of the ledger, also one whose entry cannot be read.
+ * Reads what live jobs need, whichever worker made it, also while a job waits for a retry: every app that a call was
+ * started in, and every volume of the ledger, also one whose entry cannot be read.
  */
-export async function keepAlive(options: {
-  ledger: Ledger;
-  volumes: Volumes;
-  apps: Apps;
-  withVolumes: boolean;
-  signal: AbortSignal;
-  onUnreadable: TellUnreadable;
-  onError: (error: unknown, what: string) => void;
-}): Promise<void> {
+export async function readNeeded(ledger: Ledger, onUnreadable: TellUnreadable): Promise<Needed> {
+  const { volumes, unreadable } = await ledger.read();
+  for (const volumeId of unreadable) onUnreadable("ledger", volumeId);
+  return {
+    appIds: [...new Set(volumes.flatMap((entry) => entry.appId ?? []))],
+    volumeIds: [...volumes.map(({ volumeId }) => volumeId), ...unreadable],
+  };
+}
+
+/** Sends the heartbeats. */
+export async function keepAlive(
+  needed: Needed,
+  options: {
+    volumes: Volumes;
+    apps: Apps;
+    withVolumes: boolean;
+    signal: AbortSignal;
+    onError: (error: unknown, what: string) => void;
+  },
+): Promise<void> {
   const { signal } = options;
   const attempt = async (what: string, beat: () => Promise<void>) => {
     try {
@@ -31,15 +48,11 @@ export async function keepAlive(options: {
       if (!isGone && !signal.aborted) options.onError(error, `heartbeat of ${what}`);
     }
   };
-  const { volumes, unreadable } = await options.ledger.read();
-  for (const volumeId of unreadable) options.onUnreadable("ledger", volumeId);
-  const appIds = [...new Set(volumes.flatMap((entry) => entry.appId ?? []))];
-  await manyAtOnce(BEATS_AT_ONCE, appIds, async (appId) => {
+  await manyAtOnce(BEATS_AT_ONCE, needed.appIds, async (appId) => {
     await attempt(appId, async () => await options.apps.heartbeat({ appId, signal }));
   });
   if (!options.withVolumes) return;
-  const volumeIds = [...volumes.map(({ volumeId }) => volumeId), ...unreadable];
-  await manyAtOnce(BEATS_AT_ONCE, volumeIds, async (volumeId) => {
+  await manyAtOnce(BEATS_AT_ONCE, needed.volumeIds, async (volumeId) => {
     await attempt(volumeId, async () => await options.volumes.heartbeat({ volumeId, signal }));
   });
 }

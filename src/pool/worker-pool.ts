@@ -11,6 +11,7 @@ import { takeEnded } from "../queue/ended-jobs.ts";
 import { pruneExpenses } from "../queue/expenses.ts";
 import type { Ledger } from "../queue/ledger.ts";
 import { type Queues, RETENTION } from "../queue/queues.ts";
+import type { Replicas } from "../queue/replicas.ts";
 import type { RunJob } from "../runner/run-job.ts";
 import type { RunnerTools } from "../runner/job-run.ts";
 import { openCancelFeed } from "../queue/cancel-feed.ts";
@@ -40,6 +41,7 @@ export interface WorkerPoolOptions extends Pick<
   readonly concurrency: Record<JobType, number>;
   /** How long a worker that is not heard of keeps its jobs. */
   readonly leaseMs: number;
+  readonly replicas: Replicas;
   readonly run: RunJob;
   readonly tracing: Tracing;
   /** Says what is wrong with the disk for results, if anything is. */
@@ -75,6 +77,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       prefix,
       concurrency: options.concurrency[type],
       leaseMs: options.leaseMs,
+      replicas: options.replicas,
       stalledIntervalMs: Math.round(options.leaseMs / SWEEPS_PER_LEASE),
       handle: async (delivery, trace) =>
         await tracing.deliver(
@@ -154,6 +157,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();
       await caretaker.stop();
+      options.replicas.close();
     },
   };
 }

@@ -6,9 +6,10 @@ import { bringForward, cancelRequested } from "./cancellation.ts";
 import type { Delivery, DeliveryResult } from "./delivery.ts";
 import { jobKeys } from "./keys.ts";
 import { keepPoolTime } from "./pool-time.ts";
-import { createLease } from "./lease.ts";
+import { createLease, type Lease } from "./lease.ts";
 import { type HeldLease, LeaseClock } from "./lease-clock.ts";
 import { RETENTION } from "./queues.ts";
+import type { Replicas } from "./replicas.ts";
 import { Settler } from "./settler.ts";
 import { repairJob, soundBackend } from "./sound-backend.ts";
 import { adoptCarrier, carrierOf } from "./trace-carrier.ts";
@@ -23,6 +24,8 @@ export interface ConsumerOptions {
   readonly leaseMs: number;
   /** How often dead workers' jobs are looked for. */
   readonly stalledIntervalMs: number;
+  /** Replicas that are waited for; none by default. */
+  readonly replicas?: Replicas;
   readonly handle: (
     delivery: Delivery,
     trace: Pick<TracedDelivery, "carrier" | "adopt">,
@@ -71,6 +74,8 @@ export class Consumer {
   readonly #leases: LeaseClock;
   readonly #settler: Settler;
   #mode: "consuming" | "paused" | "stopping" | "stopped" = "consuming";
+  /** Leases of the jobs that run here, also those that are lost. */
+  readonly #books = new Set<Lease>();
   /** Whether a job went back to its queue, where it may need a waiting worker to be woken. */
   #hasHandedBack = false;
 
@@ -136,6 +141,7 @@ export class Consumer {
     this.#mode = "stopping";
     this.#leases.interruptAll();
     await closing;
+    this.#options.redis.off("ready", this.#restate);
     this.#leases.stop();
     await this.#settler.idle();
     await this.#wakeOthers().catch(this.#options.onError);
@@ -145,15 +151,19 @@ export class Consumer {
   async #work(job: Job, token: string): Promise<JobSummary> {
     const { redis, prefix, queue, handle, onError } = this.#options;
     const held = this.#leases.hold(job.id ?? "");
+    const lease = this.#leaseOf(held.jobId, token);
+    this.#books.add(lease);
     if (this.#mode === "stopping" || this.#mode === "stopped") held.signals.interrupt();
     try {
       // A question for a job that was under way when the pause began may still bring one.
       if (this.#mode === "paused") return await this.#tell(job, token, { kind: "released" });
       const { job: jobKey } = jobKeys(prefix, queue.name, held.jobId);
-      const result = await handle(this.#deliveryOf(job, token, held), {
+      const result = await handle(this.#deliveryOf(job, lease, held), {
         carrier: carrierOf(job),
         adopt: async (carrier) => await adoptCarrier(redis, jobKey, carrier),
       });
+      // Redis may have forgotten the newest of it, and the next worker would pay for it again.
+      if (result.kind === "fenced" || result.kind === "released") await lease.restate().catch(onError);
       return await this.#tell(job, token, result);
     } catch (error) {
       if (isVerdict(error)) throw error;
@@ -161,14 +171,31 @@ export class Consumer {
       onError(error);
       throw new WaitingError();
     } finally {
+      this.#books.delete(lease);
       this.#leases.drop(held);
       // Full until now: there was no room to ask for more.
       this.#worker.polledAt = performance.now();
     }
   }
 
-  #deliveryOf(job: Job, token: string, { jobId, signals }: HeldLease): Delivery {
-    const { redis, prefix, queue } = this.#options;
+  #leaseOf(jobId: string, token: string): Lease {
+    const { redis, prefix, queue, replicas } = this.#options;
+    return createLease(redis, {
+      prefix,
+      queue: queue.name,
+      jobId,
+      token,
+      ...(replicas === undefined ? {} : { replicas }),
+    });
+  }
+
+  /** Says again what Redis may have forgotten. */
+  readonly #restate = (): void => {
+    for (const lease of this.#books) lease.restate().catch(this.#options.onError);
+  };
+
+  #deliveryOf(job: Job, lease: Lease, { jobId, signals }: HeldLease): Delivery {
+    const { queue } = this.#options;
     return {
       jobId,
       queue: queue.name,
@@ -177,7 +204,7 @@ export class Consumer {
       isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
       crashes: job.stalledCounter,
       submittedAt: Math.max(job.timestamp, job.timestamp + (job.opts.delay ?? 0)),
-      lease: createLease(redis, { prefix, queue: queue.name, jobId, token }),
+      lease,
       signals,
     };
   }
@@ -223,7 +250,12 @@ export class Consumer {
       if (job === undefined || this.#settler.settle(job)) return;
       onFailedUnseen?.({ jobId: job.id ?? "", name: job.name, message });
     });
-    worker.on("locksRenewed", ({ jobIds }) => this.#leases.renew(jobIds));
+    worker.on("locksRenewed", ({ jobIds }) => {
+      this.#leases.renew(jobIds);
+      // Another node of a cluster may have become the primary, which the connection does not tell.
+      this.#restate();
+    });
+    redis.on("ready", this.#restate);
     worker.on("lockRenewalFailed", (jobIds) => this.#leases.lose(jobIds));
     worker.on("stalled", (jobId) => {
       repairJob(redis, jobKeys(prefix, queue.name, jobId).job, { isStalled: true }).catch(onError);

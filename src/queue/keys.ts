@@ -11,6 +11,9 @@ export function jobKeys(prefix: string, queue: string, jobId: string) {
     lock: `${job}:lock`,
     /** BullMQ's list of log lines. */
     logs: `${job}:logs`,
+    /** BullMQ's sorted sets of jobs that are over. */
+    completed: `${prefix}:${queue}:completed`,
+    failed: `${prefix}:${queue}:failed`,
     /** BullMQ's event stream of the queue. */
     events: `${prefix}:${queue}:events`,
     /** Ours: the request and the end of a job with an idempotency key. */

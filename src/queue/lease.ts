@@ -4,6 +4,7 @@ import { type Budget, type BudgetLimit, microLimits, type OverBudget } from "../
 import type { EndedCall } from "../job/receipt.ts";
 import type { JobSummary } from "../job/summary.ts";
 import { jobKeys } from "./keys.ts";
+import { NO_REPLICAS, type Replicas } from "./replicas.ts";
 import { runScript, type ScriptAnswers } from "./scripts.ts";
 
 /** Ledger entry of a live volume: enough for any process to keep it alive or remove it. */
@@ -62,6 +63,17 @@ export interface Lease {
   reserve(estimate: (speed: number | null) => number, limits: Budget): Promise<Reserved>;
   /** Paid seconds for each second of media of the calls before, or null. */
   speed(): Promise<number | null>;
+  /**
+   * Says again what was committed last, where Redis has forgotten it; by the rules of `restate.lua` also when the lease is
+   * lost.
+   */
+  restate(): Promise<void>;
+  /**
+   * Waits until enough replicas have what was committed last.
+   *
+   * @throws MirumojiError `REDIS_NO_REPLICAS`
+   */
+  confirm(): Promise<void>;
   /** Clears the books after BullMQ has the job as finished. `volumeId`: deleted for sure. */
   settle(end: {
     volumeId: string | null;
@@ -74,7 +86,7 @@ export interface Lease {
 /** The lease that BullMQ gave with `token`. */
 export function createLease(
   redis: Redis,
-  options: { prefix: string; queue: string; jobId: string; token: string },
+  options: { prefix: string; queue: string; jobId: string; token: string; replicas?: Replicas },
 ): Lease {
   const keys = jobKeys(options.prefix, options.queue, options.jobId);
   const speed = async (): Promise<number | null> => {
@@ -82,12 +94,18 @@ export function createLease(
     const [ms, mediaMs] = await redis.hmget(keys.spent, `${speedOf}|ms`, `${speedOf}|media`);
     return Number(mediaMs) > 0 ? Number(ms) / Number(mediaMs) : null;
   };
+  const { replicas = NO_REPLICAS } = options;
+  /** What Redis has confirmed last. */
+  let last: { readonly record: string; readonly checkpoint: Checkpoint } | null = null;
+  let line: Commit["ledger"];
+  let life = "0";
   return {
     async load() {
       const [record, [requestedAt, retriedAt, crashes]] = await Promise.all([
         redis.hget(keys.checkpoint, "record"),
         redis.hmget(keys.job, "cancelRequestedAt", "retriedAt", "mirumojiCrashes"),
       ]);
+      life = retriedAt ?? "0";
       return {
         record,
         cancelRequested: typeof requestedAt === "string",
@@ -96,14 +114,15 @@ export function createLease(
       };
     },
     async commit({ checkpoint, ledger, strike, summary, log, spend, targets }) {
-      return await runScript(redis, "commit", {
+      const record = checkpoint && encodeCheckpoint(checkpoint);
+      const written = await runScript(redis, "commit", {
         keys,
         args: {
           token: options.token,
           prefix: options.prefix,
           queue: options.queue,
           jobId: options.jobId,
-          checkpoint: checkpoint && encodeCheckpoint(checkpoint),
+          checkpoint: record,
           volumeId: ledger?.volumeId,
           ledgerEntry: ledger && JSON.stringify(ledger.entry),
           struckVolumeId: strike,
@@ -116,6 +135,33 @@ export function createLease(
           spentMs: spend && String(Math.round(spend.seconds * 1000)),
         },
       });
+      if (written === "written" || written === "cancelRequested") {
+        if (checkpoint !== undefined && record !== undefined) last = { record, checkpoint };
+        if (ledger !== undefined) line = ledger;
+        if (strike !== undefined && line?.volumeId === strike) line = undefined;
+      }
+      return written;
+    },
+    async restate() {
+      if (last === null) return;
+      const { record, checkpoint } = last;
+      await runScript(redis, "restate", {
+        keys,
+        args: {
+          token: options.token,
+          jobId: options.jobId,
+          record,
+          revision: String(checkpoint.revision ?? 0),
+          crashesSeen: String(checkpoint.crashesSeen ?? 0),
+          retriedAt: life,
+          volumeId: line?.volumeId,
+          ledgerEntry: line && JSON.stringify(line.entry),
+        },
+      });
+    },
+    async confirm() {
+      if (last === null) return;
+      await replicas.confirm({ key: keys.checkpoint, field: "record", value: last.record });
     },
     speed,
     async reserve(estimate, limits) {

@@ -29,6 +29,10 @@ const SCRIPTS = {
     ],
     shared: "books",
   },
+  restate: {
+    keys: ["lock", "checkpoint", "ledger", "job", "completed", "failed"],
+    args: ["token", "jobId", "record", "revision", "crashesSeen", "retriedAt", "volumeId", "ledgerEntry"],
+  },
   settle: {
     keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved", "once"],
     args: ["queue", "jobId", "volumeId", "summary", "log", "targets"],
@@ -81,6 +85,7 @@ export type ScriptName = keyof Scripts;
 /** The answers of the scripts, as their heads say. */
 export interface ScriptAnswers {
   commit: "written" | "cancelRequested" | "refused" | `claimed ${string}`;
+  restate: "known" | "restated" | "taken" | "gone" | "over";
   settle: "cleared" | "taken";
   reserve:
     | readonly ["reserved" | "refused"]

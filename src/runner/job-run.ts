@@ -21,6 +21,7 @@ import type { Commit, Committed } from "../queue/lease.ts";
 import type { Platform } from "../ports/platform.ts";
 import type { CallSize, StepTools } from "../steps/context.ts";
 import { callEnd } from "./call-end.ts";
+import { persist } from "./persist.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 
 /** The steps' tools, and those of the runner itself. */
@@ -202,7 +203,7 @@ export class JobRun {
     extra: Pick<Commit, "ledger" | "strike" | "log" | "targets">,
   ): Promise<void> {
     const before = this.#checkpoint;
-    const changed = { ...wanted, crashesSeen: this.delivery.crashes };
+    const changed = { ...wanted, crashesSeen: this.delivery.crashes, revision: (before.revision ?? 0) + 1 };
     const now = this.tools.now();
     const ended = callEnd(before, changed, now);
     const price = this.tools.price(this.request.type);
@@ -212,7 +213,7 @@ export class JobRun {
     const next = spend === undefined ? changed : withEndedCall(changed, spend);
     const changedState = before.state !== next.state;
     const words = extra.log ?? (changedState ? `${before.state} -> ${next.state}` : null);
-    const written = await this.delivery.lease.commit({
+    const written = await persist(this.delivery, {
       checkpoint: next,
       summary: summaryOf(next, { status: "running", now }),
       ...extra,

@@ -88,9 +88,41 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
     speed: async () => await run.delivery.lease.speed(),
     save: async (earned: StoredFacts) => await run.save(earned),
   };
-  if (state !== "undo") return await runTyped(state, job, facts, run.tools);
-  await undo({ ...job, facts }, run.tools, unwindFrom);
+  const tools = confirming(run, signal);
+  if (state !== "undo") return await runTyped(state, job, facts, tools);
+  await undo({ ...job, facts }, tools, unwindFrom);
   return {};
+}
+
+/** What cannot be undone (a call is paid for, a volume is gone) waits until the checkpoint survives a failover of Redis. */
+function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal): StepTools {
+  const { calls, volumes } = tools;
+  const confirmed = async (act: () => Promise<void>) => {
+    await unlessAborted(lease.confirm(), signal);
+    await act();
+  };
+  return {
+    ...tools,
+    calls: { ...calls, start: async (call) => await confirmed(async () => await calls.start(call)) },
+    volumes: {
+      ...volumes,
+      delete: async (volume) => await confirmed(async () => await volumes.delete(volume)),
+    },
+  };
+}
+
+/** Waits no longer than until the signal aborts, since Redis may be away for long. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let stop: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", stop);
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 async function runTyped<S extends Exclude<WorkingState, "undo">>(

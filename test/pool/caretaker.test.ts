@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { MirumojiError } from "../../src/job/errors.ts";
 import { type CaretakerOptions, startCaretaker } from "../../src/pool/caretaker.ts";
 import type { LiveVolume } from "../../src/queue/ledger.ts";
 
@@ -16,6 +17,7 @@ function careFor(
   volumes: readonly LiveVolume[],
   server: { beat: (id: string) => Promise<void>; remove: (id: string) => Promise<void> },
   isAtFault: () => boolean = () => false,
+  hold: () => Promise<boolean> = async () => await Promise.resolve(true),
 ) {
   let released = 0;
   const options = {
@@ -33,7 +35,7 @@ function careFor(
     calls: { cancel: async () => await Promise.resolve() },
     apps: { heartbeat: async () => await Promise.resolve() },
     leadership: {
-      hold: async () => await Promise.resolve(true),
+      hold,
       release: async () => {
         released += 1;
         await Promise.resolve();
@@ -88,6 +90,32 @@ it("does not let one heartbeat without an answer hold up the others", async () =
   });
   await expect.poll(() => beaten.size).toBe(99);
   answer();
+  await care.stop();
+});
+
+it.each(["refuses writes", "is silent"])("keeps volumes alive while Redis %s", async (how) => {
+  let answer: (isHeld: boolean) => void = () => undefined;
+  const troubled = async () => {
+    if (how === "refuses writes") throw new MirumojiError("REDIS_OUT_OF_MEMORY", "full");
+    return await new Promise<boolean>((resolve) => (answer = resolve));
+  };
+  let holds = 0;
+  let beats = 0;
+  const server = {
+    beat: async () => {
+      beats += 1;
+      await Promise.resolve();
+    },
+    remove: async () => await Promise.resolve(),
+  };
+  const care = careFor([volume("live-1", "j")], server, undefined, async () => {
+    holds += 1;
+    return holds === 1 ? true : await troubled();
+  });
+  await expect.poll(() => holds).toBeGreaterThan(1);
+  const before = beats;
+  await expect.poll(() => beats).toBeGreaterThan(before + 3);
+  answer(false);
   await care.stop();
 });
 

@@ -5,7 +5,7 @@ import { QUEUED_SUMMARY } from "../../src/job/summary.ts";
 import { connectRedis } from "../../src/queue/connection.ts";
 import { pruneExpenses, readExpenses } from "../../src/queue/expenses.ts";
 import { jobKeys } from "../../src/queue/keys.ts";
-import { createLease } from "../../src/queue/lease.ts";
+import { createLease, type Lease } from "../../src/queue/lease.ts";
 import { openLedger } from "../../src/queue/ledger.ts";
 import { openQueues } from "../../src/queue/queues.ts";
 import { randomPrefix, testRedis } from "../../support/redis.ts";
@@ -145,6 +145,56 @@ describe("commit", () => {
     await redis.del(keys.job);
     await leaseOf("mine").commit({ summary: QUEUED_SUMMARY, log: "x" });
     expect(await redis.exists(keys.job, keys.logs)).toBe(0);
+  });
+});
+
+describe("restate", () => {
+  const at = (revision: number) => ({ ...firstCheckpoint(5, 0), revision });
+  const stored = async (leaseOf: (token: string) => Lease) =>
+    (JSON.parse((await leaseOf("mine").load()).record ?? "{}") as { revision?: number }).revision;
+
+  it("writes again what Redis has forgotten, also when nobody has the job any more", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    const lease = leaseOf("mine");
+    await lease.commit({ checkpoint: at(3), ledger: { volumeId: "vo-1", entry } });
+    for (const forget of [
+      async () => await redis.del(keys.checkpoint, keys.ledger),
+      async () => await redis.hset(keys.checkpoint, "record", JSON.stringify(at(2))),
+      async () => await redis.hset(keys.checkpoint, "record", "{ not JSON"),
+      async () => await redis.del(keys.checkpoint, keys.ledger, keys.lock),
+    ]) {
+      await forget();
+      await lease.restate();
+      expect(await stored(leaseOf)).toBe(3);
+      expect(await ledger.list()).toEqual([{ volumeId: "vo-1", ...entry }]);
+    }
+    // The next worker reads checkpoints of jobs that were taken before only.
+    expect(await redis.hget(keys.job, "ats")).toBe("1");
+  });
+
+  it("writes nothing over what is as new, a newer version's, or of another life or worker", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    const lease = leaseOf("mine");
+    await lease.commit({ checkpoint: at(3), ledger: { volumeId: "vo-1", entry } });
+    for (const record of [at(4), { v: 2 }, { ...at(1), crashesSeen: 1 }]) {
+      await redis.hset(keys.checkpoint, "record", JSON.stringify(record));
+      await lease.restate();
+      expect(JSON.parse((await redis.hget(keys.checkpoint, "record")) ?? "")).toEqual(record);
+    }
+    await redis.hset(keys.checkpoint, "record", JSON.stringify(at(1)));
+    await redis.del(keys.ledger);
+    await redis.set(keys.lock, "another's");
+    await lease.restate();
+    expect(await stored(leaseOf)).toBe(1);
+    // It can be found and removed all the same.
+    expect(await ledger.list()).toHaveLength(1);
+    await redis.del(keys.lock, keys.ledger);
+    await redis.hset(keys.job, "retriedAt", "7");
+    await lease.restate();
+    await redis.hdel(keys.job, "retriedAt");
+    await redis.zadd(keys.failed, 1, "j1");
+    await lease.restate();
+    expect([await stored(leaseOf), await ledger.list()]).toEqual([1, []]);
   });
 });
 

@@ -10,7 +10,7 @@ const TURN_KEYS = ["clock", "idle"];
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
-const FLEETING = /:(pause|app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe)$/u;
+const FLEETING = /:(pause|app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe|confirmed)$/u;
 
 /** Lists every key that should be gone once all jobs are over. */
 export async function foreignKeys(

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { testFolder } from "../../../support/folder.ts";
 import type { WorkerProcess } from "../../../support/stack.ts";
-import { Scene } from "./scene.ts";
+import { Scene, type SceneRedis } from "./scene.ts";
 import { type GpuHostService, type RedisService, startHost, startRedis } from "./services.ts";
 
 /** Runs all cases; `npm test` runs a short form. */
@@ -16,7 +16,8 @@ export const DEFAULT_SETTINGS = { MIRUMOJI_LEASE: "15", MIRUMOJI_HEARTBEAT: "60"
 export interface Rig extends AsyncDisposable {
   readonly redis: RedisService;
   readonly host: GpuHostService;
-  scene(name: string): Promise<Scene>;
+  /** `redis`: another one than that of the rig. */
+  scene(name: string, redis?: SceneRedis): Promise<Scene>;
   /**
    * Holds the server to what must be true when every scene is over: what lives there is nobody's, and gone as
    * soon as the server misses its heartbeats. `orphans`: how many there must be, where that is known.
@@ -38,8 +39,8 @@ export async function openRig(options: Parameters<typeof startHost>[1] = {}): Pr
   return {
     redis,
     host,
-    async scene(name) {
-      const scene = await Scene.open(name, folder.path, { redis, host });
+    async scene(name, other = redis) {
+      const scene = await Scene.open(name, folder.path, { redis: other, host });
       scenes.push(scene);
       return scene;
     },

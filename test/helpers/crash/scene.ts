@@ -67,8 +67,11 @@ export interface Case {
   readonly backAt?: number;
 }
 
+/** Redis as the product is told of it; `direct` is the address of the server that answers, where that is another one. */
+export type SceneRedis = Pick<RedisService, "url"> & { readonly direct?: string };
+
 interface Services {
-  readonly redis: RedisService;
+  readonly redis: SceneRedis;
   readonly host: GpuHostService;
 }
 
@@ -225,7 +228,7 @@ export class Scene implements AsyncDisposable {
     }));
     for (const row of rows) record(row);
     wrong.push(...left.problems, ...(await this.#wrongFiles(status)));
-    const events = await terminalEvents(redis.url, this.prefix);
+    const events = await terminalEvents(redis.direct ?? redis.url, this.prefix);
     for (const job of this.jobs) {
       const ends = events.filter(({ jobId }) => jobId === job.id).map(({ event }) => event);
       if (ends.length !== 1) wrong.push(`${job.type} ended ${ends.length} times: ${ends.join(", ")}`);
@@ -268,7 +271,7 @@ export class Scene implements AsyncDisposable {
   async #cleared(mostUnanswered: number) {
     const { host, redis } = this.#services;
     for (const deadline = Date.now() + 20_000; ; await sleep(100)) {
-      const problems = await foreignKeys(redis.url, this.prefix, this.jobs);
+      const problems = await foreignKeys(redis.direct ?? redis.url, this.prefix, this.jobs);
       const { volumes, calls } = await host.stats();
       const live = volumes.list.filter(({ id }) => !this.#earlier.has(id));
       const { known, orphans, unexplained } = accountFor(live, this.workers);

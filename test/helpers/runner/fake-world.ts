@@ -267,6 +267,8 @@ export class FakeWorld {
         this.reserved = usd;
         return "reserved";
       },
+      restate: async () => await Promise.resolve(),
+      confirm: async () => await Promise.resolve(),
       settle: async ({ volumeId, summary, targets = [] }) => {
         await Promise.resolve();
         for (const target of targets) this.claims.delete(target);
