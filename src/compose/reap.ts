@@ -1,14 +1,15 @@
 import type { Environment } from "../config/schema.ts";
-import { modalCalls, modalVolumes } from "../modal/index.ts";
+import { identify, modalCalls, modalVolumes } from "../modal/index.ts";
 import { findLeftovers, type Leftover, reap } from "../pool/reaper.ts";
 import { toMirumojiError } from "../job/errors.ts";
+import { checkPlatform } from "../queue/platform-claim.ts";
 import { openRedisClient } from "../queue/redis-client.ts";
 import { openSession } from "./modal.ts";
 
 /**
  * Finds what nobody owns any more, and removes it unless it is a dry run.
  *
- * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`
+ * @throws MirumojiError `CONFIG_INVALID`, `REDIS_UNAVAILABLE`, `PREFIX_IN_USE`
  */
 export async function reapLeftovers(
   environment: Environment,
@@ -24,6 +25,9 @@ export async function reapLeftovers(
       options.onProblem(`${what}: ${toMirumojiError(error).message}`),
     );
     if (options.dryRun) return leftovers;
+    const platform = await identify(session, environment.MODAL_SERVER_URL);
+    if (platform !== null)
+      await checkPlatform(client.source.redis, environment.MIRUMOJI_QUEUE_PREFIX, platform);
     const tools = {
       ledger: client.ledger,
       volumes: modalVolumes(session),

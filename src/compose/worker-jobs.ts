@@ -11,6 +11,7 @@ import type { MediaRoot } from "../media/media-root.ts";
 import { createTransferLimiter, MODEL_MOUNT, modalVolumes, modelVolume, reachModal } from "../modal/index.ts";
 import { diskHealth } from "../pool/health.ts";
 import type { Leftover } from "../pool/reaper.ts";
+import type { PrefixClaim } from "../pool/prefix-claim.ts";
 import { startWorkerPool, type WorkerPool } from "../pool/worker-pool.ts";
 import { cancelLatency } from "../queue/cancel-latency.ts";
 import { readPoolState } from "../queue/depth.ts";
@@ -36,6 +37,7 @@ export interface JobsParts {
   /** The same for what people wait for. */
   readonly shown: WorkerStore;
   readonly platform: WorkerPlatform;
+  readonly claim: PrefixClaim;
   readonly telemetry: WorkerTelemetry;
   readonly run: RunJob;
 }
@@ -50,6 +52,7 @@ export function startJobs(environment: Environment, parts: JobsParts): WorkerPoo
   };
   const pool = startWorkerPool({
     ...store,
+    claim: parts.claim,
     replicas: openReplicas(store.redis, {
       prefix: store.prefix,
       wanted: environment.MIRUMOJI_REDIS_REPLICAS,

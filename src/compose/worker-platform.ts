@@ -11,6 +11,7 @@ import {
   openRuntime,
   type RuntimeHolder,
 } from "../modal/index.ts";
+import type { PrefixClaim } from "../pool/prefix-claim.ts";
 import { createAppShare } from "../queue/app-share.ts";
 import type { StepTools } from "../steps/context.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -52,12 +53,15 @@ export function openPlatform(
   session: ModalSession,
   { redis, prefix, leaseMs, now }: WorkerStore,
   logger: Logger,
+  claim: PrefixClaim,
 ): WorkerPlatform {
   const share = createAppShare(redis, { prefix, leaseMs, now });
   const deployedApps = new Set<string>();
   let isClosing = false;
   const isForeign = environment.MODAL_APP_MODE === "existing";
   const register = async (signal: AbortSignal) => {
+    // The app of a pool is shared through Redis too.
+    if (!claim.isHeld) await claim.hold();
     const opened = await openRuntime(session, environment, {
       share,
       handlerPath: HANDLER_PATH,

@@ -2,11 +2,13 @@ import type { Environment } from "../config/schema.ts";
 import type { Served } from "../http/server.ts";
 import { openElsewhere } from "../media/elsewhere/elsewhere.ts";
 import { openMediaRoot } from "../media/media-root.ts";
-import { sayHello } from "../modal/index.ts";
+import { identify, sayHello } from "../modal/index.ts";
 import { workerHealth } from "../pool/health.ts";
+import { PrefixClaim } from "../pool/prefix-claim.ts";
 import { openOutbound } from "../net/outbound.ts";
 import { connectLastingRedis, connectPromptRedis, probeRedis, unlessGone } from "../queue/connection.ts";
 import { createJobInspector } from "../queue/job-details.ts";
+import { openPlatformClaim } from "../queue/platform-claim.ts";
 import { createRedisJobs } from "../queue/redis-jobs.ts";
 import { type RunJob, runJob } from "../runner/run-job.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -43,7 +45,16 @@ export async function openWorker(
   const store = await openStore(environment, telemetry, connectLastingRedis);
   // Pages and checks must not wait for Redis as jobs do.
   const shown = await openStore(environment, telemetry, connectPromptRedis);
-  const platform = openPlatform(environment, session, store, logger);
+  const claim = new PrefixClaim({
+    claim: openPlatformClaim(store.redis, store.prefix),
+    identify: async () => await identify(session, environment.MODAL_SERVER_URL),
+    onChange: (problem) => {
+      if (problem === null) logger.info("the queues belong to this Modal server; jobs are taken");
+      else logger.error(`no jobs are taken: ${problem}`);
+    },
+    onError: (error) => telemetry.warn(error, "claim of the queues"),
+  });
+  const platform = openPlatform(environment, session, store, logger, claim);
   const elsewhere = openElsewhere({
     outbound: openOutbound({
       privateNetworks: environment.MIRUMOJI_PRIVATE_NETWORKS,
@@ -52,7 +63,7 @@ export async function openWorker(
     connections: environment.MIRUMOJI_S3_CONNECTIONS,
     maxBytes: environment.MIRUMOJI_MAX_INPUT * 2 ** 20,
   });
-  const pool = startJobs(environment, { root, elsewhere, store, shown, platform, telemetry, run });
+  const pool = startJobs(environment, { root, elsewhere, store, shown, platform, claim, telemetry, run });
   const { redis, queues, prefix } = shown;
   const { metrics, tracing } = telemetry;
   const webhooks = startWebhooks(environment, { redis, logger, metrics });

@@ -70,6 +70,13 @@ export const WORKER_ERRORS = {
     meaning: "An environment variable has a value that cannot be used.",
     advice: "The message names each variable, what it got and what it wants.",
   },
+  PREFIX_IN_USE: {
+    kind: "transient",
+    meaning:
+      "The queues belong to another Modal server, workspace or environment, where their volumes and calls are.",
+    advice:
+      "Give each server a `MIRUMOJI_QUEUE_PREFIX` of its own. To move a prefix, stop all workers and let the last volumes be removed; when the old server is gone for good, delete `<prefix>:platform` in Redis.",
+  },
   GPU_HOST_FOLDER_IN_USE: {
     kind: "defect",
     meaning: "Another GPU host uses the data folder, and two would ruin each other's volumes.",

@@ -10,6 +10,7 @@ export { runCanary } from "./canary/canary.ts";
 export type { Learnt, StepReport } from "./canary/step.ts";
 export { engineInquiry } from "./rpc/engines.ts";
 export { sayHello } from "./rpc/hello.ts";
+export { identify } from "./rpc/identity.ts";
 export { reachModal } from "./rpc/reach.ts";
 export { type ModalSession, type ModalSessionOptions, openModalSession } from "./rpc/session.ts";
 export { setupModal } from "./setup-modal.ts";

@@ -45,7 +45,7 @@ export function startCaretaker(options: CaretakerOptions): { stop: () => Promise
   let prunedAt = performance.now();
   let suspects: ReadonlySet<string> = new Set();
   let current: Promise<void> | null = null;
-  /** What was needed when this worker led last; null where another one has led since. */
+  /** Needs of live jobs when this worker led last; null where another one has led since. */
   let needed: Needed | null = null;
   let beating: Promise<void> | null = null;
   let reaping: Promise<void> | null = null;

@@ -4,8 +4,8 @@ export interface Taker {
   resume(): void;
 }
 
-/** Reasons to take no jobs: the disk, this worker's token or its way to Modal, the pause of the pool. */
-export const HOLDS = ["disk", "token", "unreachable", "pool"] as const;
+/** Reasons to take no jobs: the disk, this worker's token or its way to Modal, the pause of the pool, another server's prefix. */
+export const HOLDS = ["disk", "token", "unreachable", "pool", "prefix"] as const;
 export type Hold = (typeof HOLDS)[number];
 
 /** The taking of jobs: it stands still while there is any reason for it. */

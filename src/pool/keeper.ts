@@ -8,7 +8,7 @@ import { manyAtOnce } from "./many-at-once.ts";
 /** While Modal is ill a heartbeat takes up to 30 s; others must not wait for it. */
 const BEATS_AT_ONCE = 16;
 
-/** What live jobs need. */
+/** Needs of live jobs. */
 export interface Needed {
   readonly appIds: readonly string[];
   readonly volumeIds: readonly string[];

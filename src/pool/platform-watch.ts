@@ -30,7 +30,7 @@ export interface PlatformWatchOptions {
   /** Reads the token again, where it is in files; true when it is another one. */
   readonly renewToken: () => boolean;
   /** Told when trouble begins, changes or, with null, ends; `hold` says whether it is this worker's or the pool's. */
-  readonly onChange: (hold: Exclude<Hold, "disk">, why: string | null) => void;
+  readonly onChange: (hold: Exclude<Hold, "disk" | "prefix">, why: string | null) => void;
   readonly onError: (error: unknown) => void;
   readonly roundMs?: number;
   readonly probeMs?: number;
@@ -61,7 +61,7 @@ export function startPlatformWatch(options: PlatformWatchOptions): PlatformWatch
   /** Number of reports so far. */
   let reports = 0;
 
-  const show = async (hold: Exclude<Hold, "disk">, why: string | null): Promise<void> => {
+  const show = async (hold: Exclude<Hold, "disk" | "prefix">, why: string | null): Promise<void> => {
     const before = intake.reasons.get(hold) ?? null;
     await intake.set(hold, why);
     if ((before === null) !== (why === null)) options.onChange(hold, why);

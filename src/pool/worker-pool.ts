@@ -21,6 +21,7 @@ import { type CaretakerOptions, startCaretaker } from "./caretaker.ts";
 import { startDiskWatch } from "./disk-watch.ts";
 import { type Hold, Intake } from "./intake.ts";
 import { type PlatformWatch, type PlatformWatchOptions, startPlatformWatch } from "./platform-watch.ts";
+import type { PrefixClaim } from "./prefix-claim.ts";
 import type { HealthCheck } from "./health.ts";
 
 /** A dead worker's job is taken over when its lease has run out and two sweeps have seen it. */
@@ -35,6 +36,7 @@ export interface WorkerPoolOptions extends Pick<
   readonly queues: Queues;
   readonly ledger: Ledger;
   readonly pause: PoolPause;
+  readonly claim: PrefixClaim;
   readonly tools: Omit<RunnerTools, "platform">;
   /** How trouble with Modal is looked into and told. */
   readonly platform: Pick<PlatformWatchOptions, "probing" | "probe" | "renewToken" | "onChange">;
@@ -99,6 +101,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const consumers = { transcribe: consume("transcribe"), convert: consume("convert") };
   const everyone = JOB_TYPES.map((type) => consumers[type]);
   const intake = new Intake(everyone);
+  options.claim.start(intake).catch((error: unknown) => options.onError(error, "claim of the queues"));
   const platform = startPlatformWatch({
     ...options.platform,
     pause: options.pause,
@@ -122,7 +125,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const caretaker = startCaretaker({
     ...options,
     ...options.tools,
-    isAtFault: () => platform.isAtFault(),
+    isAtFault: () => platform.isAtFault() || !options.claim.isHeld,
     prune: async () => {
       const now = options.tools.now();
       // Younger ones are kept, or were removed by somebody who took them out of the index too.
@@ -153,6 +156,7 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
     sincePollMs: () => Math.max(...everyone.map((consumer) => consumer.sincePollMs())),
     async stop() {
       disk.stop();
+      await options.claim.stop();
       await platform.stop();
       await Promise.all(everyone.map(async (consumer) => await consumer.stop()));
       await watcher.stop();

@@ -95,7 +95,7 @@ export function createLease(
     return Number(mediaMs) > 0 ? Number(ms) / Number(mediaMs) : null;
   };
   const { replicas = NO_REPLICAS } = options;
-  /** What Redis has confirmed last. */
+  /** Last checkpoint that Redis has confirmed. */
   let last: { readonly record: string; readonly checkpoint: Checkpoint } | null = null;
   let line: Commit["ledger"];
   let life = "0";

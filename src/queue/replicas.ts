@@ -54,7 +54,7 @@ export function openReplicas(
   /** In a cluster the first key says which node is asked. */
   const look = async (): Promise<number> => {
     const answers = await own.pipeline().exists(touched).info("replication").exec();
-    const info = answerOf<string>(answers, 1);
+    const info = String(answerOf(answers, 1));
     connected = Number(/^connected_slaves:(\d+)/mu.exec(info)?.[1] ?? 0);
     return connected;
   };
@@ -73,10 +73,10 @@ export function openReplicas(
         .eval(TOUCH, 2, key, touched, field, value)
         .call("WAIT", enough, waitMs)
         .exec();
-      if (answerOf<number>(answers, 0) !== 1) {
+      if (answerOf(answers, 0) !== 1) {
         throw new MirumojiError("REDIS_NO_REPLICAS", "the primary that answers now has not what was written");
       }
-      const reached = answerOf<number>(answers, 1);
+      const reached = Number(answerOf(answers, 1));
       if (reached >= enough) return;
       // The only one may have left in this moment.
       if (wanted === "auto" && (await look()) === 0) return;
@@ -92,12 +92,12 @@ export function openReplicas(
   };
 }
 
-function answerOf<T>(answers: [Error | null, unknown][] | null, index: number): T {
+function answerOf(answers: [Error | null, unknown][] | null, index: number): unknown {
   const [error, value] = answers?.[index] ?? [new Error("the connection was closed"), null];
   if (error !== null) {
     // A pipeline is not sent again when its connection was closed.
     const words = `Redis did not say whether replicas follow (${error.message})`;
     throw redisRefusal(error) ?? new MirumojiError("REDIS_UNAVAILABLE", words, { cause: error });
   }
-  return value as T;
+  return value;
 }

@@ -37,7 +37,7 @@ if (holder and holder ~= token) or (tonumber(stored.crashesSeen) or 0) > tonumbe
 end
 redis.call("HSET", checkpointKey, "record", record)
 redis.call("PEXPIRE", checkpointKey, checkpoint_ttl_ms)
--- That the job was taken may be forgotten too; whoever takes it next must read the checkpoint.
+-- Redis may have forgotten that the job was taken, too; whoever takes it next must read the checkpoint.
 if (tonumber(redis.call("HGET", jobKey, "ats")) or 0) < 1 then
   redis.call("HSET", jobKey, "ats", 1)
 end

@@ -94,7 +94,7 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
   return {};
 }
 
-/** What cannot be undone (a call is paid for, a volume is gone) waits until the checkpoint survives a failover of Redis. */
+/** Acts that cannot be undone (a call is paid for, a volume is gone) wait until the checkpoint survives a failover of Redis. */
 function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal): StepTools {
   const { calls, volumes } = tools;
   const confirmed = async (act: () => Promise<void>) => {
@@ -103,7 +103,7 @@ function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal)
   };
   return {
     ...tools,
-    calls: { ...calls, start: async (call) => await confirmed(async () => await calls.start(call)) },
+    calls: { ...calls, start: async (options) => await confirmed(async () => await calls.start(options)) },
     volumes: {
       ...volumes,
       delete: async (volume) => await confirmed(async () => await volumes.delete(volume)),

@@ -24,7 +24,7 @@ const ALL = [...CHECKPOINTS, "start:after", "delete:before", "settle:after"];
 const LEASES = IS_LONG ? ["15", "2"] : ["2"];
 /** Longer than the answers of the primary take, shorter than a lease. */
 const WRITTEN_MS = 300;
-/** What nobody sends heartbeats for is gone before a scene is over. */
+/** Volumes that nobody sends heartbeats for are gone before a scene is over. */
 const VOLUME_TTL_MS = 8000;
 
 let folder: Awaited<ReturnType<typeof testFolder>>;

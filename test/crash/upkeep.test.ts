@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testFolder } from "../../support/folder.ts";
 import { openRig, type Rig } from "../helpers/crash/rig.ts";
+import { startHost } from "../helpers/crash/services.ts";
 
 /** Twelve heartbeats of a worker: the server removes what is not kept alive for this long. */
 const VOLUME_TTL_MS = 6000;
@@ -32,6 +34,38 @@ describe("volumes that the server would soon remove", { timeout: 120_000 }, () =
     await rename(`${folder}-away`, folder);
     await scene.expectAllWell();
     expect((await rig.host.stats()).volumes).toMatchObject({ created: created + 1, expired: 0 });
+  });
+});
+
+describe("a pool with another server", { timeout: 120_000 }, () => {
+  it("on the same queues is refused, touches nothing, and goes on when the first one is gone", async () => {
+    const folder = await testFolder();
+    await using other = await startHost(folder.path, { maxConcurrentCalls: 1 });
+    await using scene = await rig.scene("two servers on one prefix");
+    const first = await scene.worker();
+    const job = await scene.submit("convert", { callSeconds: 600 });
+    await scene.callIs(job);
+    const second = await scene.worker({
+      MODAL_SERVER_URL: other.serverUrl,
+      MODAL_TOKEN_ID: other.tokenId,
+      MODAL_TOKEN_SECRET: other.tokenSecret,
+    });
+    await expect
+      .poll(() => second.log(), { timeout: 10_000 })
+      .toMatch(/PREFIX_IN_USE.*1 workers, 1 live volumes/u);
+    const client = await scene.client();
+    // Nobody else takes it, and the second worker has not struck its volume.
+    await first.kill("SIGTERM");
+    await sleep(1000);
+    await scene.worker();
+    await client.cancel(job.id);
+    await scene.expectAllWell({ status: "cancelled" });
+    expect((await other.stats()).volumes).toMatchObject({ created: 0, deleted: 0 });
+    await scene.workers.at(-1)?.kill("SIGTERM");
+    const next = await scene.submit("transcribe");
+    await scene.seen(next, ({ status }) => status === "completed");
+    expect((await other.stats()).volumes).toMatchObject({ created: 1, deleted: 1 });
+    await folder[Symbol.asyncDispose]();
   });
 });
 

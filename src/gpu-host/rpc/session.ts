@@ -31,7 +31,11 @@ export function sessionRpcs({
     async environmentGetOrCreate({ deploymentName }) {
       const name = environmentName(deploymentName);
       const settings = { imageBuilderVersion: IMAGE_BUILDER_VERSION, webhookSuffix: "" };
-      return { environmentId: `en-${name}`, metadata: { name, settings } };
+      // Of this host and its data folder alone.
+      return {
+        environmentId: `en-${signer.derive(`environment ${name}`).slice(0, 22)}`,
+        metadata: { name, settings },
+      };
     },
   };
 }

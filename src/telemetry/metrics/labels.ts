@@ -27,7 +27,7 @@ export const OUTCOMES = [
   "interrupted",
 ] as const;
 /** Reasons to take no jobs here, and reasons for which the whole pool takes none. */
-export const HOLD_REASONS = ["disk", "token", "unreachable", "pool"] as const;
+export const HOLD_REASONS = ["disk", "token", "unreachable", "pool", "prefix"] as const;
 export const PAUSE_CODES = ["MODAL_UNAVAILABLE", "MODAL_THROTTLED"] as const;
 export const CALL_OUTCOMES = ["succeeded", "failed", "cancelled", "lost"] as const;
 export const DIRECTIONS = ["upload", "download"] as const;

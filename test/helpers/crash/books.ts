@@ -4,13 +4,23 @@ import { JOB_TYPES } from "../../../src/job/contract.ts";
 /** Keys that BullMQ keeps for a queue with no waiting and no running job. */
 const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 /** Keys of the pool. */
-const POOL_KEYS = ["app", "segments", "segments:sizes", "spend", "spent", "turns:number", "webhooks:secrets"];
+const POOL_KEYS = [
+  "app",
+  "platform",
+  "segments",
+  "segments:sizes",
+  "spend",
+  "spent",
+  "turns:number",
+  "webhooks:secrets",
+];
 /** Where turns stand, by queue. */
 const TURN_KEYS = ["clock", "idle"];
 /** Index of all jobs by time of submit. */
 const INDEX_KEY = "jobs";
 /** Keys allowed for a while; each must have a time to live. */
-const FLEETING = /:(pause|app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe|confirmed)$/u;
+const FLEETING =
+  /:(pause|app:lock|app:[\w-]+:members|leader:\w+|stalled-check|limiter|probe|confirmed|platform:workers)$/u;
 
 /** Lists every key that should be gone once all jobs are over. */
 export async function foreignKeys(
