@@ -203,7 +203,10 @@ export function createLease(
 }
 
 function mediaMsOf(checkpoint: Checkpoint | undefined): string | undefined {
-  const seconds = checkpoint?.facts.result?.mediaSeconds;
+  const { result, parts, partInputs } = checkpoint?.facts ?? {};
+  const heard = partInputs?.flatMap(({ part }) => parts?.[part] ?? []);
+  const seconds =
+    heard === undefined ? result?.mediaSeconds : heard.reduce((sum, { start, end }) => sum + end - start, 0);
   return seconds === undefined ? undefined : String(Math.round(seconds * 1000));
 }
 

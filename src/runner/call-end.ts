@@ -16,7 +16,10 @@ export function callEnd(before: Checkpoint, next: Checkpoint, now: number): Call
   const inputs = (isSame ? next : before).facts.partInputs;
   if (inputs !== undefined) {
     const runMs = paidSeconds(inputs, now) * 1000;
-    return { callId, outcome: callOutcome(next), totalMs, runMs, inputs: inputs.length };
+    // One whose inputs have all ended did its work; parts that failed are called again.
+    const isDone = next.state === "call" && inputs.every(({ seconds }) => seconds !== undefined);
+    const outcome = isDone ? "succeeded" : callOutcome(next);
+    return { callId, outcome, totalMs, runMs, inputs: inputs.length };
   }
   const runMs = runSeconds === undefined ? null : runSeconds * 1000;
   return { callId, outcome: callOutcome(next), totalMs, runMs };

@@ -61,7 +61,17 @@ async function settle(
   { callId, parts, inputs }: { callId: string; parts: FilmPart[]; inputs: PartInput[] },
 ): Promise<Gained<"call"> | "pending"> {
   const settled = otherLanguages(step.request, parts);
-  if (settled.some(({ result }) => result === undefined)) return await openParts(step, tools, settled);
+  if (settled.some(({ result }) => result === undefined)) {
+    // Booked first: what is held for the next call must not be given back with the end of this one.
+    const ended = {
+      callId: undefined,
+      callOpenedAt: undefined,
+      partInputs: undefined,
+      partCursor: undefined,
+    };
+    await step.save({ ...ended, parts: settled });
+    return await openParts(step, tools, settled);
+  }
   return {
     callId,
     result: resultOfParts(step.request, settled),
