@@ -8,7 +8,7 @@ const NEEDS_PROCESSES = [
   "test/{cli,crash,e2e,gpu-host,handler,http,media,net,queue}/**/*.test.ts",
   "test/repo/{build,chart,ci,compose,gates,setup}.test.ts",
   "test/telemetry/{live,logger,metrics,rules,traces,tracing,unseen-ends,untraced}.test.ts",
-  "test/modal/**/{calls,calls-scripted,canary,deploy,existing,many-calls,registration,session,volumes}.test.ts",
+  "test/modal/**/{calls,calls-scripted,canary,deploy,existing,many-calls,part-calls,registration,session,volumes}.test.ts",
   "test/modal/**/{block-store,block-worker,direct-get,download-urls,upload-rounds}.test.ts",
 ];
 

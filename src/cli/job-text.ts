@@ -18,6 +18,7 @@ export function describeJob(job: JobView): string {
     lines.push(
       `  done by  ${engineText(job.report)}: ${mediaSeconds.toFixed(1)} s of media in ${gpuSeconds.toFixed(1)} s`,
       ...speechLines(job.report),
+      ...filmLines(job.report),
     );
     if (job.report.edit !== undefined) lines.push(editLine(job.report.edit));
     const what = audioOnly ? ", the audio only" : "";
@@ -43,6 +44,18 @@ function editLine(edit: NonNullable<JobReport["edit"]>): string {
   const into = translatedTo === null ? "" : `, into ${translatedTo}`;
   const cost = usd === null ? "" : `, ${usd.toFixed(4)} USD`;
   return `  edited   ${sentences} sentences by ${model}${into}: ${inputTokens + outputTokens} tokens${cost}`;
+}
+
+/** How a film was spread over containers, or that none was needed. */
+function filmLines({ parallel, cachedFrom }: JobReport): string[] {
+  if (cachedFrom !== undefined) return [`  taken    from job ${cachedFrom}, which heard the same sound`];
+  if (parallel === undefined) return [];
+  const { asked, containers, parts, why } = parallel;
+  const fewer = why === undefined ? "" : `, ${asked} were asked for: ${why}`;
+  const what = `${parts} ${parts === 1 ? "part" : "parts"}`;
+  return [
+    `  spread   ${what} in at most ${containers} ${containers === 1 ? "container" : "containers"}${fewer}`,
+  ];
 }
 
 function engineText({ engine, model }: JobReport): string {

@@ -75,6 +75,8 @@ describe("a film that several containers share", () => {
     expect(job.error).toBeNull();
     expect(await wordsOf(job)).toEqual(said["talk"]);
     expect(job.receipt?.calls).toMatchObject([{ inputs: 3 }, { inputs: 1 }]);
+    const { stdout } = await stack.command(["status", id]);
+    expect(stdout).toContain("spread   3 parts in at most 3 containers\n");
   });
 
   it("is not transcribed again when its sound was before, if that will do", async () => {
