@@ -34,6 +34,8 @@ export interface FairnessBench {
   /** Time of jobs with turns against first come, first served, each pair taken in one round. */
   readonly emptyJobs: Spread;
   readonly machineJobs: Spread;
+  /** The same of Redis' processor time alone. */
+  readonly machineRedis: Spread;
   /** Redis' processor time in milliseconds. */
   readonly redisMsPerJob: Record<string, Spread>;
 }
@@ -77,14 +79,15 @@ export async function measureFairness(rounds: number, jobs: number): Promise<Fai
         if (round > 0) (taken[`${kind}, ${lane.way}`] ??= []).push(found);
       }
     }
-    const ratio = (kind: string) => {
+    const ratio = (kind: string, of: keyof Round = "seconds") => {
       const [fifo = [], turns = []] = [taken[`${kind}, ${WAYS[0]}`], taken[`${kind}, turns`]];
-      return spreadOf(turns.map(({ seconds }, at) => seconds / (fifo[at]?.seconds ?? Number.NaN)));
+      return spreadOf(turns.map((round, at) => round[of] / (fifo[at]?.[of] ?? Number.NaN)));
     };
     return {
       rows: waits,
       emptyJobs: ratio("empty"),
       machineJobs: ratio("machine"),
+      machineRedis: ratio("machine", "redisMs"),
       redisMsPerJob: Object.fromEntries(
         Object.entries(taken).map(([name, found]) => [name, spreadOf(found.map(({ redisMs }) => redisMs))]),
       ),
@@ -241,16 +244,12 @@ export function fairnessTable({ rows }: FairnessBench): Record<string, string | 
 }
 
 /** Figures in words. */
-export function fairnessValues({
-  emptyJobs,
-  machineJobs,
-  redisMsPerJob,
-}: FairnessBench): Record<string, unknown> {
+export function fairnessValues(found: FairnessBench): Record<string, unknown> {
+  const perJob = Object.entries(found.redisMsPerJob);
   return {
-    "time, empty jobs": shown(emptyJobs),
-    "time, machine": shown(machineJobs),
-    ...Object.fromEntries(
-      Object.entries(redisMsPerJob).map(([name, of]) => [`Redis ms, ${name}`, shown(of)]),
-    ),
+    "time, empty jobs": shown(found.emptyJobs),
+    "time, machine": shown(found.machineJobs),
+    "Redis time, machine": shown(found.machineRedis),
+    ...Object.fromEntries(perJob.map(([name, of]) => [`Redis ms, ${name}`, shown(of)])),
   };
 }

@@ -50,7 +50,7 @@ const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
   },
   crowd: async () => ({ values: { ...(await measureCrowd(Number(process.argv[3] ?? 100))) } }),
   fairness: async () => {
-    const found = await measureFairness(Number(process.argv[3] ?? 5), 5000);
+    const found = await measureFairness(Number(process.argv[3] ?? 21), 1000);
     return { rows: fairnessTable(found), values: fairnessValues(found) };
   },
   film: async () => {

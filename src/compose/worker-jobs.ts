@@ -145,6 +145,7 @@ function runnerTools(
     editor: textEditor(environment),
     queueWaitMs: environment.MIRUMOJI_QUEUE_WAIT * 1000,
     jobDeadlineMs: environment.MIRUMOJI_JOB_DEADLINE * 1000,
+    keepFailedMs: environment.MIRUMOJI_KEEP_FAILED * 1000,
     now: store.now,
     price: (type) => prices[type],
     budget: budgetOf(environment),

@@ -155,6 +155,11 @@ export const environmentSchema = z
     MIRUMOJI_JOB_DEADLINE: seconds(1, 31_536_000)
       .default(172_800)
       .describe("Longest life of a job from its first activation, retries and waiting included, in seconds."),
+    MIRUMOJI_KEEP_FAILED: seconds(0, 604_800)
+      .default(0)
+      .describe(
+        "How long a job that failed after its call keeps its volume and result for `retry`, in seconds; 0 keeps nothing.",
+      ),
     MIRUMOJI_HEARTBEAT: seconds(0.5, 120)
       .default(60)
       .describe("How often live volumes are kept alive, in seconds."),

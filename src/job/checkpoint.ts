@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MirumojiError } from "./errors.ts";
+import { type ErrorCode, MirumojiError } from "./errors.ts";
 import { factsFor, factsSchema, missingFact, type StoredFacts } from "./facts.ts";
 import { keepUnknown } from "./keep-unknown.ts";
 import { type Decision, PATH, type WorkingState } from "./machine.ts";
@@ -178,6 +178,34 @@ export function unwound(
     failure,
     ...(from === undefined ? {} : { unwindFrom: from }),
   };
+}
+
+/** Failures after which the result of a paid call is as good as before. */
+const KEEPS_RESULT: ReadonlySet<string> = new Set<ErrorCode>([
+  "DISK_FULL",
+  "JOB_DEADLINE_EXCEEDED",
+  "OUTPUT_EXISTS",
+  "OUTPUT_UNWRITABLE",
+  "OUTPUT_URL_DENIED",
+  "OUTPUT_WRITE_FAILED",
+  "STEP_TIMED_OUT",
+  "STORAGE_UNAVAILABLE",
+  "STORE_REFUSED",
+  "STORE_UNAVAILABLE",
+  "TRANSFER_FAILED",
+]);
+
+/**
+ * The checkpoint from which a job that is failing can go on when it is retried: its call is paid for, and its result is
+ * in its volume. Null where there is nothing to keep.
+ */
+export function keptForRetry(checkpoint: Checkpoint, now: number): Checkpoint | null {
+  const { ending, failure, unwindFrom, ...rest } = checkpoint;
+  // Uploads of outputs that were begun have been taken back.
+  const { outputUploads: _begun, ...facts } = rest.facts;
+  const { result, volumeId } = facts;
+  if (ending !== "failed" || unwindFrom !== "download" || !KEEPS_RESULT.has(failure?.code ?? "")) return null;
+  return result === undefined || volumeId === undefined ? null : enter({ ...rest, facts }, unwindFrom, now);
 }
 
 /** The states a job has been in, with the one it is leaving now. */

@@ -80,6 +80,8 @@ export interface Lease {
     summary: JobSummary;
     log: string;
     targets?: readonly string[] | undefined;
+    /** Where the job goes on when it is retried within that time; its volume is kept alive for it. */
+    kept?: { readonly checkpoint: Checkpoint; readonly forMs: number };
   }): Promise<void>;
 }
 
@@ -186,7 +188,7 @@ export function createLease(
         over: over === "wait" ? "wait" : "fail",
       };
     },
-    async settle({ volumeId, summary, log, targets }) {
+    async settle({ volumeId, summary, log, targets, kept }) {
       await runScript(redis, "settle", {
         keys,
         args: {
@@ -196,6 +198,9 @@ export function createLease(
           summary: JSON.stringify(summary),
           log,
           targets: listOf(targets),
+          kept: kept && encodeCheckpoint(kept.checkpoint),
+          keptVolumeId: kept?.checkpoint.facts.volumeId,
+          keepMs: kept && String(kept.forMs),
         },
       });
     },

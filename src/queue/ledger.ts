@@ -7,6 +7,7 @@ import { decodeCheckpoint } from "../job/checkpoint.ts";
 import { jobKeys, ledgerKey } from "./keys.ts";
 import type { LedgerEntry } from "./lease.ts";
 import type { Queues } from "./queues.ts";
+import { redisClock } from "./redis-clock.ts";
 import { readJson, type TellUnreadable } from "./unreadable.ts";
 
 const entrySchema = z.object({
@@ -15,9 +16,11 @@ const entrySchema = z.object({
   createdAt: z.number(),
   callId: z.string().nullable(),
   appId: z.string().nullable(),
+  /** Until when the volume of a failed job is kept for a retry, epoch milliseconds. */
+  keptUntil: z.number().optional(),
 });
 
-export type LiveVolume = LedgerEntry & { readonly volumeId: string };
+export type LiveVolume = LedgerEntry & { readonly volumeId: string; readonly keptUntil?: number | undefined };
 
 /** Whether a volume of the ledger is still its job's: `null`, or why it is a leftover. */
 export type LeftoverReason = "job finished" | "job is gone" | "job uses another volume";
@@ -56,6 +59,7 @@ export function openLedger(
       const queue: Queue | undefined = isJobType(volume.queue) ? queues[volume.queue] : undefined;
       const state = await queue?.getJobState(volume.jobId);
       if (state === undefined || state === "unknown") return "job is gone";
+      if (state === "failed" && (volume.keptUntil ?? 0) > redisClock(redis).now()) return null;
       if (state === "completed" || state === "failed") return "job finished";
       const record = await redis.hget(jobKeys(prefix, volume.queue, volume.jobId).checkpoint, "record");
       // The ledger and the checkpoint are written in one go, so a live job's volume is in both.

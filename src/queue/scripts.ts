@@ -35,7 +35,7 @@ const SCRIPTS = {
   },
   settle: {
     keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved", "once"],
-    args: ["queue", "jobId", "volumeId", "summary", "log", "targets"],
+    args: ["queue", "jobId", "volumeId", "summary", "log", "targets", "kept", "keptVolumeId", "keepMs"],
     shared: "books",
   },
   reserve: {

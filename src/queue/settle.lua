@@ -1,5 +1,6 @@
 -- Clears what a finished job needs no more. The lease is gone by now, so the check is that nobody has taken the job
--- again since (an operator may retry it at once). volumeId "" leaves the ledger as it is.
+-- again since (an operator may retry it at once). volumeId "" leaves the ledger as it is. With kept (a
+-- checkpoint) the job goes on there when it is retried within keepMs, and its volume lives as long.
 -- Answers cleared, or taken when nothing was touched.
 
 local log_lines_kept = 500
@@ -7,7 +8,16 @@ local log_lines_kept = 500
 if redis.call("EXISTS", lockKey) == 1 then
   return "taken"
 end
-redis.call("DEL", checkpointKey)
+local entry = kept ~= "" and redis.call("HGET", ledgerKey, keptVolumeId)
+if entry then
+  local time, volume = redis.call("TIME"), cjson.decode(entry)
+  volume.keptUntil = time[1] * 1000 + math.floor(time[2] / 1000) + keepMs
+  redis.call("HSET", ledgerKey, keptVolumeId, cjson.encode(volume))
+  redis.call("HSET", checkpointKey, "record", kept)
+  redis.call("PEXPIRE", checkpointKey, keepMs)
+else
+  redis.call("DEL", checkpointKey)
+end
 release(reservedKey, queue .. ":" .. jobId)
 if targets ~= "" then
   for _, target in ipairs(cjson.decode(targets)) do

@@ -12,7 +12,7 @@ import { errorOf, type Outcome, outcomeOf } from "../job/outcome.ts";
 import { logLine } from "../job/summary.ts";
 import type { DeliveryResult } from "../queue/delivery.ts";
 import { Fenced, type JobRun } from "./job-run.ts";
-import { type Attempt, judged } from "./run-step.ts";
+import { type Attempt, judged, keptOf } from "./run-step.ts";
 
 /** Carries out a decision; null means the job goes on here. */
 export async function applyDecision(
@@ -122,9 +122,11 @@ async function attemptCleanup(run: JobRun, action: string, clean: () => Promise<
 /** Ends the job: tells its events, and gives BullMQ its result and the clearing of its books. */
 async function finish(run: JobRun, status: FinalState, outcome: Outcome): Promise<DeliveryResult> {
   const { facts, startedAt, failure, enteredAt, state, attempt } = run.checkpoint;
-  const summary = run.finalSummary(status, { volumeDeleted: outcome.kind === "done" });
+  const kept = status === "failed" && outcome.kind === "done" ? keptOf(run) : null;
+  const isDeleted = outcome.kind === "done" && kept === null;
+  const summary = run.finalSummary(status, { volumeDeleted: isDeleted });
   const now = run.tools.now();
-  if (status !== "completed" && outcome.kind === "done") await run.showVolumeDeleted();
+  if (status !== "completed" && isDeleted) await run.showVolumeDeleted();
   const leftover = errorOf(outcome);
   if (leftover !== null) run.emit("cleanup.failed", { action: state, message: leftover.message });
   run.emit("job.moved", {
@@ -138,7 +140,7 @@ async function finish(run: JobRun, status: FinalState, outcome: Outcome): Promis
   const { code = null, message = null } = failure ?? {};
   run.emit("job.finished", { status, ms: now - startedAt, code, message, report: summary.report ?? null });
   // A volume that could not be deleted stays in the ledger: the reaper tries again.
-  const volumeId = outcome.kind === "done" ? (facts.volumeId ?? null) : null;
+  const volumeId = isDeleted ? (facts.volumeId ?? null) : null;
   const words = failure === undefined ? `${state} -> ${status}` : `${status}: ${code}: ${message}`;
   const settle = async () =>
     await run.delivery.lease.settle({
@@ -146,6 +148,7 @@ async function finish(run: JobRun, status: FinalState, outcome: Outcome): Promis
       summary,
       log: logLine(run.tools.now(), words),
       targets: facts.targets,
+      ...(kept === null ? {} : { kept: { checkpoint: kept, forMs: run.tools.keepFailedMs ?? 0 } }),
     });
   if (status === "completed") return { kind: "completed", summary, settle };
   return { kind: "failed", code: code ?? "UNEXPECTED", message: message ?? "", settle };

@@ -30,6 +30,8 @@ export interface RunnerTools extends StepTools {
   readonly queueWaitMs: number;
   /** How long a job may take from its first activation to the end of its download. */
   readonly jobDeadlineMs: number;
+  /** How long a job that failed after its call keeps its volume for a retry; 0 or nothing keeps none. */
+  readonly keepFailedMs?: number;
   /** Told of trouble with Modal. */
   readonly platform: Platform;
   /** Price of the GPU that calls of a job type run on. */

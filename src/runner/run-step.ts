@@ -1,3 +1,4 @@
+import { type Checkpoint, keptForRetry } from "../job/checkpoint.ts";
 import { isPlatformTrouble, toMirumojiError } from "../job/errors.ts";
 import type { FactsAt, StoredFacts } from "../job/facts.ts";
 import type { WorkingState } from "../job/machine.ts";
@@ -90,7 +91,7 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
   };
   const tools = confirming(run, signal);
   if (state !== "undo") return await runTyped(state, job, facts, tools);
-  await undo({ ...job, facts }, tools, unwindFrom);
+  await undo({ ...job, facts }, tools, { from: unwindFrom, keepsVolume: keptOf(run) !== null });
   return {};
 }
 
@@ -123,6 +124,11 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+/** Where the job goes on if it is retried soon, or null when what it did is undone. */
+export function keptOf({ checkpoint, tools }: JobRun): Checkpoint | null {
+  return (tools.keepFailedMs ?? 0) > 0 ? keptForRetry(checkpoint, tools.now()) : null;
 }
 
 async function runTyped<S extends Exclude<WorkingState, "undo">>(

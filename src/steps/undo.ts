@@ -12,8 +12,12 @@ const FILES_MS = 30_000;
  * Undoes what the job did, newest first. Every action may be repeated. Files are removed meanwhile: a mount that hangs
  * must not keep a call running.
  */
-export async function undo(step: StepJob<"undo">, tools: StepTools, from: WorkingState): Promise<void> {
-  const actions = undoActions(from);
+export async function undo(
+  step: StepJob<"undo">,
+  tools: StepTools,
+  { from, keepsVolume = false }: { readonly from: WorkingState; readonly keepsVolume?: boolean },
+): Promise<void> {
+  const actions = undoActions(from).filter((action) => !(keepsVolume && action === "deleteVolume"));
   const files = actions.filter((action) => isAboutFiles(action));
   const remote = actions.filter((action) => !isAboutFiles(action));
   const removed = Promise.all(files.map(async (action) => await UNDO[action](step, tools)));
