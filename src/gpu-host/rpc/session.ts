@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Services } from "../services.ts";
 import type { Handlers } from "../wire.ts";
 
@@ -6,6 +7,9 @@ export const IMAGE_BUILDER_VERSION = "2025.06";
 
 const ASKED_MODEL = "x-mirumoji-speech-model";
 const TOLD_ENGINES = "x-mirumoji-speech-engines";
+
+/** A speech library that is loaded for the first time may take longer. */
+const ANSWER_MS = 5000;
 
 const SESSION_TTL_MS = 60 * 60 * 1000;
 
@@ -18,8 +22,8 @@ export function sessionRpcs({
       // Our own worker asks before it sends anything for a model that is not here.
       const model = metadata.get(ASKED_MODEL);
       if (model !== undefined) {
-        const found = await engines.of(model === "" ? null : decodeURIComponent(model));
-        if (found !== null) header.set(TOLD_ENGINES, encodeURIComponent(JSON.stringify(found)));
+        const found = await soon(engines.of(model === "" ? null : decodeURIComponent(model)));
+        header.set(TOLD_ENGINES, found === null ? "unknown" : encodeURIComponent(JSON.stringify(found)));
       }
       return { imageBuilderVersion: IMAGE_BUILDER_VERSION };
     },
@@ -38,6 +42,11 @@ export function sessionRpcs({
       };
     },
   };
+}
+
+/** Null when it takes longer than a request may: whoever asks again is told. */
+async function soon<T>(answer: Promise<T | null>): Promise<T | null> {
+  return await Promise.race([answer, sleep(ANSWER_MS, null, { ref: false })]);
 }
 
 /** Names are kept apart by environment; the host has any that is asked for. */

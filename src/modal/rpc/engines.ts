@@ -7,12 +7,15 @@ const TIMEOUT_MS = 10_000;
 const ASK = "x-mirumoji-speech-model";
 const TELL = "x-mirumoji-speech-engines";
 
+/** Told in the place of engines by a host that has not found out. */
+const UNKNOWN = "unknown";
+
 /** An engine that can be used is believed to be there for so long. */
 const BELIEVED_MS = 60_000;
 
 /**
  * Asks the server which speech engines a call would find, without a call: null where it does not tell, as Modal does
- * not. Throws `MODAL_*`.
+ * not, and where it cannot be asked now, which the next request shows better.
  */
 export function engineInquiry(
   session: ModalSession,
@@ -24,15 +27,25 @@ export function engineInquiry(
     if (!tells) return null;
     const before = known.get(model);
     if (before !== undefined && steadyNow() - before.at < BELIEVED_MS) return before.engines;
-    const told = await ask(session, model, signal);
+    const told = await ask(session, model, signal).catch(() => UNKNOWN);
+    signal.throwIfAborted();
     if (told === undefined) {
       tells = false;
       return null;
     }
-    const engines = speechEnginesSchema.parse(JSON.parse(decodeURIComponent(told)));
-    if (engines[0]?.isUsable === true) known.set(model, { at: steadyNow(), engines });
+    const engines = readEngines(told);
+    if (engines?.[0]?.isUsable === true) known.set(model, { at: steadyNow(), engines });
     return engines;
   };
+}
+
+/** Null for what a server of another version may tell. */
+function readEngines(told: string): readonly SpeechEngine[] | null {
+  try {
+    return speechEnginesSchema.parse(JSON.parse(decodeURIComponent(told)));
+  } catch {
+    return null;
+  }
 }
 
 async function ask(

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import type { RpcEvent } from "../../../src/modal/rpc/observe-rpcs.ts";
+import { engineInquiry } from "../../../src/modal/rpc/engines.ts";
 import { unary } from "../../../src/modal/rpc/rpc.ts";
 import { openModalSession } from "../../../src/modal/rpc/session.ts";
 import { modalVolumes } from "../../../src/modal/volumes/volumes.ts";
@@ -48,6 +49,35 @@ describe("a session", () => {
       delete process.env["http_proxy"];
       proxy.close();
     }
+  });
+
+  test("asks a host for its speech engines, and goes on without an answer", async () => {
+    const { signal } = new AbortController();
+    const engine = {
+      engine: "pocketsphinx",
+      model: "en-us",
+      languages: ["en"],
+      problem: null,
+      isUsable: true,
+    };
+    const looks: (string | null)[] = [];
+    await using telling = await startHostForTests({
+      inspectEngines: async (model) => {
+        looks.push(model);
+        return await (model === "broken"
+          ? Promise.reject(new Error("no Python"))
+          : Promise.resolve([engine]));
+      },
+    });
+    const inquire = engineInquiry(telling.session, () => performance.now());
+    expect(await inquire(null, signal)).toEqual([engine]);
+    expect(await inquire(null, signal)).toEqual([engine]);
+    expect(await inquire("大きい/モデル", signal)).toEqual([engine]);
+    expect(await inquire("broken", signal)).toBeNull();
+    expect(looks).toEqual([null, "大きい/モデル", "broken"]);
+    const gone = openModalSession({ serverUrl: "http://127.0.0.1:9", tokenId: "a", tokenSecret: "b" });
+    const stopped = AbortSignal.timeout(300);
+    await expect(engineInquiry(gone, () => 0)(null, stopped)).rejects.toThrow();
   });
 
   test("on two servers at once talks to each", async () => {
