@@ -97,7 +97,7 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
 
 /** Acts that cannot be undone (a call is paid for, a volume is gone) wait until the checkpoint survives a failover of Redis. */
 function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal): StepTools {
-  const { calls, volumes } = tools;
+  const { calls, partCalls, volumes } = tools;
   const confirmed = async (act: () => Promise<void>) => {
     await unlessAborted(lease.confirm(), signal);
     await act();
@@ -105,6 +105,10 @@ function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal)
   return {
     ...tools,
     calls: { ...calls, start: async (options) => await confirmed(async () => await calls.start(options)) },
+    partCalls: {
+      ...partCalls,
+      start: async (options) => await confirmed(async () => await partCalls.start(options)),
+    },
     volumes: {
       ...volumes,
       delete: async (volume) => await confirmed(async () => await volumes.delete(volume)),
