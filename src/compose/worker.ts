@@ -79,6 +79,18 @@ export async function openWorker(
       onError: telemetry.warn,
     });
   let isStopping = false;
+  const health = workerHealth({
+    probeRedis: async () => await probeRedis(redis, prefix),
+    isStopping: () => isStopping,
+    sincePollMs: () => pool.sincePollMs(),
+    holds: () => pool.holds(),
+    register: async () => await platform.runtime.get(),
+    sayHello: async () => await sayHello(session),
+    mediaRoot: root.path,
+    minFreeBytes: environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20,
+  });
+  const { redis: writes, disk, consumers } = health;
+  metrics.showChecks({ redis: writes, disk, consumers });
   return {
     queues,
     jobs: createRedisJobs(redis, queues, prefix, tracing),
@@ -86,16 +98,7 @@ export async function openWorker(
     metrics,
     inspect: createJobInspector(redis, queues, prefix),
     mediaRoot: root,
-    health: workerHealth({
-      probeRedis: async () => await probeRedis(redis, prefix),
-      isStopping: () => isStopping,
-      sincePollMs: () => pool.sincePollMs(),
-      holds: () => pool.holds(),
-      register: async () => await platform.runtime.get(),
-      sayHello: async () => await sayHello(session),
-      mediaRoot: root.path,
-      minFreeBytes: environment.MIRUMOJI_MIN_FREE_DISK * 2 ** 20,
-    }),
+    health,
     activeCount: () => pool.activeCount(),
     async stop() {
       isStopping = true;

@@ -27,7 +27,7 @@ export interface WorkerVitals {
 }
 
 /** The checks of `/readyz`. */
-export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, HealthCheck>> {
+export function workerHealth(vitals: WorkerVitals) {
   const hello = remembered(async () => {
     await vitals.register();
     await vitals.sayHello();
@@ -47,7 +47,7 @@ export function workerHealth(vitals: WorkerVitals): Readonly<Record<string, Heal
     modal: hello,
     disk: diskHealth(vitals.mediaRoot, vitals.minFreeBytes),
     draining: async () => await Promise.resolve(vitals.isStopping() ? "the worker is stopping" : null),
-  };
+  } satisfies Readonly<Record<string, HealthCheck>>;
 }
 
 /** Fails when nothing can be written to Redis. */

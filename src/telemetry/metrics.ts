@@ -5,6 +5,7 @@ import type { JobEventSubscriber } from "./event-bus.ts";
 import { collectPool, type PoolState } from "./metrics/collectors.ts";
 import { InFlightJobs, showInFlight } from "./metrics/in-flight.ts";
 import { createInstruments } from "./metrics/instruments.ts";
+import { collectChecks } from "./metrics/checks.ts";
 import { grpcCodeLabel, HOLD_REASONS, methodLabels, oneOf, REASONS, RECORDS } from "./metrics/labels.ts";
 import { metricsSubscriber } from "./metrics/subscriber.ts";
 import { type WatchTransfer, transferWatch } from "./metrics/transfers.ts";
@@ -39,6 +40,8 @@ export interface Metrics {
   ) => void;
   /** Exposes why no jobs are taken here. */
   readonly showHolds: (holds: () => ReadonlyMap<string, string>) => void;
+  /** Exposes which checks of this process fail, asked on every scrape. */
+  readonly showChecks: (checks: Readonly<Record<string, () => Promise<string | null>>>) => void;
   /** Exposes the pool's state in Redis, read on every scrape. */
   readonly showPool: (read: () => Promise<PoolState>) => void;
 }
@@ -79,7 +82,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
     observeLoginFailure: (reason) => instruments.loginFailures.inc({ reason }),
     observeWebhook: (outcome) => instruments.webhooks.inc({ outcome }),
     showSlots: ({ jobs: slots, transfers }, active) => {
-      showInFlight(registry, inFlight);
+      showInFlight(registry, inFlight, gpu?.usdPerSecond ?? 0);
       const registers = [registry];
       const limit = { labelNames: ["type"], registers };
       const jobSlots = new Gauge({
@@ -115,6 +118,7 @@ export function createMetrics({ version, gpu, now }: MetricsOptions): Metrics {
         },
       });
     },
+    showChecks: (checks) => collectChecks(registry, checks),
     showPool: (read) => collectPool(registry, read),
   };
 }

@@ -158,7 +158,7 @@ describe.runIf(hasProgram("prometheus", "queries of panels and rules against a l
         })
         .parse(await prometheus?.get("/api/v1/rules"));
       const evaluated = answer.data.groups.flatMap((group) => group.rules);
-      expect(evaluated).toHaveLength(11);
+      expect(evaluated).toHaveLength(18);
       expect(evaluated.filter(({ health, state }) => health !== "ok" || state === "firing")).toEqual([]);
     });
 

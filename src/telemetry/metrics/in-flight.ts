@@ -24,6 +24,12 @@ export class InFlightJobs {
     this.#jobs.delete(`${type}:${jobId}`);
   }
 
+  /** Seconds that the jobs of a type have been in `call`, all together. */
+  callSeconds(type: string): number {
+    const calls = [...this.#jobs.values()].filter((job) => job.type === type && job.state === "call");
+    return calls.reduce((sum, { since }) => sum + Math.max(0, this.#now() - since) / 1000, 0);
+  }
+
   /** Number of jobs by type and state, and since when the oldest is in that state. */
   *byState(): Generator<{ type: string; state: string; jobs: number; oldestSeconds: number }> {
     const now = this.#now();
@@ -38,7 +44,7 @@ export class InFlightJobs {
 }
 
 /** Exposes the jobs in flight at the time of a scrape. */
-export function showInFlight(registry: Registry, inFlight: InFlightJobs): void {
+export function showInFlight(registry: Registry, inFlight: InFlightJobs, usdPerSecond: number): void {
   const common = { labelNames: ["type", "state"], registers: [registry] };
   new Gauge({
     ...common,
@@ -56,6 +62,15 @@ export function showInFlight(registry: Registry, inFlight: InFlightJobs): void {
       for (const { type, state, oldestSeconds } of inFlight.byState()) {
         this.set({ type, state }, oldestSeconds);
       }
+    },
+  });
+  new Gauge({
+    name: "mirumoji_running_calls_usd",
+    help: "What the calls of this worker's jobs have cost so far, by the time in their state and the price of the GPU.",
+    labelNames: ["type"],
+    registers: [registry],
+    collect() {
+      for (const type of JOB_TYPES) this.set({ type }, inFlight.callSeconds(type) * usdPerSecond);
     },
   });
 }
