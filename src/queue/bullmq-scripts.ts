@@ -3,13 +3,15 @@ import type { Redis } from "ioredis";
 
 const MARKER = "--BULLMQ--";
 
-/** Our file around each of BullMQ's own scripts that we wrap. */
+/** Functions that each wrapper begins with. */
+const TURNS = "./turns.lua";
+/** Our file around each of BullMQ's own scripts that we wrap. The client's package finds them by these names. */
 const WRAPPERS: Readonly<Record<string, string>> = {
-  addStandardJob: "add-turn",
-  addDelayedJob: "add-turn",
-  moveToActive: "take-turn",
-  moveToDelayed: "take-turn",
-  moveToFinished: "finish-outbox",
+  addStandardJob: "./add-turn.lua",
+  addDelayedJob: "./add-turn.lua",
+  moveToActive: "./take-turn.lua",
+  moveToDelayed: "./take-turn.lua",
+  moveToFinished: "./finish-outbox.lua",
 };
 
 /**
@@ -31,9 +33,7 @@ export function wrapScripts(redis: Redis): void {
 
 /** BullMQ's text in ours. */
 function wrapped(bullmq: string, wrapper: string): string {
-  const [turns, ours] = ["turns", wrapper].map((file) =>
-    readFileSync(new URL(`./${file}.lua`, import.meta.url), "utf8"),
-  );
+  const [turns, ours] = [TURNS, wrapper].map((file) => readFileSync(new URL(file, import.meta.url), "utf8"));
   const [before = "", after = ""] = (ours ?? "").split(MARKER);
   return `${turns}\n${before}${bullmq}${after}`;
 }
