@@ -1,6 +1,6 @@
 import { type ErrorCode, MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import { retry } from "../rpc/retry.ts";
-import { CorruptError, type FetchedBlock } from "./block-worker.ts";
+import { CorruptError, type FetchedBlock, type StoreAnswer } from "./block-worker.ts";
 import { announcedDigest, sameBytes, sha256 } from "./blocks.ts";
 import { type Answer, exchange, StaleConnectionError } from "./http-exchange.ts";
 
@@ -45,23 +45,42 @@ interface BlockOptions {
 }
 
 /**
- * Sends the bytes of one block and gives what the store answered, the proof for `VolumePutFiles2`. URLs
+ * Sends one block and gives what the store answered, the proof for `VolumePutFiles2`. URLs
  * are presigned by the object store: they get no header of ours, and stay out of messages.
  *
+ * @param put - sends it once
  * @throws MirumojiError `MODAL_UNAVAILABLE`, `MODAL_THROTTLED`, `TRANSFER_FAILED` after some tries, or at once as `UrlExpiredError`
  */
+export async function sendBlock(
+  url: string,
+  options: BlockOptions,
+  put: () => Promise<StoreAnswer>,
+): Promise<Uint8Array> {
+  return await withTries(url, options, async () => {
+    const answer = await put();
+    assertOk(options.what, answer);
+    return answer.body;
+  });
+}
+
+/** Sends bytes from this thread, as `sendBlock`. */
 export async function putBlock(
   url: string,
   bytes: Uint8Array,
   options: BlockOptions & { readonly headers?: Readonly<Record<string, string>> },
 ): Promise<Uint8Array> {
+  const { what, signal } = options;
   const headers = { ...options.headers, "content-length": bytes.length };
-  return await withTries(url, options, async () => {
-    const proof = collector(LONGEST_PROOF_BYTES, options.what);
-    const { signal } = options;
-    const answer = await exchange(url, { method: "PUT", headers, body: bytes, onBody: proof.add, signal });
-    assertOk(options.what, answer);
-    return proof.bytes();
+  return await sendBlock(url, options, async () => {
+    const proof = collector(LONGEST_PROOF_BYTES, what);
+    const { status } = await exchange(url, {
+      method: "PUT",
+      headers,
+      body: bytes,
+      onBody: proof.add,
+      signal,
+    });
+    return { status, body: status < 300 ? proof.bytes() : new Uint8Array() };
   });
 }
 

@@ -3,10 +3,20 @@
 // because a thread is started from a file also where TypeScript is run as it is.
 import { createHash } from "node:crypto";
 import { readSync, writeSync } from "node:fs";
+import { setImmediate as turn } from "node:timers/promises";
 import { parentPort } from "node:worker_threads";
-import { directGet, StaleConnectionError } from "./direct-get.mjs";
+import { openStores, StaleConnectionError } from "./block-http.mjs";
+import { directGet, StaleConnectionError as StaleGetError } from "./direct-get.mjs";
 
 const ZEROS = Buffer.alloc(64 * 1024);
+/** Bytes that are read at once; less costs calls, more does not stay in the processor's cache. */
+const PIECE_BYTES = 256 * 1024;
+/** Pieces that are hashed in one turn, so that connections do not wait for long. */
+const PIECES_A_TURN = 4;
+
+const stores = openStores({ onConnected: (connectedMs) => parentPort.postMessage({ connectedMs }) });
+/** Buffers of a piece that are free. */
+const spare = [];
 
 /** Tasks that run longer than one turn, by number. */
 const underway = new Map();
@@ -46,7 +56,11 @@ const KINDS = [
   [FileError, "file"],
   [CorruptError, "corrupt"],
   [StaleConnectionError, "stale"],
+  [StaleGetError, "stale"],
 ];
+
+/** Settles with the hashing of the block that came last. */
+let lastHash = Promise.resolve();
 
 const WORK = {
   /** Reads a block of a file; says how much there was, how much of it is stored, and the digest of that. */
@@ -57,6 +71,19 @@ const WORK = {
       got = readSync(fd, block, read, length - read, position + read);
     }
     return { ...digested(block.subarray(0, read)), readBytes: read };
+  },
+  /** The same, keeping none of it. One block after the other, so that the first ones are soon known. */
+  async hash(task, signal) {
+    const hashed = lastHash.then(async () => await hashPart(task, signal));
+    lastHash = hashed.catch(() => undefined);
+    return await hashed;
+  },
+  /** Sends a block, out of memory or out of a file, and gives the store's answer. */
+  async put({ url, headers, memory, fd, position, length }, signal) {
+    const open = () =>
+      memory === undefined ? piecesOf(fd, position, length) : Buffer.from(memory, 0, length);
+    const { status, body } = await stores.exchange(url, { method: "PUT", headers, open, signal });
+    return { status, body };
   },
   /** The same for a block that is filled already. */
   digest: ({ memory, length }) => ({ ...digested(Buffer.from(memory, 0, length)), readBytes: length }),
@@ -78,6 +105,64 @@ const WORK = {
     return { status, storedBytes, announced: headers["repr-digest"], digest: hash.digest() };
   },
 };
+
+async function hashPart({ fd, position, length }, signal) {
+  signal.throwIfAborted();
+  const hash = createHash("sha256");
+  let read = 0;
+  let storedBytes = 0;
+  await withPiece(async (piece) => {
+    for (let pieces = 1; read < length; pieces++) {
+      const got = readSync(fd, piece, 0, Math.min(PIECE_BYTES, length - read), position + read);
+      if (got === 0) return;
+      const kept = lengthWithoutTrailingZeros(piece.subarray(0, got));
+      if (kept > 0) {
+        // Zeros are stored where something comes after them.
+        for (let zeros = read - storedBytes; zeros > 0; zeros -= ZEROS.length)
+          hash.update(ZEROS.subarray(0, zeros));
+        hash.update(piece.subarray(0, kept));
+        storedBytes = read + kept;
+      }
+      read += got;
+      if (pieces % PIECES_A_TURN === 0) await turn();
+      signal.throwIfAborted();
+    }
+  });
+  return { readBytes: read, storedBytes, digest: hash.digest() };
+}
+
+/** Runs some work with a buffer of a piece. */
+async function withPiece(work) {
+  const piece = spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
+  try {
+    return await work(piece);
+  } finally {
+    spare.push(piece);
+  }
+}
+
+/**
+ * A part of a file, in one buffer that is filled again and again: undici asks for the next piece when the kernel has
+ * the last one, as long as a piece is larger than a socket's own mark.
+ */
+async function* piecesOf(fd, position, length) {
+  const piece = spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
+  try {
+    for (let sent = 0; sent < length;) {
+      const got = readFile(fd, piece.subarray(0, Math.min(PIECE_BYTES, length - sent)), position + sent);
+      yield piece.subarray(0, got);
+      sent += got;
+    }
+  } finally {
+    spare.push(piece);
+  }
+}
+
+function readFile(fd, into, position) {
+  const got = readSync(fd, into, 0, into.length, position);
+  if (got === 0) throw new FileError(new Error("the file became shorter while it was sent"));
+  return got;
+}
 
 function writeZeros(fd, position, length) {
   for (let done = 0; done < length; done += ZEROS.length) {

@@ -12,6 +12,13 @@ export interface LoadedBytes {
   readonly digest: Uint8Array;
 }
 
+/** Answer of the store to a block that was sent. */
+export interface StoreAnswer {
+  readonly status: number;
+  /** Of a successful answer. */
+  readonly body: Uint8Array;
+}
+
 /** How one try of fetching a block ended. */
 export interface FetchedBlock {
   /** Answer of the store. */
@@ -26,6 +33,17 @@ export interface FetchedBlock {
 export interface BlockThread {
   /** Reads a block of an open file into the front of `memory` and hashes it. */
   load(task: FilePart & SharedPart, signal: AbortSignal): Promise<LoadedBytes>;
+  /** Reads a block of an open file and hashes it, keeping nothing. */
+  hash(task: FilePart & { readonly length: number }, signal: AbortSignal): Promise<LoadedBytes>;
+  /** Sends bytes of an open file, or of memory, once. Rejects also with `StaleConnectionError`. */
+  put(
+    task: {
+      readonly url: string;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly length: number;
+    } & (FilePart | { readonly memory: SharedArrayBuffer }),
+    signal: AbortSignal,
+  ): Promise<StoreAnswer>;
   /** Hashes what is in the front of `memory`. */
   digest(task: SharedPart): Promise<LoadedBytes>;
   /**
@@ -70,8 +88,11 @@ interface Fetched extends Pick<FetchedBlock, "status" | "storedBytes"> {
 }
 
 interface Reply {
-  readonly id: number;
+  /** Number of the task that it is about. */
+  readonly id?: number;
   readonly isPong?: boolean;
+  /** Milliseconds that a new connection took. */
+  readonly connectedMs?: number;
   readonly result?: unknown;
   readonly error?: {
     readonly message: string;
@@ -100,14 +121,14 @@ export interface BlockThreads {
 /** Threads at most; further file systems share the last one. */
 const MOST_THREADS = 16;
 
-/** Starts a thread with the first block of each file system. */
-export function blockThreads(): BlockThreads {
+/** Starts a thread with the first block of each file system. @param onConnected - told how long a connection took */
+export function blockThreads(onConnected?: (ms: number) => void): BlockThreads {
   const threads = new Map<bigint | null, BlockThread>();
   return {
     of(device) {
       const key =
         threads.has(device) || threads.size < MOST_THREADS ? device : ([...threads.keys()].at(-1) ?? null);
-      const thread = threads.get(key) ?? blockThread();
+      const thread = threads.get(key) ?? blockThread(onConnected);
       threads.set(key, thread);
       return thread;
     },
@@ -119,21 +140,25 @@ const ANSWER_MS = 60_000;
 const PING_MS = 10_000;
 /** Longest wait for a block that nobody wants any more. */
 const STOP_MS = 1000;
+/** Work that leaves nothing behind when it is not waited for. */
+const MAY_ABANDON: ReadonlySet<string> = new Set(["load", "hash", "put"]);
 
 /**
  * Starts a thread with the first block; it does not keep the process alive. One thread hashes about as much as a
  * 10 Gbit/s line carries; on two cores a second one is no faster and takes more memory.
  */
-export function blockThread(): BlockThread {
+export function blockThread(onConnected: (ms: number) => void = () => {}): BlockThread {
   let thread: Thread | undefined;
   const run = async <R>(kind: string, task: object, signal?: AbortSignal): Promise<R> => {
-    thread ??= startThread(() => {
+    thread ??= startThread(onConnected, () => {
       thread = undefined;
     });
-    return await thread.run<R>({ ...task, kind }, signal, kind === "load");
+    return await thread.run<R>({ ...task, kind }, signal, MAY_ABANDON.has(kind));
   };
   return {
     load: async (task, signal) => await run<LoadedBytes>("load", task, signal),
+    hash: async (task, signal) => await run<LoadedBytes>("hash", task, signal),
+    put: async (task, signal) => await run<StoreAnswer>("put", task, signal),
     digest: async (task) => await run<LoadedBytes>("digest", task),
     fetch: async (task, signal) => {
       const { announced, digest, ...fetched } = await run<Fetched>("fetch", task, signal);
@@ -148,7 +173,7 @@ interface Thread {
   run<R>(task: object, signal?: AbortSignal, mayAbandon?: boolean): Promise<R>;
 }
 
-function startThread(onEnd: () => void): Thread {
+function startThread(onConnected: (ms: number) => void, onEnd: () => void): Thread {
   const worker = new Worker(new URL("./block-thread.mjs", import.meta.url), {
     execArgv: [],
     env: {},
@@ -179,9 +204,10 @@ function startThread(onEnd: () => void): Thread {
   }, PING_MS).unref();
   worker.on("error", end);
   worker.on("exit", (code) => end(new Error(`the thread for blocks ended with ${code}`)));
-  worker.on("message", ({ id, result, error, isPong }: Reply) => {
+  worker.on("message", ({ id, result, error, isPong, connectedMs }: Reply) => {
     heardAt = performance.now();
-    if (isPong === true) return;
+    if (connectedMs !== undefined) onConnected(connectedMs);
+    if (id === undefined || isPong === true) return;
     const task = waiting.get(id);
     waiting.delete(id);
     if (waiting.size === 0) worker.unref();

@@ -69,21 +69,18 @@ async function fetchBlocks(
   const isThere = await sink.begin(sizeBytes);
   let fetchedBytes = 0;
   const meter = transferMeter(sizeBytes, onProgress);
-  const lanes = Math.min(slot.maxBlocks, blockCount(sizeBytes));
+  const lanes = Math.min(slot.maxPlaces, blockCount(sizeBytes));
   await inLanes(Array(blockCount(sizeBytes)).keys(), lanes, signal, async (index, { signal: stop }) => {
     const length = blockLength(sizeBytes, index);
     if (isThere(index)) return meter.add(length);
     const what = `${remotePath}, block ${index}`;
-    const block = await slot.take(stop);
-    try {
+    await slot.move(length, stop, async () => {
       await urls.use(index, stop, async (url) => {
         const fetch = async () => await sink.fetch(index, length, url, stop);
         await getBlock(length, fetch, { url, what, signal: stop });
       });
       await sink.keep(index);
-    } finally {
-      block.giveBack();
-    }
+    });
     fetchedBytes += length;
     meter.add(length);
   });

@@ -51,6 +51,19 @@ export async function openLocalInput(localPath: string, signal?: AbortSignal): P
           if (loaded.readBytes < length) throw changed(`it ends before byte ${sizeBytes}`);
           return loaded;
         }),
+      inFile: {
+        device: atOpening.dev,
+        failed: (error) => failureOf(localPath, error),
+        part: (index) => ({ fd: handle.fd, position: index * BLOCK_BYTES }),
+        hash: async (index, threads, stop) =>
+          await translated(localPath, async () => {
+            const length = Math.max(0, blockLength(sizeBytes, index));
+            const part = { fd: handle.fd, position: index * BLOCK_BYTES, length };
+            const hashed = await threads.of(atOpening.dev).hash(part, stop);
+            if (hashed.readBytes < length) throw changed(`it ends before byte ${sizeBytes}`);
+            return hashed;
+          }),
+      },
       assertUnchanged: async () => {
         const now = await translated(
           localPath,
@@ -71,16 +84,20 @@ async function translated<T>(localPath: string, work: () => Promise<T>): Promise
   try {
     return await work();
   } catch (thrown) {
-    if (thrown instanceof MirumojiError) throw thrown;
-    const unwell = storageError(shownPath(localPath), thrown);
-    if (unwell !== null) throw unwell;
-    const { code, message } = thrown as NodeJS.ErrnoException;
-    const meaning: ErrorCode =
-      code === "ENOENT" || code === "ENOTDIR"
-        ? "INPUT_NOT_FOUND"
-        : code === "EISDIR"
-          ? "INPUT_NOT_A_FILE"
-          : "INPUT_UNREADABLE";
-    throw new MirumojiError(meaning, `${shownPath(localPath)}: ${message}`, { cause: thrown });
+    throw failureOf(localPath, thrown);
   }
+}
+
+function failureOf(localPath: string, thrown: unknown): Error {
+  if (thrown instanceof MirumojiError) return thrown;
+  const unwell = storageError(shownPath(localPath), thrown);
+  if (unwell !== null) return unwell;
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  const meaning: ErrorCode =
+    code === "ENOENT" || code === "ENOTDIR"
+      ? "INPUT_NOT_FOUND"
+      : code === "EISDIR"
+        ? "INPUT_NOT_A_FILE"
+        : "INPUT_UNREADABLE";
+  return new MirumojiError(meaning, `${shownPath(localPath)}: ${message}`, { cause: thrown });
 }

@@ -34,6 +34,20 @@ interface GrowingFile extends RemoteFile {
   readonly blockCount: number;
 }
 
+/** How many loaded blocks are worth a request: at first, and at most. Each request takes four times as many. */
+interface BatchSizes {
+  readonly first: number;
+  readonly most: number;
+}
+
+/** The first blocks of a file are sent soon; later ones are hashed faster than they are sent. */
+export const IN_FILE: BatchSizes = { first: 8, most: 64 };
+/** Blocks in memory wait in it. */
+export const IN_MEMORY: BatchSizes = { first: 2, most: 2 };
+const GROWTH = 4;
+/** Requests at once: the next one does not wait for the round trip of the one before. */
+const MOST_ASKING = 4;
+
 interface Waiting {
   readonly resolve: (url: string | null) => void;
   readonly reject: (error: unknown) => void;
@@ -72,29 +86,27 @@ async function answer(
  * them a block that nobody has: such a file is never complete, and no reader of the volume can meet it. It costs the
  * same at the end of a large file as at its beginning. When all blocks of the file wait, a request names the file itself,
  * so that one which fits into memory takes no more requests than it does with Modal's own client.
- *
- * @param askAt - how many blocks are worth a request although others are about to come
  */
-export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: number): PutUrlBatcher {
+export function putUrlBatcher(session: ModalSession, file: GrowingFile, sizes: BatchSizes): PutUrlBatcher {
   const waiting = new Map<number, Waiting>();
   let loading = 0;
-  let loaded = 0;
   /** All blocks before this one are loaded. */
   let known = 0;
-  let isAsking = false;
+  let asking = 0;
+  let askAt = sizes.first;
   let hasWholeFile = false;
 
   const askIfDue = (signal: AbortSignal): void => {
-    if (isAsking) return;
+    if (asking >= MOST_ASKING) return;
     while (file.blocks[known] !== undefined) known++;
     const due = [...waiting].filter(([index]) => index < known);
-    const isEnding = loaded + loading >= file.blockCount;
-    if (due.length === 0 || (loading > 0 && (isEnding || due.length < askAt))) return;
-    isAsking = true;
+    if (due.length === 0 || (loading > 0 && due.length < askAt)) return;
+    asking++;
+    askAt = Math.min(sizes.most, askAt * GROWTH);
     for (const [index] of due) waiting.delete(index);
     const first = Math.min(...due.map(([index]) => index));
     void answer(due, ask(first, signal)).then(() => {
-      isAsking = false;
+      asking--;
       return askIfDue(signal);
     });
   };
@@ -120,9 +132,7 @@ export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: n
     async loading(load, signal) {
       loading++;
       try {
-        const block = await load();
-        if (block !== null) loaded++;
-        return block;
+        return await load();
       } finally {
         loading--;
         // Deferred, because this block is about to be requested as well.
@@ -131,6 +141,7 @@ export function putUrlBatcher(session: ModalSession, file: GrowingFile, askAt: n
     },
     async urlFor(index, signal) {
       const url = new Promise<string | null>((resolve, reject) => waiting.set(index, { resolve, reject }));
+      if (waiting.size >= askAt) askIfDue(signal);
       return await orAborted(url, signal);
     },
   };

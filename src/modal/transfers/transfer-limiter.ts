@@ -1,13 +1,15 @@
-import { abortError, throwIfAborted } from "../rpc/abort.ts";
-import { BLOCK_BYTES } from "./blocks.ts";
+import { throwIfAborted } from "../rpc/abort.ts";
 import { type BlockThreads, blockThreads } from "./block-worker.ts";
+import { BLOCK_BYTES } from "./blocks.ts";
+import { fairShare, type WaitList, waitList } from "./fair-share.ts";
+import { createLine } from "./line.ts";
 
 /** How many transfers of a process move at once, unless told otherwise. */
 const DEFAULT_MAX_TRANSFERS = 8;
-/** Most blocks in flight in a process, over all transfers: 64 MiB of memory. */
+/** Most blocks in memory in a process, over all transfers: 64 MiB. */
 const MAX_BLOCKS = 8;
-/** Blocks reserved for transfers that have none yet, so that a slow transfer cannot block the others. */
-const KEPT_BLOCKS = 1;
+/** Connections for each of these blocks: one needs a small buffer, an eighth of a block with all around it. */
+const PLACES_PER_BLOCK = 8;
 
 /**
  * How long memory is kept for the next transfer. Allocating it anew for each job costs a quarter of its CPU time in
@@ -15,9 +17,9 @@ const KEPT_BLOCKS = 1;
  */
 const KEPT_IDLE_MS = 5_000;
 
-/** Permit for one block in flight; released after use. */
+/** Permit for one block in memory; released after use. */
 export interface Block {
-  /** Memory of the block, allocated on first use: a download to a file needs none. */
+  /** Memory of the block, allocated on first use. */
   readonly memory: SharedArrayBuffer;
   /** The same memory. */
   readonly bytes: Uint8Array;
@@ -29,13 +31,17 @@ export interface Block {
 /** The place of one transfer. */
 export interface TransferSlot {
   readonly threads: BlockThreads;
-  /** The most blocks that one transfer can have. */
+  /** The most blocks in memory that one transfer can have. */
   readonly maxBlocks: number;
+  /** The most exchanges with the store at once. */
+  readonly maxPlaces: number;
   /** Waits for a free block. The next one always goes to the transfer that has the fewest. */
   take(signal: AbortSignal): Promise<Block>;
+  /** Moves a block over the line, as soon as there is room on it; the same order. */
+  move<T>(bytes: number, signal: AbortSignal, exchange: () => Promise<T>): Promise<T>;
 }
 
-/** Limits the transfers of a process, which share their memory and the threads that hash. */
+/** Limits the transfers of a process, which share their memory, the line and the threads. */
 export interface TransferLimiter {
   /** Runs a transfer as soon as a slot is free, in the order of the calls. */
   run<T>(signal: AbortSignal, transfer: (slot: TransferSlot) => Promise<T>): Promise<T>;
@@ -46,31 +52,20 @@ export function createTransferLimiter({
   maxTransfers = DEFAULT_MAX_TRANSFERS,
   maxBlocks = MAX_BLOCKS,
 }: { readonly maxTransfers?: number; readonly maxBlocks?: number } = {}): TransferLimiter {
-  const threads = blockThreads();
+  const maxPlaces = maxBlocks * PLACES_PER_BLOCK;
+  const line = createLine(maxPlaces);
+  const blocks = fairShare(() => maxBlocks);
+  const places = fairShare(line.places);
+  const threads = blockThreads((ms) => {
+    line.connected(ms);
+    places.serve();
+  });
   const forSlots: WaitList<undefined> = waitList();
-  const forBlocks: WaitList<Held> = waitList();
   let running = 0;
-  let blocksOut = 0;
   let spare: SharedArrayBuffer[] = [];
   let idle: NodeJS.Timeout | undefined;
 
-  const mayTake = (held: Held): boolean => {
-    const kept = held.blocks === 0 || running === 1 ? 0 : KEPT_BLOCKS;
-    return maxBlocks - blocksOut > kept;
-  };
-  const serve = (): void => {
-    for (;;) {
-      const next = forBlocks.first((one, other) => one.blocks < other.blocks);
-      if (next === undefined || !mayTake(next.item)) return;
-      reserve(next.item);
-      next.admit();
-    }
-  };
-  const reserve = (held: Held): void => {
-    blocksOut++;
-    held.blocks++;
-  };
-  const grant = (held: Held): Block => {
+  const grant = (free: () => void): Block => {
     let memory: SharedArrayBuffer | undefined;
     const take = (): SharedArrayBuffer => (memory ??= spare.pop() ?? new SharedArrayBuffer(BLOCK_BYTES));
     return {
@@ -85,9 +80,7 @@ export function createTransferLimiter({
       },
       giveBack() {
         if (memory !== undefined) spare.push(memory);
-        blocksOut--;
-        held.blocks--;
-        serve();
+        free();
       },
     };
   };
@@ -97,73 +90,37 @@ export function createTransferLimiter({
       if (running < maxTransfers) running++;
       else await forSlots.wait(undefined, signal);
       clearTimeout(idle);
-      const held: Held = { blocks: 0 };
+      const own = { blocks: blocks.open(), places: places.open() };
       try {
         return await transfer({
           threads,
-          maxBlocks: maxBlocks,
-          take: async (stop) => {
-            throwIfAborted(stop);
-            const admitted = forBlocks.wait(held, stop);
-            serve();
-            await admitted;
-            return grant(held);
+          maxBlocks,
+          maxPlaces,
+          take: async (stop) => grant(await own.blocks.take(stop)),
+          move: async (bytes, stop, exchange) => {
+            const free = await own.places.take(stop);
+            const began = performance.now();
+            try {
+              const answer = await exchange();
+              line.moved(bytes, performance.now() - began);
+              return answer;
+            } finally {
+              free();
+            }
           },
         });
       } finally {
+        own.blocks.close();
+        own.places.close();
         const next = forSlots.first();
         if (next === undefined) running--;
         else next.admit();
-        serve();
         if (running === 0) {
           idle = setTimeout(() => {
             spare = [];
           }, KEPT_IDLE_MS).unref();
         }
       }
-    },
-  };
-}
-
-interface Held {
-  blocks: number;
-}
-
-/** First-in, first-out queue of requests; an aborted request leaves it. */
-interface WaitList<W> {
-  /** Waits to be admitted. The caller of `admit` has already counted the place. */
-  wait(item: W, signal: AbortSignal): Promise<void>;
-  /** The first entry that no other one comes before. */
-  first(isBefore?: (one: W, other: W) => boolean): { readonly item: W; admit(): void } | undefined;
-}
-
-function waitList<W>(): WaitList<W> {
-  const waiting = new Set<{ readonly item: W; admit(): void }>();
-  return {
-    wait: async (item, signal) =>
-      await new Promise((resolve, reject) => {
-        const leave = (): void => {
-          waiting.delete(entry);
-          signal.removeEventListener("abort", giveUp);
-        };
-        const giveUp = (): void => {
-          leave();
-          reject(abortError(signal));
-        };
-        const entry = {
-          item,
-          admit() {
-            leave();
-            resolve();
-          },
-        };
-        waiting.add(entry);
-        signal.addEventListener("abort", giveUp, { once: true });
-      }),
-    first(isBefore = () => false) {
-      let best: { readonly item: W; admit(): void } | undefined;
-      for (const entry of waiting) if (best === undefined || isBefore(entry.item, best.item)) best = entry;
-      return best;
     },
   };
 }

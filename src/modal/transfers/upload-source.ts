@@ -21,6 +21,16 @@ export interface UploadSource {
     threads: TransferSlot["threads"],
     signal: AbortSignal,
   ): Promise<LoadedBytes>;
+  /** For content that lies in a file: its blocks are hashed and sent from there, and take no memory. */
+  readonly inFile?: {
+    /** As `load`, keeping nothing. */
+    hash(index: number, threads: TransferSlot["threads"], signal: AbortSignal): Promise<LoadedBytes>;
+    /** Where the block is. */
+    part(index: number): { readonly fd: number; readonly position: number };
+    readonly device: bigint;
+    /** Error for a file that could not be read while it was sent. */
+    failed(error: unknown): Error;
+  };
   /** Throws `INPUT_CHANGED` when it is not what it was in the beginning. */
   assertUnchanged(): Promise<void>;
   /** Error for content that has changed. */

@@ -1,14 +1,15 @@
 import { MirumojiError } from "../../job/errors.ts";
 import type { TransferProgress } from "../../ports/volumes.ts";
 import type { ModalSession } from "../rpc/session.ts";
-import { putBlock, UrlExpiredError } from "./block-store.ts";
+import { type BlockPlace, placeOf } from "./block-place.ts";
+import { sendBlock, UrlExpiredError } from "./block-store.ts";
 import { BLOCK_BYTES, blockCount, blockLength, sameBytes } from "./blocks.ts";
 import { inLanes } from "./lanes.ts";
 import { openLocalInput } from "./local-input.ts";
 import { type TransferMeter, transferMeter } from "./transfer-meter.ts";
 import type { TransferSlot, TransferLimiter } from "./transfer-limiter.ts";
 import type { UploadSource } from "./upload-source.ts";
-import { putUrlBatcher } from "./put-url-batcher.ts";
+import { IN_FILE, IN_MEMORY, putUrlBatcher } from "./put-url-batcher.ts";
 import { type MissingBlock, type NamedBlock, nameBlocks, type RemoteFile } from "./volume-file.ts";
 import { nameWholeFiles, namesWholeFiles, PartsRefusedError, spool } from "./whole-file.ts";
 
@@ -101,27 +102,30 @@ interface Upload extends UploadOptions {
 
 /** Sends the source from its beginning to its end. @returns whether the volume has the file by then */
 async function sendOnce(upload: Upload): Promise<boolean> {
-  const { session, source, slot, signal, blocks } = upload;
-  const urls = putUrlBatcher(session, upload, Math.ceil(slot.maxBlocks / 4));
-  const lanes = Math.min(slot.maxBlocks, upload.blockCount);
-  await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
-    const block = await slot.take(stop);
-    try {
-      const bytes = await urls.loading(async () => {
-        const loaded = await source.load(index, block, slot.threads, stop);
-        if (source.sizeBytes === null) grow(upload, index, loaded.readBytes);
-        if (loaded.readBytes === 0) return null;
-        blocks[index] = { contentsSha256: loaded.digest };
-        return block.bytes.subarray(0, loaded.storedBytes);
-      }, stop);
-      if (bytes === null) return;
-      const url = await urls.urlFor(index, stop);
-      if (url === null) countDone(upload, index);
-      else await send(upload, { index, url, bytes, signal: stop });
-    } finally {
-      block.giveBack();
-    }
-  });
+  const { session, source, slot, signal } = upload;
+  const urls = putUrlBatcher(session, upload, source.inFile === undefined ? IN_MEMORY : IN_FILE);
+  const ahead = source.inFile === undefined ? slot.maxBlocks : slot.maxPlaces + IN_FILE.most;
+  await inLanes(
+    indexesOf(upload),
+    Math.min(ahead, upload.blockCount),
+    signal,
+    async (index, { signal: stop }) => {
+      const place = await placeOf(upload, index, stop);
+      try {
+        const loaded = await urls.loading(async () => {
+          const found = await place.load(stop);
+          if (source.sizeBytes === null) grow(upload, index, found.readBytes);
+          return found.readBytes === 0 ? null : found;
+        }, stop);
+        if (loaded === null) return;
+        const url = await urls.urlFor(index, stop);
+        if (url === null) countDone(upload, index);
+        else await send(upload, { index, url, place, length: loaded.storedBytes, signal: stop });
+      } finally {
+        place.leave();
+      }
+    },
+  );
   return urls.hasWholeFile();
 }
 
@@ -146,16 +150,15 @@ async function sendOnceOrName(upload: Upload): Promise<boolean> {
 
 /** Reads the source to know its digests. @returns false: the volume has not been asked yet */
 async function nameOnly(upload: Upload): Promise<false> {
-  const { source, slot, signal, blocks } = upload;
+  const { slot, signal, blocks } = upload;
   const lanes = Math.min(slot.maxBlocks, upload.blockCount);
   await inLanes(indexesOf(upload), lanes, signal, async (index, { signal: stop }) => {
     if (blocks[index] !== undefined) return;
-    const block = await slot.take(stop);
+    const place = await placeOf(upload, index, stop);
     try {
-      const { digest } = await source.load(index, block, slot.threads, stop);
-      blocks[index] = { contentsSha256: digest };
+      await place.load(stop);
     } finally {
-      block.giveBack();
+      place.leave();
     }
   });
   return false;
@@ -188,8 +191,8 @@ async function sendWhatIsMissing(upload: Upload): Promise<void> {
       );
     }
     let hasExpired = false;
-    await inLanes(missing, slot.maxBlocks, signal, async (lacking, { signal: stop }) => {
-      if (!hasExpired) hasExpired = !(await sendAgain(upload, lacking, stop));
+    await inLanes(missing, slot.maxPlaces, signal, async (lacking, { signal: stop }) => {
+      if (!hasExpired) hasExpired = !(await sendAgain(upload, lacking, stop, () => !hasExpired));
     });
   }
 }
@@ -199,22 +202,24 @@ async function sendAgain(
   upload: Upload,
   { blockIndex: index, putUrl: url }: MissingBlock,
   signal: AbortSignal,
+  maySend: () => boolean,
 ): Promise<boolean> {
-  const { source, slot } = upload;
+  const { source } = upload;
   const promised = upload.blocks[index];
   if (promised === undefined) {
     throw new MirumojiError("MODAL_REFUSED", `Modal VolumePutFiles2 asks for block ${index}, which is none`);
   }
-  const block = await slot.take(signal);
+  const place = await placeOf(upload, index, signal);
   try {
-    const loaded = await source.load(index, block, slot.threads, signal);
+    const loaded = await place.load(signal);
     // The bytes sent must be those announced, or the job would work on a mixture of two files.
     if (!sameBytes(loaded.digest, promised.contentsSha256)) {
       throw source.changed(`block ${index} is not the one that was read before`);
     }
-    return await send(upload, { index, url, bytes: block.bytes.subarray(0, loaded.storedBytes), signal });
+    upload.blocks[index] = promised;
+    return await send(upload, { index, url, place, length: loaded.storedBytes, signal, maySend });
   } finally {
-    block.giveBack();
+    place.leave();
   }
 }
 
@@ -224,17 +229,25 @@ async function send(
   block: {
     readonly index: number;
     readonly url: string;
-    readonly bytes: Uint8Array;
+    readonly place: BlockPlace;
+    readonly length: number;
     readonly signal: AbortSignal;
+    /** Whether it is still worth it when there is room on the line. */
+    readonly maySend?: () => boolean;
   },
 ): Promise<boolean> {
-  const { index, url, bytes, signal } = block;
+  const { index, url, place, length, signal, maySend = () => true } = block;
   const named = upload.blocks[index];
   if (named === undefined) return false;
+  const options = { what: `${upload.remotePath}, block ${index}`, signal };
   try {
-    const putResponse = await putBlock(url, bytes, { what: `${upload.remotePath}, block ${index}`, signal });
+    const putResponse = await upload.slot.move(length, signal, async () => {
+      if (!maySend()) return null;
+      return await sendBlock(url, options, async () => await place.put(url, length, signal));
+    });
+    if (putResponse === null) return false;
     upload.blocks[index] = { ...named, putResponse };
-    upload.sentBytes += bytes.length;
+    upload.sentBytes += length;
     countDone(upload, index);
     return true;
   } catch (thrown) {

@@ -66,4 +66,37 @@ describe("a file", () => {
     await expect(fetching).rejects.toBeInstanceOf(FileError);
     await expect(fetching).rejects.toMatchObject({ code: "EBADF" });
   });
+
+  test("is hashed and sent out of its place, without any header of ours, over redirections too", async () => {
+    const content = Buffer.concat([
+      randomBytes(700_000),
+      Buffer.alloc(200_000),
+      randomBytes(9),
+      Buffer.alloc(70_000),
+    ]);
+    const stored = content.subarray(10, 900_009);
+    await using store = await startHttpStore(({ path }, response) => {
+      if (path === "/old") response.writeHead(307, { location: "/new" }).end();
+      else response.end("proof");
+    });
+    const path = join(folder, "sent");
+    await writeFile(path, content);
+    const file = await open(path);
+    try {
+      const part = { fd: file.fd, position: 10, length: content.length - 10 };
+      const hashed = await thread.hash(part, signal);
+      expect(hashed).toMatchObject({ readBytes: part.length, storedBytes: stored.length });
+      expect(Buffer.from(hashed.digest).equals(sha256(stored))).toBe(true);
+      const headers = { "content-length": String(stored.length) };
+      const task = { ...part, length: stored.length, url: `${store.url}/old`, headers };
+      const answer = await thread.put(task, signal);
+      expect(answer.status).toBe(200);
+      expect(Buffer.from(answer.body).toString()).toBe("proof");
+      expect(store.requests.map(({ body }) => body.equals(stored))).toEqual([true, true]);
+      for (const { headers: got } of store.requests)
+        expect(Object.keys(got).toSorted()).toEqual(["connection", "content-length", "host"]);
+    } finally {
+      await file.close();
+    }
+  });
 });

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MirumojiError } from "../../../src/job/errors.ts";
 import { orAborted, sleep } from "../../../src/modal/rpc/abort.ts";
 import { backoffMs } from "../../../src/modal/rpc/retry.ts";
+import { BLOCK_BYTES } from "../../../src/modal/transfers/blocks.ts";
 import { inLanes } from "../../../src/modal/transfers/lanes.ts";
+import { createLine } from "../../../src/modal/transfers/line.ts";
 import { transferMeter } from "../../../src/modal/transfers/transfer-meter.ts";
 import type { TransferProgress } from "../../../src/ports/volumes.ts";
 
@@ -85,6 +87,41 @@ describe("waiting", () => {
       expect(Math.max(...seen)).toBeGreaterThan(limit * 0.9);
       expect(Math.min(...seen)).toBeLessThan(limit * 0.1);
     }
+  });
+});
+
+describe("the line to the store", () => {
+  beforeEach(() => vi.useFakeTimers({ toFake: ["performance"] }));
+  afterEach(() => vi.useRealTimers());
+
+  test("begins with more exchanges at once the farther the store is, within its limits", () => {
+    const placesAt = (ms: number, most: number): number => {
+      const line = createLine(most);
+      line.connected(ms);
+      return line.places();
+    };
+    expect([0, 40, 80, 180].map((ms) => placesAt(ms, 64))).toEqual([8, 15, 29, 64]);
+    expect(placesAt(180, 4)).toBe(4);
+  });
+
+  test("follows twice the product of its speed and of the shortest time of a block", () => {
+    const line = createLine(64);
+    /** Blocks that take a second each, so many at once. */
+    const round = (blocks: number): void => {
+      vi.advanceTimersByTime(1000);
+      for (let block = 0; block < blocks; block++) line.moved(BLOCK_BYTES, 1000);
+    };
+    round(8);
+    expect(line.places()).toBe(16);
+    round(16);
+    expect(line.places()).toBeGreaterThan(30);
+    // A line that is full: more at once only take longer.
+    for (let rounds = 0; rounds < 3; rounds++) {
+      vi.advanceTimersByTime(8000);
+      for (let block = 0; block < 64; block++) line.moved(BLOCK_BYTES, 8000);
+    }
+    expect(line.places()).toBeLessThan(30);
+    expect(line.places()).toBeGreaterThanOrEqual(8);
   });
 });
 
