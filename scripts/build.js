@@ -34,7 +34,9 @@ const settings = [
   "package-lock.json",
   "scripts/build.js",
 ];
-const isCopied = (file) => [".py", ".proto", ".lua", ".mjs"].some((ending) => file.endsWith(ending));
+/** Taken as they are: what other programs and browsers read. */
+const COPIED = [".py", ".proto", ".lua", ".mjs", ".js", ".html", ".css", ".svg"];
+const isCopied = (file) => COPIED.some((ending) => file.endsWith(ending));
 
 const isForced = process.argv.includes("--force");
 const isChecked = !process.argv.includes("--no-check");

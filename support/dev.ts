@@ -20,6 +20,8 @@ const readySchema = z.object({
   tokenSecret: z.string(),
   statsUrl: z.string(),
   apiUrl: z.string(),
+  apiKey: z.string(),
+  pageUrl: z.string(),
   boardUrl: z.string(),
   metricsUrl: z.string(),
   mediaRoot: z.string(),

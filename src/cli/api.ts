@@ -12,7 +12,9 @@ const STOP_LIMIT_MS = 10_000;
 export function addApi(program: Command): void {
   program
     .command("api")
-    .description("serve Bull Board, job pages, the job API, health and metrics, without running jobs")
+    .description(
+      "serve the page for people, the HTTP API, Bull Board, health and metrics, without running jobs",
+    )
     .option("--json", "print one JSON line when ready")
     .action(
       guarded(
@@ -34,9 +36,9 @@ export function addApi(program: Command): void {
               await api.stop();
             },
           });
-          const { apiUrl, boardUrl, metricsUrl } = http;
-          if (json === true) printJson({ apiUrl, boardUrl, metricsUrl });
-          logger.info({ apiUrl, boardUrl, metricsUrl }, "API is ready");
+          const { apiUrl, pageUrl, boardUrl, metricsUrl } = http;
+          if (json === true) printJson({ apiUrl, pageUrl, boardUrl, metricsUrl });
+          logger.info({ apiUrl, pageUrl, boardUrl, metricsUrl }, "API is ready");
           await stopped;
           logger.info("stopped");
         },

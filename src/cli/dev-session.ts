@@ -19,6 +19,8 @@ export const devSessionSchema = z.object({
   apiUrl: z.string(),
   /** A key of the HTTP API that may do everything; made anew at each start. */
   apiKey: z.string(),
+  /** The page for people, which asks for the key. */
+  pageUrl: z.string().nullable(),
   boardUrl: z.string(),
   metricsUrl: z.string(),
   mediaRoot: z.string(),

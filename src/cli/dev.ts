@@ -22,7 +22,9 @@ interface DevOptions {
 export function addDev(program: Command): void {
   program
     .command("dev")
-    .description("everything on this machine: Redis, GPU host, worker and Bull Board; Ctrl-C stops it all")
+    .description(
+      "everything on this machine: Redis, GPU host, worker, API, page and Bull Board; Ctrl-C stops it all",
+    )
     .option("--data <folder>", "where Redis and the GPU host keep their data", ".mirumoji")
     .option("--json", "print one JSON line when ready")
     .action(
@@ -89,7 +91,7 @@ async function runDev(
     if (made !== undefined) await keys?.revoke(made.key.id);
   });
 
-  const { apiUrl, boardUrl, metricsUrl } = http;
+  const { apiUrl, pageUrl, boardUrl, metricsUrl } = http;
   const session: DevSession = {
     redisUrl: environment.REDIS_URL,
     serverUrl: environment.MODAL_SERVER_URL,
@@ -98,6 +100,7 @@ async function runDev(
     statsUrl,
     apiUrl,
     apiKey: made?.secret ?? "",
+    pageUrl,
     boardUrl,
     metricsUrl,
     mediaRoot: resolve(environment.HOST_MEDIA_PATH),
@@ -123,8 +126,10 @@ function welcome(session: DevSession): string {
   return [
     "mirumoji-worker is ready.",
     `  media root  ${session.mediaRoot}`,
+    `  page        ${session.pageUrl}  (asks for the key)`,
+    `  key         ${session.apiKey}`,
+    `  API         ${session.apiUrl}/v1`,
     `  Bull Board  ${session.boardUrl}`,
-    `  API         ${session.apiUrl}/v1  (key ${session.apiKey})`,
     `  metrics     ${session.metricsUrl}`,
     `  GPU host    ${session.serverUrl}${session.statsUrl === null ? "" : `  (${session.statsUrl})`}`,
     `  Redis       ${session.redisUrl}`,

@@ -6,6 +6,7 @@ import { openApiKeys } from "../queue/api-keys.ts";
 import { openAuditLog } from "../queue/audit-log.ts";
 import { openBatches } from "../queue/batches.ts";
 import type { RedisConnection } from "../queue/connection.ts";
+import { openCookieSessions } from "../queue/cookie-sessions.ts";
 import { openJobParts } from "../queue/job-parts.ts";
 import { createRedisJobs } from "../queue/redis-jobs.ts";
 import { apiKeys } from "../queue/keys.ts";
@@ -47,6 +48,7 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
     prefix,
     onError: (error) => onError(error, "the feed of changes"),
   });
+  const keys = openApiKeys(redis, prefix, () => redisClock(redis).now());
   // Later requests are served all the same; the log line explains why lists may be short until then.
   const takeUp = async () => {
     await parts.feed.start();
@@ -61,7 +63,8 @@ export function openFront({ redis, queues, prefix, tracing, ...rest }: FrontPart
     batches: openBatches({ redis, prefix, queues, index: parts.index }, jobs),
     feed: parts.feed,
     transcripts: openTranscripts({ redis, reader: parts.reader, prefix, mediaRoot: rest.mediaRoot }),
-    keys: openApiKeys(redis, prefix, () => redisClock(redis).now()),
+    keys,
+    sessions: openCookieSessions(redis, prefix, keys),
     audit: openAuditLog(redis, prefix),
     limits: { redis, namespace: apiKeys(prefix).limits },
     ...rest,

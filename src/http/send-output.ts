@@ -1,3 +1,4 @@
+import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { OutputFile } from "../job/facts.ts";
@@ -17,11 +18,29 @@ export const CONTENT_TYPES: Record<OutputFile["format"], string> = {
   mp4: "video/mp4",
 };
 
-/** Answers with a file, or with the part of it that was asked for. */
+/** An open file, as it is sent; its sender closes it. */
+export interface SentFile {
+  readonly type: string;
+  readonly name: string;
+  readonly file: FileHandle;
+  readonly bytes: number;
+}
+
+/** Answers with the file of an output, or with the part of it that was asked for. */
 export async function sendOutput(
-  { headers }: FastifyRequest,
+  request: FastifyRequest,
   reply: FastifyReply,
   { output, file, bytes }: FoundOutput,
+): Promise<FastifyReply> {
+  const name = basename(output.path);
+  return await sendFile(request, reply, { type: CONTENT_TYPES[output.format], name, file, bytes });
+}
+
+/** Answers with a file, or with the part of it that was asked for. */
+export async function sendFile(
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  { type, name, file, bytes }: SentFile,
 ): Promise<FastifyReply> {
   const range = parseRange(headers.range, bytes);
   if (range === "unsatisfiable") {
@@ -30,9 +49,9 @@ export async function sendOutput(
     throw new MirumojiError("RANGE_UNSATISFIABLE", `the file has ${bytes} bytes, the range lies behind them`);
   }
   reply
-    .type(CONTENT_TYPES[output.format])
+    .type(type)
     .header("accept-ranges", "bytes")
-    .header("content-disposition", `inline; filename*=UTF-8''${encodeURIComponent(basename(output.path))}`);
+    .header("content-disposition", `inline; filename*=UTF-8''${encodeURIComponent(name)}`);
   if (range === null) return await reply.header("content-length", bytes).send(file.createReadStream());
   const { start, end } = range;
   return await reply

@@ -17,7 +17,7 @@ import { addJobPages } from "./job-pages.ts";
 import { addJobs } from "./jobs.ts";
 import { addOutputs } from "./outputs.ts";
 import { answerNoRequest, hardenReplies, redactReplies } from "./replies.ts";
-import { addApi } from "./v1/api.ts";
+import { addApi, PAGE_PATH } from "./v1/api.ts";
 import { problemOf, RETRY_AFTER_SECONDS } from "./v1/problem.ts";
 import type { ApiServices } from "./v1/services.ts";
 
@@ -55,6 +55,8 @@ export interface HttpSettings {
 
 export interface HttpServer {
   readonly apiUrl: string;
+  /** The page for people, where this process serves the API. */
+  readonly pageUrl: string | null;
   readonly boardUrl: string;
   readonly metricsUrl: string;
   close(): Promise<void>;
@@ -111,7 +113,8 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
     const { registry } = served.metrics;
     return await reply.type(registry.contentType).send(await registry.metrics());
   });
-  server.get("/", async (_request, reply) => await reply.redirect(`${prefix}${BOARD_PATH}`));
+  const home = served.api === undefined ? BOARD_PATH : `${PAGE_PATH}/`;
+  server.get("/", async (_request, reply) => await reply.redirect(`${prefix}${home}`));
   if (served.api !== undefined) await addApi(server, served.api, { prefix, redact });
   await server.register(async (guarded: FastifyInstance) => {
     if (users === undefined) requireLocalName(guarded);
@@ -141,6 +144,7 @@ export async function startHttp(settings: HttpSettings, served: Served): Promise
   const apiUrl = `${origin}${prefix}`;
   return {
     apiUrl,
+    pageUrl: served.api === undefined ? null : `${apiUrl}${PAGE_PATH}/`,
     boardUrl: `${apiUrl}${BOARD_PATH}`,
     metricsUrl: `${apiUrl}/metrics`,
     close: async () => {

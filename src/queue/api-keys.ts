@@ -41,6 +41,8 @@ export interface ApiKeys {
   }>;
   /** Gives null for what is no key, unknown or revoked. */
   verify(secret: string): Promise<ApiKey | null>;
+  /** The key with this ID; null when there is none, or none any more. */
+  byId(id: string): Promise<ApiKey | null>;
   /**
    * Checks that there is such a key, if one is named.
    *
@@ -94,6 +96,13 @@ export function openApiKeys(redis: Redis, prefix: string, now: () => number): Ap
       if (record === null) return null;
       const { v: _v, hash, ...key } = record;
       if (!timingSafeEqual(digest(secret), Buffer.from(hash, "hex"))) return null;
+      await noteUse(id);
+      return key;
+    },
+    async byId(id) {
+      const record = await find(id);
+      if (record === null) return null;
+      const { v: _v, hash: _hash, ...key } = record;
       await noteUse(id);
       return key;
     },

@@ -129,6 +129,8 @@ export function apiKeys(prefix: string) {
     audit: `${prefix}:api:audit`,
     /** Start of the counters of requests. */
     limits: `${prefix}:api:limit:`,
+    /** ID of the key that a cookie stands for, by the hash of the cookie. */
+    session: (hash: string) => `${prefix}:api:session:${hash}`,
   };
 }
 

@@ -12,6 +12,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Scope that a key needs for the route; routes without one are open. */
     scope?: Scope;
+    /** Whether the cookie of the page's session opens the route, in the place of the key. */
+    isByCookie?: boolean;
     /** Name of the action in the audit log. */
     audit?: string;
   }
@@ -20,21 +22,18 @@ declare module "fastify" {
 /** Lets in who has a key with the scope of the route, as often as the key may, and writes down what is changed. */
 export async function addAccess(
   server: FastifyInstance,
-  { keys, audit, limits, onError }: ApiServices,
+  { keys, sessions, audit, limits, onError }: ApiServices,
 ): Promise<void> {
   server.decorateRequest("apiKey", null);
   server.addHook("onRequest", async (request) => {
-    const { scope } = request.routeOptions.config;
+    const { scope, isByCookie = false } = request.routeOptions.config;
     if (scope === undefined) return;
-    const [, secret] = /^Bearer (\S+)$/iu.exec(request.headers.authorization ?? "") ?? [];
-    const key = secret === undefined ? null : await keys.verify(secret);
+    const secret = isByCookie ? sessionCookie(request) : bearer(request);
+    const key = secret === undefined ? null : await (isByCookie ? sessions : keys).verify(secret);
     if (key === null) {
-      throw new MirumojiError(
-        "UNAUTHENTICATED",
-        secret === undefined
-          ? "send `Authorization: Bearer <API key>`"
-          : "this API key is unknown or revoked",
-      );
+      const wish = isByCookie ? "open the page and sign in" : "send `Authorization: Bearer <API key>`";
+      const wrong = isByCookie ? "this session is over; sign in again" : "this API key is unknown or revoked";
+      throw new MirumojiError("UNAUTHENTICATED", secret === undefined ? wish : wrong);
     }
     request.apiKey = key;
     if (!key.scopes.includes(scope)) {
@@ -75,6 +74,18 @@ export async function addAccess(
     await audit.write(entry).catch((error: unknown) => onError(error, "the audit log"));
   });
   server.decorateRequest("createdJob", null);
+}
+
+/** Name of the cookie that players and downloads of the page send. */
+export const SESSION_COOKIE = "mirumoji-session";
+
+/** The session's token, where the caller sends one. */
+export function sessionCookie({ headers }: FastifyRequest): string | undefined {
+  return new RegExp(`(?:^|; *)${SESSION_COOKIE}=([\\w-]{43})(?:;|$)`, "u").exec(headers.cookie ?? "")?.[1];
+}
+
+function bearer({ headers }: FastifyRequest): string | undefined {
+  return /^Bearer (\S+)$/iu.exec(headers.authorization ?? "")?.[1];
 }
 
 declare module "fastify" {

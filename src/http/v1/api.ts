@@ -1,6 +1,8 @@
 import { fastify, type FastifyInstance } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
 import { MirumojiError } from "../../job/errors.ts";
+import { addPageFiles } from "../page/files.ts";
+import { mediaRoutes } from "../page/media.ts";
 import { redactReplies } from "../replies.ts";
 import { addAccess } from "./access.ts";
 import { batchRoutes } from "./batches.ts";
@@ -14,6 +16,8 @@ import { uploadRoutes } from "./uploads.ts";
 import type { ApiServices } from "./services.ts";
 
 const API_PATH = "/v1";
+/** Path of the page for people. */
+export const PAGE_PATH = "/app";
 const OPENAPI_PATH = "/openapi.json";
 /** Requests are short; files come in by routes that have limits of their own. */
 const BODY_LIMIT_BYTES = 2 ** 20;
@@ -44,6 +48,14 @@ export async function addApi(
     await addOpenApi(api, prefix);
     api.get(OPENAPI_PATH, { schema: { hide: true } }, () => api.swagger());
     await addAccess(api, services);
+    await api.register(
+      async (page: FastifyInstance) => {
+        redactReplies(page, redact);
+        await addPageFiles(page, `${prefix}${PAGE_PATH}`);
+        await page.register(mediaRoutes(services), { prefix: "/media" });
+      },
+      { prefix: PAGE_PATH },
+    );
     await api.register(
       async (v1: FastifyInstance) => {
         v1.addHook("onRoute", (route) => {

@@ -3,6 +3,7 @@ import type { ApiKeys } from "../../queue/api-keys.ts";
 import type { AuditLog } from "../../queue/audit-log.ts";
 import type { Batches } from "../../queue/batches.ts";
 import type { RedisConnection } from "../../queue/connection.ts";
+import type { CookieSessions } from "../../queue/cookie-sessions.ts";
 import type { JobFeed } from "../../queue/job-feed.ts";
 import type { FinishedTranscripts } from "../../steps/finished-transcript.ts";
 import type { Jobs } from "../../client/contract.ts";
@@ -15,6 +16,8 @@ export interface ApiServices {
   readonly feed: JobFeed;
   readonly keys: ApiKeys;
   readonly audit: AuditLog;
+  /** Cookies of the page's players, each of which stands for a key. */
+  readonly sessions: CookieSessions;
   /** Transcripts of jobs that are over. */
   readonly transcripts: FinishedTranscripts;
   /** Says which addresses of callers may be used. */

@@ -27,13 +27,13 @@ export interface Browser extends AsyncDisposable {
   screenshot(name: string): Promise<void>;
 }
 
-export async function openBrowser(login: { username: string; password: string }): Promise<Browser> {
+export async function openBrowser(login?: { username: string; password: string }): Promise<Browser> {
   const profile = await testFolder();
   const context: BrowserContext = await chromium.launchPersistentContext(profile.path, {
     executablePath: browserPath ?? "",
     headless: true,
     args: ARGUMENTS,
-    httpCredentials: login,
+    ...(login === undefined ? {} : { httpCredentials: login }),
     viewport: { width: 1280, height: 900 },
   });
   const page = context.pages()[0] ?? (await context.newPage());
