@@ -6,6 +6,7 @@ import { measurePipeline, pipelineTable } from "./pipeline.ts";
 import { measureCrowd } from "./crowd.ts";
 import { measureFilm } from "./film.ts";
 import { measureFar } from "./far.ts";
+import { measureFollowers } from "./followers.ts";
 import { measureQueue, queueTable } from "./queue.ts";
 import { measureRoundTrips } from "./round-trips.ts";
 import { table } from "./rounds.ts";
@@ -56,6 +57,9 @@ const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
   film: async () => {
     const rows = await measureFilm({ seconds: 7200, containers: [1, 10], killedSeconds: 3600 });
     return { rows, values: { rows } };
+  followers: async () => {
+    const [jobs, ofAll] = [Number(process.argv[3] ?? 2000), Number(process.argv[4] ?? 20)];
+    return { values: { ...(await measureFollowers({ jobs, ofAll })) } };
   },
   queue: async () => {
     const found = await measureQueue({ rounds: 5, jobs: 1000, waiting: [1000, 100_000] });
