@@ -57,6 +57,7 @@ const BENCHMARKS: Record<string, () => Promise<Found | null>> = {
   film: async () => {
     const rows = await measureFilm({ seconds: 7200, containers: [1, 10], killedSeconds: 3600 });
     return { rows, values: { rows } };
+  },
   followers: async () => {
     const [jobs, ofAll] = [Number(process.argv[3] ?? 2000), Number(process.argv[4] ?? 20)];
     return { values: { ...(await measureFollowers({ jobs, ofAll })) } };
