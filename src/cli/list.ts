@@ -3,6 +3,7 @@ import { openRedisClient } from "../queue/redis-client.ts";
 import { clientEnvironment } from "./dev-session.ts";
 import { describeRow } from "./job-text.ts";
 import { guarded, note, print, printJson } from "./output.ts";
+import { notePause } from "./pause-note.ts";
 
 export function addList(program: Command): void {
   program
@@ -16,6 +17,7 @@ export function addList(program: Command): void {
         async ({ json, limit }: { json?: boolean; limit: number }) => {
           await using client = await openRedisClient(clientEnvironment().environment);
           const jobs = await client.jobs.list({ limit });
+          await notePause(client);
           if (json === true) printJson(jobs);
           else if (jobs.length === 0) note("no jobs yet; `submit` makes one");
           else print(jobs.map(describeRow).join("\n"));

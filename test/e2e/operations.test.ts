@@ -1,3 +1,4 @@
+import { Redis } from "ioredis";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
@@ -5,6 +6,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
+import { openPoolPause } from "../../src/queue/pool-pause.ts";
 import { cleanEnvironment, runCommand, startDev } from "../../support/dev.ts";
 import { programFile } from "../../support/programs.ts";
 import { testFolder } from "../../support/folder.ts";
@@ -57,6 +59,16 @@ describe("api", () => {
     expect((await get("/board")).status).toBe(200);
     expect(await (await get(`/jobs/${id}`)).text()).toContain("a.mkv");
     expect(await (await get("/metrics")).text()).toContain("# TYPE");
+
+    const connection = new Redis(redis.url);
+    await openPoolPause(connection, "{mirumoji}").extend(
+      { code: "MODAL_UNAVAILABLE", message: "away" },
+      30_000,
+    );
+    connection.disconnect();
+    const status = await runCommand(["status", id, "--json"], { cwd: folder.path, env });
+    expect(status.stderr).toMatch(/^no worker takes jobs since 20.*Z: MODAL_UNAVAILABLE: away\n/u);
+    expect(JSON.parse(status.stdout)).toMatchObject({ status: "queued" });
 
     const health = ["health", "--url", api.ready.apiUrl];
     const well = await runCommand(health, { cwd: folder.path });

@@ -60,6 +60,7 @@ describe("a finished transcript", () => {
     expect(await client.readTranscript(id)).toBe("the job's own");
     expect(await client.readTranscript(id, "srt", { max_line_width: 30 })).toMatch(/1\n.*\n.{10,30}\n\n2\n/u);
     expect(await client.readTranscript(id, "vtt", { word_times: true })).toContain("<00:00:01.500>");
+    expect(await client.readTranscript(id, "txt", { partial: true })).toBe(`${sentence}\n`);
   });
 
   it("replaces no file unless it is told to, and none that a living job will write", async () => {

@@ -24,17 +24,21 @@ const numberText = ({ minValue, maxValue }: z.ZodNumber) =>
     .number<number>()
     .min(minValue ?? 0)
     .max(maxValue ?? Infinity);
+/** A boolean that comes as text. */
+const booleanText = ({ description = "" }: z.ZodType) =>
+  z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .describe(description);
 /** The wish in a query, where everything is a text. */
 const queryWish = {
   ...layoutWish,
   max_line_width: numberText(layoutWish.max_line_width.unwrap().unwrap()).int().optional(),
   max_lines: numberText(layoutWish.max_lines.unwrap()).int().optional(),
   max_cps: numberText(layoutWish.max_cps.unwrap().unwrap()).optional(),
-  word_times: z
-    .enum(["true", "false"])
-    .transform((text) => text === "true")
-    .optional()
-    .describe(layoutWish.word_times.description ?? ""),
+  word_times: booleanText(layoutWish.word_times),
+  partial: booleanText(layoutWish.partial),
 };
 const TYPES = [...new Set(Object.values(CONTENT_TYPES).map((type) => type.split(";")[0] ?? type))];
 
