@@ -50,6 +50,7 @@ export default defineConfig({
         text: "Produce",
         items: [
           { text: "HTTP API and SDKs", link: "/docs/api" },
+          { text: "The page for people", link: "/docs/page" },
           { text: "Inputs and outputs elsewhere", link: "/docs/inputs" },
           { text: "Subtitles", link: "/docs/subtitles" },
           { text: "Media files", link: "/docs/media" },
