@@ -1,4 +1,20 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Folders whose files take longest: they begin first, so that none is left to run alone at the end. */
+const LONGEST = ["test/crash/", "test/e2e/", "test/handler/", "test/telemetry/", "test/media/"];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.findIndex((folder) => moduleId.includes(`/${folder}`));
+      return at < 0 ? LONGEST.length : at;
+    };
+    // oxlint-disable-next-line unicorn/no-array-sort -- a method of the sequencer
+    const sorted = await super.sort(files);
+    return sorted.toSorted((one, other) => rank(one) - rank(other));
+  }
+}
 
 /**
  * Tests that start a server or a program. All others are unit tests: `npm run test:unit` runs them alone, and
@@ -16,8 +32,9 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Tests wait for half of their time, for leases and processes: a third worker fills two cores.
-    maxWorkers: 3,
+    // Tests wait for half of their time, for leases and processes: four fill two cores.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

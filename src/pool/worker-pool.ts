@@ -134,11 +134,12 @@ export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {
       await pruneExpenses(redis, prefix, now);
       await pruneBudgetSums(redis, prefix, now);
       await releaseLeftReservations(redis, prefix);
-      await endLeftTurns(redis, prefix);
       await pruneTenantDays(redis, prefix, now);
     },
     tellEnded: async () => {
       const { queues } = options;
+      // Soon: until then they count against what their tenant may have running.
+      await endLeftTurns(redis, prefix);
       await resumeBatches({ redis, prefix, queues, index: createJobIndex(redis, queues, prefix) });
       for (const job of await takeEnded(redis, prefix, options.onUnreadable)) {
         tellEnd({ ...job, status: "cancelled", code: "CANCELLED", message: "cancelled in the queue" });

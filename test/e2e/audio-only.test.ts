@@ -12,10 +12,12 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
   const { make } = mediaMaker(stack.mediaRoot);
+  // Half of the sample: a speech engine takes a core for a third of what it hears.
+  const short = await make("short.mp4", "-i", SAMPLE, ...options("-t 8 -c copy"));
   // An MPEG stream whose sound begins 3 s after its picture: the sample's voice, moved.
-  const sound = ["-itsoffset", "3", "-i", SAMPLE, "-map", "0:v", "-map", "1:a"];
+  const sound = ["-itsoffset", "3", "-i", short, "-map", "0:v", "-map", "1:a"];
   const codecs = options("-c:v mpeg2video -q:v 2 -c:a copy");
-  await make("late.ts", ...lavfi("testsrc2=s=640x360:r=25:d=19"), ...sound, ...codecs);
+  await make("late.ts", ...lavfi("testsrc2=s=640x360:r=25:d=11"), ...sound, ...codecs);
 });
 afterAll(async () => {
   await stack[Symbol.asyncDispose]();
@@ -40,7 +42,7 @@ async function metric(worker: WorkerProcess, name: string): Promise<number> {
 describe("a film whose sound begins late", () => {
   it("is sent as its audio, and its subtitles stand where they are spoken", async () => {
     const worker = await stack.startWorker();
-    const sample = await transcribe("film.mp4", "sample.srt");
+    const sample = await transcribe("short.mp4", "sample.srt");
     expect(sample.report).toMatchObject({ audioOnly: false });
     const late = await transcribe("late.ts", "late.srt");
     const { size } = await stat(join(stack.mediaRoot, "late.ts"));
@@ -88,7 +90,7 @@ it("goes on where an interrupted upload stopped, as the same input makes the sam
   const volumes = modalVolumes(test.session);
   const { volumeId } = await volumes.create({ signal: new AbortController().signal });
   // Noise, so that a minute has 1.9 MB.
-  const noise = lavfi("anoisesrc=c=white:a=0.5:r=16000:d=660:seed=1");
+  const noise = lavfi("anoisesrc=c=white:a=0.5:r=16000:d=330:seed=1");
   const path = await mediaMaker(test.folder).make("noise.wav", ...noise, "-ac", "2", "-ar", "44100");
   const send = async (stop: AbortController) => {
     const track = await openTrack(path, { isForced: false, signal: stop.signal });
@@ -112,6 +114,6 @@ it("goes on where an interrupted upload stopped, as the same input makes the sam
   await expect(send(new AbortController())).rejects.toThrow();
   isFirst = false;
   const second = await send(new AbortController());
-  expect(second.sizeBytes).toBeGreaterThan(16 * 2 ** 20);
+  expect(second.sizeBytes).toBeGreaterThan(8 * 2 ** 20);
   expect(second.sentBytes).toBeLessThanOrEqual(second.sizeBytes - 8 * 2 ** 20);
 });

@@ -163,7 +163,7 @@ answers = []
 for number, wish in enumerate(json.loads(sys.argv[1])):
     source = pathlib.Path(wish["path"])
     asked = SourceOptions(wish["language"], wish["audioTrack"], wish["dualMono"])
-    heard = _listen(source, source.name, asked, source.with_name(f"{number}.wav"), False, 0.0)
+    heard = _listen(source, source.name, asked, source.with_name(f"{number}.wav"), False, 0.0, None)
     tracks = [track["number"] for track in heard.tracks]
     answers.append({"path": str(heard.audio), "number": tracks[0], "warnings": heard.warnings})
 print(json.dumps(answers))
