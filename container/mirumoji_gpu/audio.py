@@ -23,6 +23,11 @@ NUT = ["-f", "nut"]
 # Gaps, also the one before a late start, become silence, and what overlaps is cut; from 40 ms on, or the sound of files
 # with restless clocks would be cut to pieces.
 FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0"
+# Longer pauses, in seconds, of a film and of speech are filled piece by piece: ffmpeg makes what it fills in memory, in
+# one, with half a megabyte for each second of a film. Of speech nobody has looked for them, but the length is known.
+LONG_PAUSE_SECONDS = 60
+LONG_SPEECH_SECONDS = 1800
+_PIECE_SECONDS = 10
 # Sound without times is as long as its samples.
 COUNTED = "asetpts=N/SR/TB"
 UNBIASED = f"asetpts=PTS-{BIAS_SECONDS}/TB"
@@ -47,6 +52,21 @@ def uniform_pcm(
         argv += ["-map", f"0:{stream['index']}", f"-filter:a:{number}", ",".join(chain)]
         argv += [f"-bsf:a:{number}", f"setts=ts='{continuous(joints, probe.start_seconds)}'"]
     return [*argv, "-vn", "-sn", "-dn", "-c:a", "pcm_s16le", *NUT, "pipe:1"]
+
+
+def filled(rate: int, layout: str, has_long_pauses: bool) -> str:
+    """ffmpeg's filters that make silence of pauses. `src/media/audio-arguments.ts` has the same."""
+    if not has_long_pauses:
+        return FILLED
+    # One silent sample now and then, of which only those in a pause stay, so that each has little to fill. Versions of
+    # ffmpeg differ in the unit of the times that `ainterleave` gives: the first sample, whose time is known, tells it.
+    return (
+        f"anull[sound];anullsrc=r={rate}:cl={layout}:n=1,asetpts='(N-1)*{_PIECE_SECONDS}/TB'[ticks];"
+        "[sound][ticks]ainterleave=duration=first,"
+        f"asetpts='st(0,if(eq(N,0),-PTS/{_PIECE_SECONDS},ld(0)));round(PTS/ld(0)/TB)',"
+        "aselect='gt(n,0)*(gt(samples_n,1)"
+        f"+gt(t-if(isnan(prev_selected_t),0,prev_selected_t),{_PIECE_SECONDS - 1}))',{FILLED}"
+    )
 
 
 def speech_filters(stream: Stream, side: Mix) -> list[str]:
@@ -79,7 +99,8 @@ def extract_audio(
     """
     progress = Progress("prepare")
     is_taken = is_ready(probe, stream)
-    filters = [COUNTED] if probe.formats & UNTIMED else [UNBIASED, FILLED]
+    may_pause_long = not 0 < probe.seconds < LONG_SPEECH_SECONDS
+    filters = [COUNTED] if probe.formats & UNTIMED else [UNBIASED, filled(SAMPLE_RATE, "mono", may_pause_long)]
     if is_taken:
         filters = []
     if clean:

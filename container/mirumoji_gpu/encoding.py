@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .audio import AS_THEY_ARE, FILLED, NUT, uniform_pcm
+from .audio import AS_THEY_ARE, LONG_PAUSE_SECONDS, NUT, filled, uniform_pcm
 from .children import last_words, run_child
 from .errors import Expected
 from .ffmpeg import QUIET
@@ -147,7 +147,10 @@ def programs_for(film: Film, options: ConvertOptions, target: Path, encoder: str
     argv += encode_arguments(encoder, options.preset, options.bits, options.crf, film.rate)
     argv += film.colours.arguments
     if film.audio:
-        argv += ["-af", FILLED, "-c:a", "aac", "-b:a", "128k", *named(film.audio, "a")]
+        for number, track in enumerate(film.audio):
+            pause = film.survey.longest_pause(track.stream, film.probe.start_seconds)
+            argv += [f"-filter:a:{number}", filled(_rate_of(track), "stereo", pause > LONG_PAUSE_SECONDS)]
+        argv += ["-c:a", "aac", "-b:a", "128k", *named(film.audio, "a")]
     argv += ["-c:s", "mov_text", *named(subtitles, "s")] if subtitles else []
     # A last subtitle may be shown for long after the film.
     argv += ["-t", f"{film.seconds + 0.1:.3f}"] if subtitles else []
@@ -159,11 +162,14 @@ def _pcm_of(film: Film, options: ConvertOptions) -> list[str]:
     tracks = [(track.stream, film.survey.joints_in(track.stream)) for track in film.audio]
     filters = []
     for track in film.audio:
-        rate = int(track.stream.get("sample_rate") or 48_000)
-        rate = rate if rate in (44_100, 48_000) else 48_000
-        uniform = [f"aresample={rate}", "aformat=sample_fmts=s16:channel_layouts=stereo"]
+        uniform = [f"aresample={_rate_of(track)}", "aformat=sample_fmts=s16:channel_layouts=stereo"]
         filters.append([*mixdown(track.stream, 2, options.source.dual_mono), *uniform])
     return uniform_pcm(film.source, film.probe, tracks, filters)
+
+
+def _rate_of(track: Track) -> int:
+    rate = int(track.stream.get("sample_rate") or 48_000)
+    return rate if rate in (44_100, 48_000) else 48_000
 
 
 def _without_jumps(film: Film) -> Path:

@@ -25,6 +25,11 @@ class StreamPackets:
     last: float = 0.0
     count: int = 0
 
+    def longest_pause(self, start_seconds: float) -> float:
+        """The longest time without a packet, from where the film begins on."""
+        before = [start_seconds, *self.times]
+        return max((time - last for last, time in zip(before, self.times)), default=0.0)
+
     @property
     def seconds(self) -> float:
         return self.end - min(self.times) if self.times else 0.0
@@ -42,6 +47,10 @@ class Survey:
     def count(self, stream: Stream) -> int:
         found = self.streams.get(int(stream["index"]))
         return found.count if found else 0
+
+    def longest_pause(self, stream: Stream, start_seconds: float) -> float:
+        found = self.streams.get(int(stream["index"]))
+        return found.longest_pause(start_seconds) if found else 0.0
 
     def joints_in(self, stream: Stream) -> list[Jump]:
         return self.joints.get(int(stream["index"]), [])

@@ -22,6 +22,8 @@ export interface AudioPlace {
   readonly joints: readonly Jump[];
   /** Whether the file holds no times, so that the samples are counted. */
   readonly isUntimed: boolean;
+  /** How long the file is, or null where it does not say. */
+  readonly seconds: number | null;
 }
 
 /**
@@ -60,10 +62,10 @@ export function pcmArguments(place: AudioPlace): string[] {
  * samples that are in it too, on file descriptor 3.
  */
 export function flacArguments(
-  { isUntimed }: Pick<AudioPlace, "isUntimed">,
+  { isUntimed, seconds }: Pick<AudioPlace, "isUntimed" | "seconds">,
   { withSamples }: { readonly withSamples: boolean },
 ): string[] {
-  const filters = isUntimed ? "asetpts=N/SR/TB" : `asetpts=PTS-${BIAS_SECONDS}/TB,${FILLED}`;
+  const filters = isUntimed ? "asetpts=N/SR/TB" : `asetpts=PTS-${BIAS_SECONDS}/TB,${filled(seconds)}`;
   return [
     ...quiet,
     "-copyts",
@@ -103,6 +105,25 @@ function mono({ stream, side }: AudioPlace): string {
  * with restless clocks would be cut to pieces.
  */
 const FILLED = "aresample=async=1:min_hard_comp=0.04:first_pts=0";
+
+/** Files so long may have pauses that ffmpeg had better not fill in one, as it makes what it fills in memory. */
+const LONG_SPEECH_SECONDS = 1800;
+const PIECE_SECONDS = 10;
+
+/**
+ * One silent sample now and then, of which only those in a pause stay, so that each has little to fill. Versions of ffmpeg
+ * differ in the unit of the times that `ainterleave` gives: the first sample, whose time is known, tells it.
+ */
+const FILLED_IN_PIECES =
+  `anull[sound];anullsrc=r=${SAMPLE_RATE}:cl=mono:n=1,asetpts='(N-1)*${PIECE_SECONDS}/TB'[ticks];` +
+  "[sound][ticks]ainterleave=duration=first," +
+  `asetpts='st(0,if(eq(N,0),-PTS/${PIECE_SECONDS},ld(0)));round(PTS/ld(0)/TB)',` +
+  "aselect='gt(n,0)*(gt(samples_n,1)" +
+  `+gt(t-if(isnan(prev_selected_t),0,prev_selected_t),${PIECE_SECONDS - 1}))',${FILLED}`;
+
+function filled(seconds: number | null): string {
+  return seconds !== null && seconds < LONG_SPEECH_SECONDS ? FILLED : FILLED_IN_PIECES;
+}
 
 function input({ path, stream, inputOptions }: AudioPlace): string[] {
   const only = ["-map", `0:${stream.index}`, "-vn", "-sn", "-dn"];

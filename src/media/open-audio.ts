@@ -54,6 +54,7 @@ export async function openAudio(
     joints,
     inputOptions,
     isUntimed: isUntimed(formats),
+    seconds,
   };
   if (plan === "taste" && (await tasteAudio(place, seconds ?? 0, signal)) > limit) return null;
   const maxBytes = isForced ? Number.POSITIVE_INFINITY : limit;

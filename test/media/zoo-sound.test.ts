@@ -59,6 +59,8 @@ interface Heard {
 /** Sound that the worker sends of each file, and sound that the handler makes of the whole one. */
 const takenOut = new Map<Recipe, Heard>();
 const decoded = new Map<Recipe, Heard>();
+/** The most memory that a program took for one of them. */
+let mostKb: number;
 
 beforeAll(async () => {
   const made = await testFolder();
@@ -136,8 +138,9 @@ beforeAll(async () => {
     ...options("-map 0 -map 1 -c copy -c:s srt"),
   );
   for (const recipe of RECIPES) takenOut.set(recipe, await takeOut(at(recipe.name), recipe));
-  const heard = await hearWhole(RECIPES.map(({ name, wish }) => ({ path: at(name), ...ANY_SOUND, ...wish })));
-  RECIPES.forEach((recipe, number) => decoded.set(recipe, heard[number] as Heard));
+  const whole = await hearWhole(RECIPES.map(({ name, wish }) => ({ path: at(name), ...ANY_SOUND, ...wish })));
+  RECIPES.forEach((recipe, number) => decoded.set(recipe, whole.heard[number] as Heard));
+  mostKb = whole.mostKb;
   return () => made[Symbol.asyncDispose]();
 }, 240_000);
 
@@ -154,9 +157,11 @@ async function takeOut(path: string, { wish = {} }: Recipe): Promise<Heard> {
 }
 
 /** The handler's way, for all files in one process. */
-async function hearWhole(wishes: readonly (SoundWish & { readonly path: string })[]): Promise<Heard[]> {
+async function hearWhole(
+  wishes: readonly (SoundWish & { readonly path: string })[],
+): Promise<{ heard: Heard[]; mostKb: number }> {
   const program = `
-import json, pathlib, sys
+import json, pathlib, resource, sys
 from mirumoji_gpu.options import SourceOptions
 from mirumoji_gpu.transcription import _listen
 answers = []
@@ -166,13 +171,13 @@ for number, wish in enumerate(json.loads(sys.argv[1])):
     heard = _listen(source, source.name, asked, source.with_name(f"{number}.wav"), False, 0.0, None)
     tracks = [track["number"] for track in heard.tracks]
     answers.append({"path": str(heard.audio), "number": tracks[0], "warnings": heard.warnings})
-print(json.dumps(answers))
+print(json.dumps({"heard": answers, "mostKb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}))
 `;
   const { stdout } = await run("python3", ["-c", program, JSON.stringify(wishes)], {
     env: { ...process.env, PYTHONPATH: HANDLER, PYTHONDONTWRITEBYTECODE: "1" },
     maxBuffer: 64 * 1024 * 1024,
   });
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Heard[];
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { heard: Heard[]; mostKb: number };
 }
 
 describe("the sound of", () => {
@@ -187,6 +192,10 @@ describe("the sound of", () => {
         expect(Math.abs((found[at] ?? 0) - right), String(found)).toBeLessThan(0.06),
       );
     }
+  });
+
+  it("a pause of 40 minutes is not made in memory in one", () => {
+    expect(mostKb).toBeLessThan(120_000);
   });
 
   it("files is the same to the last bit on either way", async () => {
