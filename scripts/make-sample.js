@@ -57,6 +57,8 @@ try {
     "+faststart",
     video,
   ]);
+  const firstSentence = ["-i", video, "-t", "4", "-c", "copy", ...bitexact, "-movflags", "+faststart"];
+  run("ffmpeg", ["-v", "error", "-y", ...firstSentence, join(samples, "hello-short.mp4")]);
   const text = SENTENCES.join(" ");
   writeFileSync(
     join(samples, "hello-mirumoji.json"),

@@ -8,10 +8,12 @@ import { expect } from "vitest";
 import { z } from "zod";
 import { createClient, type Client } from "../src/index.ts";
 import { testFolder } from "./folder.ts";
-import { LAUNCHER, programFile } from "./programs.ts";
+import { programFile } from "./programs.ts";
 
 const repo = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 export const SAMPLE = repo("samples/hello-mirumoji.mp4");
+/** Its first sentence, for tests that look at something else than the words. */
+export const SHORT_SAMPLE = repo("samples/hello-short.mp4");
 
 const readySchema = z.object({
   redisUrl: z.string(),
@@ -69,7 +71,7 @@ export interface DevServices extends AsyncDisposable {
   readonly folder: string;
   readonly log: () => string;
   readonly client: Client;
-  /** Puts a file into the media root. */
+  /** Puts a file into the media root; the short sample, unless it is given. */
   put(path: string, data?: string): Promise<void>;
   stats(): Promise<Stats>;
   /** Runs one of our commands in the same folder. */
@@ -105,13 +107,16 @@ export async function runCommand(
   });
 }
 
-/** Starts `dev --json` and waits until it is ready. */
-export async function startDev(env: Record<string, string> = {}, home?: string): Promise<DevServices> {
+/** Starts `dev --json` and waits until it is ready. `program`: the one that is shipped takes longer to load. */
+export async function startDev(
+  env: Record<string, string> = {},
+  { home, program = programFile("mirumoji-worker") }: { home?: string; program?: string } = {},
+): Promise<DevServices> {
   const folder =
     home === undefined ? await testFolder() : { path: home, [Symbol.asyncDispose]: async () => {} };
   const mediaRoot = join(folder.path, "media");
   await mkdir(mediaRoot, { recursive: true });
-  const child = spawn(process.execPath, [LAUNCHER, "dev", "--json"], {
+  const child = spawn(process.execPath, [program, "dev", "--json"], {
     cwd: folder.path,
     // Default folders for data and media, as a user has them; only the port may be taken.
     env: cleanEnvironment({ MIRUMOJI_HTTP_PORT: "0", ...env }),
@@ -145,7 +150,7 @@ export async function startDev(env: Record<string, string> = {}, home?: string):
     async put(path, data) {
       const target = join(mediaRoot, path);
       await mkdir(dirname(target), { recursive: true });
-      await (data === undefined ? copyFile(SAMPLE, target) : writeFile(target, data));
+      await (data === undefined ? copyFile(SHORT_SAMPLE, target) : writeFile(target, data));
     },
     async stats() {
       const response = await fetch(ready.statsUrl);

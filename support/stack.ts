@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type GpuHost, type GpuHostOptions, startGpuHost } from "../src/gpu-host/host.ts";
 import { type Client, createClient } from "../src/index.ts";
 import type { JobView } from "../src/job/summary.ts";
-import { cleanEnvironment, type CommandResult, runCommand, SAMPLE } from "./dev.ts";
+import { cleanEnvironment, type CommandResult, runCommand, SHORT_SAMPLE } from "./dev.ts";
 import { testFolder } from "./folder.ts";
 import { programFile } from "./programs.ts";
 import { testRedis } from "./redis.ts";
@@ -48,7 +48,7 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
   const folder = await testFolder();
   const mediaRoot = join(folder.path, "media");
   await mkdir(mediaRoot);
-  await copyFile(SAMPLE, join(mediaRoot, "film.mp4"));
+  await copyFile(SHORT_SAMPLE, join(mediaRoot, "film.mp4"));
   const redis = await testRedis();
   const host = await startGpuHost({
     dataDir: join(folder.path, "gpu-host"),
@@ -90,7 +90,7 @@ export async function startStack(hostOptions: Partial<GpuHostOptions> = {}): Pro
     seen,
     command: async (args, env = {}) =>
       await runCommand(args, { cwd: folder.path, env: { ...settings, ...env } }),
-    put: async (name) => await copyFile(SAMPLE, join(mediaRoot, name)),
+    put: async (name) => await copyFile(SHORT_SAMPLE, join(mediaRoot, name)),
     startWorker: async (env = {}) => await start("worker", env),
     startApi: async (env = {}) => await start("api", env),
     async [Symbol.asyncDispose]() {

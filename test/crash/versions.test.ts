@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JOB_TYPES } from "../../src/job/contract.ts";
+import { isFinal } from "../../src/job/summary.ts";
 import { testFolder } from "../../support/folder.ts";
 import { buildCommit, hasCommit } from "../helpers/crash/old-version.ts";
 import { openRig, type Rig } from "../helpers/crash/rig.ts";
@@ -37,8 +38,16 @@ describe.runIf(isThere)("workers of two versions on one queue", { timeout: 180_0
     // And once the other way: the version that was there first goes on with what the other one began.
     const [, second] = scene.jobs;
     if (second !== undefined) await scene.seen(second, ({ status }) => status !== "queued");
-    await start(isOldFirst);
+    const again = await start(isOldFirst);
     await after.kill("SIGKILL");
+    if (isOldFirst) {
+      // The rollout ends: old workers leave turns, which the newer one ends once it leads.
+      await Promise.all(
+        scene.jobs.map(async (job) => await scene.seen(job, ({ status }) => isFinal(status))),
+      );
+      await start(false);
+      await again.kill("SIGTERM");
+    }
     const [row] = await scene.expectAllWell();
     expect(row).toMatchObject({ runs: 6, completed: 6, callsStarted: 6, volumesLeft: 0 });
   });

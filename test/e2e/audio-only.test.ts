@@ -90,7 +90,7 @@ it("goes on where an interrupted upload stopped, as the same input makes the sam
   const volumes = modalVolumes(test.session);
   const { volumeId } = await volumes.create({ signal: new AbortController().signal });
   // Noise, so that a minute has 1.9 MB.
-  const noise = lavfi("anoisesrc=c=white:a=0.5:r=16000:d=330:seed=1");
+  const noise = lavfi("anoisesrc=c=white:a=0.5:r=16000:d=660:seed=1");
   const path = await mediaMaker(test.folder).make("noise.wav", ...noise, "-ac", "2", "-ar", "44100");
   const send = async (stop: AbortController) => {
     const track = await openTrack(path, { isForced: false, signal: stop.signal });

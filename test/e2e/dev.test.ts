@@ -40,9 +40,11 @@ describe("dev", () => {
     await expect
       .poll(async () => (await dev.stats()).calls.running, { timeout: 30_000, interval: 50 })
       .toBe(1);
+    // Redis, the GPU host and the function's Python, which starts after its call counts as running.
+    await expect
+      .poll(async () => (await childrenOf(dev)).length, { timeout: 10_000 })
+      .toBeGreaterThanOrEqual(3);
     const children = await childrenOf(dev);
-    // Redis, the GPU host, the function's Python and what that one runs.
-    expect(children.length).toBeGreaterThanOrEqual(3);
     expect(await dev.stop("SIGINT")).toBe(0);
     await expect.poll(() => children.filter(isAlive), { timeout: 5000 }).toEqual([]);
   });
@@ -63,7 +65,7 @@ describe("dev", () => {
       .poll(async () => (await dev.client.get(id)).state, { timeout: 30_000, interval: 20 })
       .toBe("call");
     expect(await dev.stop()).toBe(0);
-    await using again = await startDev({}, dev.folder);
+    await using again = await startDev({}, { home: dev.folder });
     expect(await again.client.wait(id)).toMatchObject({ status: "completed", error: null });
   });
 });

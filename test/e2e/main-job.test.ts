@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseSync } from "subtitle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type DevServices, expectNothingLeft, SAMPLE, startDev } from "../../support/dev.ts";
+import { LAUNCHER } from "../../support/programs.ts";
 import { startLanguageModel } from "../helpers/language-model.ts";
 import { expectBooksCleared } from "../../support/redis.ts";
 
@@ -19,11 +20,12 @@ let dev: DevServices;
 let model: Awaited<ReturnType<typeof startLanguageModel>>;
 beforeAll(async () => {
   model = await startLanguageModel(({ lines }) => lines.map(({ id, text }) => ({ id, text: `¡${text}!` })));
-  dev = await startDev({
+  const settings = {
     MIRUMOJI_LLM_URL: model.url,
     MIRUMOJI_LLM_KEY: "sk-e2e",
     MIRUMOJI_LLM_PRICES: "1,2",
-  });
+  };
+  dev = await startDev(settings, { program: LAUNCHER });
 });
 afterAll(async () => {
   await dev[Symbol.asyncDispose]();
@@ -34,7 +36,8 @@ const media = async (path: string) => await readFile(join(dev.ready.mediaRoot, p
 
 describe("a transcribe job", () => {
   it("gives every format from one GPU run, with the words that were spoken", async () => {
-    await dev.put("talk/hello there.mp4");
+    await mkdir(join(dev.ready.mediaRoot, "talk"));
+    await copyFile(SAMPLE, join(dev.ready.mediaRoot, "talk/hello there.mp4"));
     const formats = ["srt", "vtt", "json", "txt", "joined"] as const;
     const { id } = await dev.client.submit("transcribe", {
       input: "talk/hello there.mp4",

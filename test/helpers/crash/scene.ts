@@ -8,7 +8,7 @@ import { type Client, createClient } from "../../../src/index.ts";
 import { JOB_TYPES, type JobType, transcribeRequestSchema } from "../../../src/job/contract.ts";
 import { isFinal, type JobStatus, type JobView } from "../../../src/job/summary.ts";
 import { renderTranscript } from "../../../src/subtitles/render.ts";
-import { type CommandResult, runCommand, SAMPLE, type Stats } from "../../../support/dev.ts";
+import { type CommandResult, runCommand, SHORT_SAMPLE, type Stats } from "../../../support/dev.ts";
 import { programFile } from "../../../support/programs.ts";
 import { startWorkerProcess, type WorkerProcess } from "../../../support/stack.ts";
 import { foreignKeys, terminalEvents } from "./books.ts";
@@ -144,7 +144,7 @@ export class Scene implements AsyncDisposable {
     const base = join(folder, `wait${callSeconds}-${this.jobs.length}`);
     await mkdir(join(this.mediaRoot, folder), { recursive: true });
     const input = withFreeBox(
-      await readFile(SAMPLE),
+      await readFile(SHORT_SAMPLE),
       Buffer.concat([randomBytes(16), randomBytes(extraBytes)]),
     );
     await writeFile(join(this.mediaRoot, `${base}.mkv`), input);
