@@ -50,7 +50,8 @@ def uniform_pcm(
     argv = [*AS_THEY_ARE, *probe.input_options, "-i", f"file:{source}"]
     for number, ((stream, joints), chain) in enumerate(zip(tracks, filters)):
         argv += ["-map", f"0:{stream['index']}", f"-filter:a:{number}", ",".join(chain)]
-        argv += [f"-bsf:a:{number}", f"setts=ts='{continuous(joints, probe.start_seconds)}'"]
+        clock = continuous(joints, probe.start_seconds, str(stream.get("codec_name")))
+        argv += [f"-bsf:a:{number}", f"setts=ts='{clock}'"]
     return [*argv, "-vn", "-sn", "-dn", "-c:a", "pcm_s16le", *NUT, "pipe:1"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Two-letter codes with their three-letter ones (ISO 639-2/T, /B, and the individual languages of macrolanguages).
 _LONG = (
     "af:afr am:amh ar:ara,arb as:asm az:aze ba:bak be:bel bg:bul bn:ben bo:bod,tib br:bre bs:bos ca:cat cs:ces,cze "
@@ -22,8 +24,12 @@ _THREE_LETTERS = {short: longs.split(",")[0] for short, _, longs in (entry.parti
 
 
 def language_of(tag: str | None) -> str | None:
-    """One name for every spelling of a language: `jpn`, `ja` and `ja-JP` are `ja`; None where nothing is said."""
-    code = (tag or "").replace("_", "-").split("-")[0].strip().lower()
+    """
+    One name for every spelling of a language: `jpn`, `ja` and `ja-JP` are `ja`; None where nothing is said.
+
+    The first where there are several.
+    """
+    code = re.split("[-_,;]", tag or "")[0].strip().lower()
     return None if code in ("", "und", "mis", "mul", "zxx") else _SHORT.get(code, code)
 
 

@@ -17,6 +17,13 @@ JOINABLE = {"mpegts", "mpeg", "ogg", "flv"}
 UNTIMED = {"mp3", "aac", "ac3", "eac3", "dts", "truehd", "loas"}
 # Times must not be negative between two programs, where the first sound may begin before the first picture.
 BIAS_SECONDS = 10
+# Of these ffmpeg's decoders give the first frame after a change of the rate its time in ticks of the wrong rate: one frame
+# that stands apart from both its neighbours.
+STRAYING = {"mp1", "mp2", "mp3"}
+STRAY_KEPT = (
+    "if(gt(abs(NEXT_DTS-DTS)*TB,0.5),"
+    "if(N,if(gt(abs(DTS-PREV_INDTS)*TB,0.5),PREV_INDTS+round(0.024/TB),TS),NEXT_DTS-round(0.024/TB)),TS)"
+)
 # The header of a later link of an Ogg file passes for a packet; none of sound is as long.
 LONGEST_OGG = 0.9
 # Packets by which streams of one time may be apart in the file.
@@ -101,9 +108,9 @@ def _others_between(
     )
 
 
-def continuous(joints: Sequence[Jump], start_seconds: float) -> str:
+def continuous(joints: Sequence[Jump], start_seconds: float, codec: str = "") -> str:
     """ffmpeg's expression for the bit stream filter `setts`: the file's times to the time line's, and the bias."""
-    base = f"TS+round(({BIAS_SECONDS - start_seconds:.6f}"
+    base = f"{STRAY_KEPT if codec in STRAYING else 'TS'}+round(({BIAS_SECONDS - start_seconds:.6f}"
     if not joints:
         return f"{base})/TB)"
     # Register 0 counts the joints that are behind. Decoders may lose some seconds there.

@@ -15,10 +15,12 @@ Stream = dict[str, Any]
 MOST_CHANNELS = 64
 ASIDE_FLAGS = ("comment", "visual_impaired", "descriptions", "clean_effects", "karaoke")
 ASIDE_TITLE = re.compile(
-    r"\b(commentary|commentaries|comments|audio description|descriptive|visually impaired)\b"
-    r"|解説|コメンタリー|音声ガイド",
+    r"\b(commentary|commentaries|comments|commentaires?|comentarios?|commento|described|descriptive|dvs|"
+    r"visually impaired)\b|audio[ -]?d[eé]s[ck]ri|kommentar|hörfilm|комментари|解説|評論|评论|コメンタリー|音声ガイド|해설",
     re.IGNORECASE,
 )
+# Codes of broadcasters for audio description, in the place of a language.
+ASIDE_LANGUAGES = {"qad", "nar"}
 STILL_FLAGS = ("attached_pic", "still_image", "timed_thumbnails")
 
 
@@ -48,7 +50,12 @@ class Track:
     @property
     def is_aside(self) -> bool:
         """Commentary and the like: never what a film is heard for."""
-        return any(has_flag(self.stream, flag) for flag in ASIDE_FLAGS) or bool(ASIDE_TITLE.search(self.title))
+        is_flagged = any(has_flag(self.stream, flag) for flag in ASIDE_FLAGS)
+        return is_flagged or self.language in ASIDE_LANGUAGES or bool(ASIDE_TITLE.search(self.title))
+
+    def speaks(self, wanted: str) -> bool:
+        """Whether a language is one of the track's; dual-mono broadcasts name two."""
+        return wanted in map(language_of, re.split("[,;]", _tag(self.stream, "language") or ""))
 
 
 @dataclass(frozen=True)
@@ -91,12 +98,12 @@ def choose_audio(tracks: Sequence[Track], language: str | None, number: int | No
     wanted = language_of(language)
 
     def rank(track: Track) -> tuple[bool, bool, bool]:
-        return track.is_aside, wanted is not None and track.language != wanted, not track.is_default
+        return track.is_aside, wanted is not None and not track.speaks(wanted), not track.is_default
 
     best = min(tracks, key=rank)  # the first of equals
     if len(tracks) == 1:
         return Choice(best, "the only one")
-    speaks = wanted is not None and best.language == wanted
+    speaks = wanted is not None and best.speaks(wanted)
     equals = [track for track in tracks if rank(track) == rank(best)]
     why = "of the wanted language" if speaks else "flagged default" if best.is_default and len(equals) == 1 else "first"
     guess = None

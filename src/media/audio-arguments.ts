@@ -35,7 +35,7 @@ export interface AudioPlace {
  * (`container/mirumoji_gpu/audio.py`): where a subtitle stands must not depend on what was sent.
  */
 export function pcmArguments(place: AudioPlace): string[] {
-  const clock = `setts=ts='${continuous(place.joints, place.startSeconds)}'`;
+  const clock = `setts=ts='${continuous(place.joints, place.startSeconds, place.stream.codec_name)}'`;
   return [
     ...quiet,
     // Timestamps stay as they are in the file. By default ffmpeg takes off those of an MPEG stream the start of the

@@ -7,7 +7,9 @@ import type { Stream } from "./probe.ts";
 const MOST_CHANNELS = 64;
 const ASIDE_FLAGS = ["comment", "visual_impaired", "descriptions", "clean_effects", "karaoke"] as const;
 const ASIDE_TITLE =
-  /\b(commentary|commentaries|comments|audio description|descriptive|visually impaired)\b|解説|コメンタリー|音声ガイド/iu;
+  /\b(commentary|commentaries|comments|commentaires?|comentarios?|commento|described|descriptive|dvs|visually impaired)\b|audio[ -]?d[eé]s[ck]ri|kommentar|hörfilm|комментари|解説|評論|评论|コメンタリー|音声ガイド|해설/iu;
+/** Codes of broadcasters for audio description, in the place of a language. */
+const ASIDE_LANGUAGES: ReadonlySet<string | null> = new Set(["qad", "nar"]);
 
 /** Request for one of the sounds of a file. */
 export type SoundWish = NonNullable<InputWish["sound"]>;
@@ -60,12 +62,12 @@ export function chooseAudio(
   const wanted = languageOf(language ?? undefined);
   const rank = ({ stream }: SoundTrack): number =>
     (isAside(stream) ? 4 : 0) +
-    (wanted !== null && languageOf(tagOf(stream, "language")) !== wanted ? 2 : 0) +
+    (wanted !== null && !isSpoken(wanted, stream) ? 2 : 0) +
     (stream.disposition["default"] === 1 ? 0 : 1);
   const [best] = tracks.toSorted((a, b) => rank(a) - rank(b));
   if (best === undefined) return null;
   if (tracks.length === 1) return { ...best, why: "the only one", warnings: [] };
-  const speaks = wanted !== null && languageOf(tagOf(best.stream, "language")) === wanted;
+  const speaks = wanted !== null && isSpoken(wanted, best.stream);
   const equals = tracks.filter((track) => rank(track) === rank(best)).length;
   const isDefault = best.stream.disposition["default"] === 1 && equals === 1;
   const why = speaks ? "of the wanted language" : isDefault ? "flagged default" : "first";
@@ -86,10 +88,16 @@ export function tagOf(stream: Stream, name: string): string | undefined {
   return Object.entries(stream.tags).find(([key]) => key.toLowerCase() === name)?.[1];
 }
 
+/** Whether a language is one of a track's; dual-mono broadcasts name two. */
+function isSpoken(wanted: string, stream: Stream): boolean {
+  return (tagOf(stream, "language") ?? "").split(/[,;]/u).some((tag) => languageOf(tag) === wanted);
+}
+
 /** Whether a track is commentary or the like: never what a film is heard for. */
 function isAside(stream: Stream): boolean {
   return (
     ASIDE_FLAGS.some((flag) => stream.disposition[flag] === 1) ||
+    ASIDE_LANGUAGES.has(languageOf(tagOf(stream, "language"))) ||
     ASIDE_TITLE.test(tagOf(stream, "title") ?? "")
   );
 }

@@ -6,9 +6,12 @@ const SAME: ReadonlyMap<string, string> = new Map([
 ]);
 const NO_LANGUAGE: ReadonlySet<string> = new Set(["", "und", "mis", "mul", "zxx"]);
 
-/** One name for every spelling of a language: `jpn`, `ja` and `ja-JP` are `ja`; null where nothing is said. */
+/**
+ * One name for every spelling of a language: `jpn`, `ja` and `ja-JP` are `ja`; null where nothing is said. The first
+ * where there are several.
+ */
 export function languageOf(tag: string | undefined): string | null {
-  const code = (tag ?? "").replaceAll("_", "-").split("-")[0]?.trim().toLowerCase() ?? "";
+  const code = (tag ?? "").split(/[-_,;]/u)[0]?.trim().toLowerCase() ?? "";
   if (NO_LANGUAGE.has(code)) return null;
   try {
     const { language } = new Intl.Locale(code);

@@ -12,6 +12,14 @@ const JOINABLE: readonly string[] = ["mpegts", "mpeg", "ogg", "flv"];
 const UNTIMED: readonly string[] = ["mp3", "aac", "ac3", "eac3", "dts", "truehd", "loas"];
 /** Times must not be negative between two programs, where the first sound may begin before the first picture. */
 export const BIAS_SECONDS = 10;
+/**
+ * Of these ffmpeg's decoders give the first frame after a change of the rate its time in ticks of the wrong rate: one
+ * frame that stands apart from both its neighbours.
+ */
+const STRAYING: ReadonlySet<string> = new Set(["mp1", "mp2", "mp3"]);
+const STRAY_KEPT =
+  "if(gt(abs(NEXT_DTS-DTS)*TB,0.5)," +
+  "if(N,if(gt(abs(DTS-PREV_INDTS)*TB,0.5),PREV_INDTS+round(0.024/TB),TS),NEXT_DTS-round(0.024/TB)),TS)";
 /** The header of a later link of an Ogg file passes for a packet; none of sound is as long. */
 const LONGEST_OGG = 0.9;
 /** Packets by which streams of one time may be apart in the file. */
@@ -102,8 +110,8 @@ function othersBetween(
 }
 
 /** ffmpeg's expression for the bit stream filter `setts`: the file's times to the time line's, and the bias. */
-export function continuous(joints: readonly Jump[], startSeconds: number): string {
-  const base = `TS+round((${(BIAS_SECONDS - startSeconds).toFixed(6)}`;
+export function continuous(joints: readonly Jump[], startSeconds: number, codec = ""): string {
+  const base = `${STRAYING.has(codec) ? STRAY_KEPT : "TS"}+round((${(BIAS_SECONDS - startSeconds).toFixed(6)}`;
   if (joints.length === 0) return `${base})/TB)`;
   // Register 0 counts the joints that are behind. Decoders may lose some seconds there.
   const passed = joints.map(

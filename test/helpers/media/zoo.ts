@@ -84,6 +84,14 @@ export function zooMaker(folder: string) {
       ];
       return await joined(name, ...parts);
     },
+    /** A broadcast that began long ago and changes the rate of its sound. */
+    async rateChange(name: string): Promise<string> {
+      const parts = [
+        await piece(`${name}-1.ts`, 0, 2, 1000, ...options("-c:a mp2 -ar 32000")),
+        await piece(`${name}-2.ts`, 2, 2, 1002, ...options("-c:a mp2 -ar 48000")),
+      ];
+      return await joined(name, ...parts);
+    },
     /** The first part of a file, as a download leaves it that stopped. */
     async cut(name: string, whole: string, share: number): Promise<string> {
       const data = await readFile(whole);
