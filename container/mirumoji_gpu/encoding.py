@@ -22,6 +22,7 @@ from .picture import (
     fitted_size,
     is_hdr,
     is_rgb,
+    is_wide_gamut,
     picture_filters,
     rotation_of,
 )
@@ -66,7 +67,8 @@ class Film:
     def stays_on_gpu(self, encoder: str) -> bool:
         """Whether decoding, scaling and encoding can all be the GPU's: nothing but the size is to be changed."""
         stream = self.video.stream
-        plain = not self.deinterlacer and not is_hdr(stream) and not rotation_of(stream) and not is_rgb(stream)
+        same_colours = not is_hdr(stream) and not is_wide_gamut(stream) and not is_rgb(stream)
+        plain = same_colours and not self.deinterlacer and not rotation_of(stream)
         fits = stream.get("codec_name") in GPU_CODECS and stream.get("pix_fmt") == "yuv420p"
         # A recorded broadcast may change the size of its picture.
         steady = not self.probe.formats & JOINABLE and stream.get("color_range") != "pc"

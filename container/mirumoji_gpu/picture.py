@@ -14,6 +14,8 @@ from .probe import Probe
 from .tracks import Stream
 
 HDR_CURVES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+# Primaries beyond those of BT.709: of UHD, of cinemas, and of telephones that record their screen.
+WIDE_PRIMARIES = {"bt2020": "2020", "smpte431": "smpte431", "smpte432": "smpte432"}
 # Luminance of HDR's reference white, in cd/m2 (ITU-R BT.2408).
 REFERENCE_WHITE = 203
 # Interlaced pictures have these many lines and no more pictures than this a second.
@@ -74,6 +76,29 @@ def rotation_of(stream: Stream) -> float:
     return rotation
 
 
+def turned(stream: Stream) -> tuple[list[str], list[str]]:
+    """
+    Filters that undo and that repeat how ffmpeg turns a picture to stand upright.
+
+    It does so before all other filters, where fields would become columns.
+    """
+    for side in stream.get("side_data_list", []):
+        rows = re.findall(r":\s+(-?\d+)\s+(-?\d+)", str(side.get("displaymatrix", "")))
+        if len(rows) < 2:
+            continue
+        (a, b), (c, d) = [tuple(int(value) for value in row) for row in rows[:2]]
+        if a == d == 0 and b and c:
+            way = "cclock" if c > 0 else "clock"
+            back = "clock" if c > 0 else "cclock"
+            if (b > 0) == (c > 0):
+                way = back = "cclock_flip" if c > 0 else "clock_flip"
+            return [f"transpose={back}"], [f"transpose={way}"]
+        if b == c == 0:
+            flips = [*(["hflip"] if a < 0 else []), *(["vflip"] if d < 0 else [])]
+            return flips, flips
+    return [], []
+
+
 def is_hdr(stream: Stream) -> bool:
     return stream.get("color_transfer") in HDR_CURVES
 
@@ -84,9 +109,9 @@ def can_tone_map() -> bool:
 
 def colours_of(stream: Stream) -> Colours:
     """The source's own colours where it says them, else what players take for a picture of its size."""
-    if is_hdr(stream) or _is_wide_gamut(stream):
+    if is_hdr(stream) or is_wide_gamut(stream):
         if can_tone_map():
-            return Colours("bt709", "bt709", "bt709")
+            return Colours("bt709", "bt709", _curve_kept(stream))
         return Colours(*(str(stream.get(name)) for name in ("color_space", "color_primaries", "color_transfer")))
     usual = _usual_colours(stream)
     said = str(stream.get("color_space"))
@@ -111,8 +136,9 @@ def _usual_colours(stream: Stream) -> Colours:
     return Colours("smpte170m", "smpte170m", "smpte170m")
 
 
-def _is_wide_gamut(stream: Stream) -> bool:
-    return str(stream.get("color_space", "")).startswith("bt2020") or stream.get("color_primaries") == "bt2020"
+def is_wide_gamut(stream: Stream) -> bool:
+    is_of_uhd = str(stream.get("color_space", "")).startswith("bt2020")
+    return is_of_uhd or stream.get("color_primaries") in WIDE_PRIMARIES
 
 
 def is_rgb(stream: Stream) -> bool:
@@ -124,7 +150,8 @@ def picture_filters(
     stream: Stream, size: tuple[int, int], colours: Colours, deinterlacer: list[str], pixels: str = "yuv420p"
 ) -> list[str]:
     """Fields to frames first, then the size, then the colours."""
-    filters = list(deinterlacer)
+    undone, repeated = turned(stream)
+    filters = [*undone, *deinterlacer, *repeated] if deinterlacer else []
     width, height = size
     # Evaluated again when size or shape of the picture change inside the file: then it keeps its shape.
     shape = "iw*sar/ih"
@@ -133,7 +160,7 @@ def picture_filters(
     same = f"lt(abs({height}*{shape}-{width}),{width}*0.02+2)"
     fit = f"w='if({same},{width},{wide})':h='if({same},{height},{high})':flags=bicubic"
     framed = [f"pad={width}:{height}:-1:-1:eval=frame", "setsar=1"]
-    if (is_hdr(stream) or _is_wide_gamut(stream)) and can_tone_map():
+    if (is_hdr(stream) or is_wide_gamut(stream)) and can_tone_map():
         return [*filters, f"scale={fit}", *_to_bt709(stream), f"format={pixels}", *framed, _tagged(colours)]
     matrix = f":out_color_matrix={_swscale_name(colours.matrix)}:out_range=tv"
     if not is_rgb(stream):
@@ -142,12 +169,17 @@ def picture_filters(
 
 
 def _to_bt709(stream: Stream) -> list[str]:
-    space = str(stream.get("color_space", ""))
-    matrix = {"bt2020c": "2020_cl", "bt709": "709"}.get(space, "2020_ncl")
+    space, primaries = str(stream.get("color_space", "")), str(stream.get("color_primaries"))
+    usual = "709" if primaries.startswith("smpte43") else "2020_ncl"
+    matrix = {"bt2020c": "2020_cl", "bt709": "709", "smpte170m": "170m", "bt470bg": "470bg"}.get(space, usual)
     levels = "full" if stream.get("color_range") == "pc" else "limited"
-    given = f"pin=2020:min={matrix}:rin={levels}"
+    if is_rgb(stream):
+        matrix, levels = "gbr", "full"
+    gamut = "709" if primaries == "bt709" else WIDE_PRIMARIES.get(primaries, "2020")
+    given = f"pin={gamut}:min={matrix}:rin={levels}"
     if not is_hdr(stream):
-        return [f"zscale=tin=709:{given}:t=709:p=709:m=709:r=limited"]
+        curve = _curve_kept(stream)
+        return [f"zscale=tin={curve}:{given}:t={curve}:p=709:m=709:r=limited"]
     curve = "smpte2084" if stream["color_transfer"] == "smpte2084" else "arib-std-b67"
     return [
         f"zscale=tin={curve}:{given}:t=linear:npl={REFERENCE_WHITE}",
@@ -157,6 +189,11 @@ def _to_bt709(stream: Stream) -> list[str]:
         "tonemap=mobius:param=0.5:desat=0:peak=10",
         "zscale=t=709:m=709:r=limited",
     ]
+
+
+def _curve_kept(stream: Stream) -> str:
+    """Curve of what was no BT.709: that of computers stays, all others are alike or are changed."""
+    return "iec61966-2-1" if stream.get("color_transfer") == "iec61966-2-1" else "bt709"
 
 
 def _swscale_name(matrix: str) -> str:
@@ -198,7 +235,8 @@ def _looked_at(source: Path, probe: Probe, stream: Stream) -> dict[str, int]:
         log = source.with_name("idet.log")
         argv = ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-ss", f"{at:.3f}", *probe.input_options]
         argv += ["-i", f"file:{source}", "-map", f"0:{stream['index']}", "-frames:v", str(SAMPLE_FRAMES)]
-        run_child([*argv, "-vf", f"idet=intl_thres={FIELD_RATIO}", "-f", "null", "-"], log)
+        looked_at = ",".join([*turned(stream)[0], f"idet=intl_thres={FIELD_RATIO}"])
+        run_child([*argv, "-vf", looked_at, "-f", "null", "-"], log)
         words = log.read_text(encoding="utf-8", errors="replace")
         for name, count in re.findall(r"(TFF|BFF|Progressive):\s*(\d+)", words.rpartition("Multi frame")[2]):
             counts[name] = counts.get(name, 0) + int(count)

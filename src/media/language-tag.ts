@@ -11,7 +11,11 @@ const NO_LANGUAGE: ReadonlySet<string> = new Set(["", "und", "mis", "mul", "zxx"
  * where there are several.
  */
 export function languageOf(tag: string | undefined): string | null {
-  const code = (tag ?? "").split(/[-_,;]/u)[0]?.trim().toLowerCase() ?? "";
+  const code =
+    (tag ?? "")
+      .split(/[-_,;]/u)[0]
+      ?.trim()
+      .toLowerCase() ?? "";
   if (NO_LANGUAGE.has(code)) return null;
   try {
     const { language } = new Intl.Locale(code);

@@ -82,9 +82,14 @@ test("fields become whole frames, of each a frame where that is asked for", asyn
     expect(await combedShare(file)).toBe(0);
     expect((await timesOf(file)).length).toBe(30);
   }
-  expect((await timesOf((await converted(flagged, { deinterlace: "double" })).file)).length).toBeGreaterThan(
-    58,
-  );
+  const double = await converted(flagged, { deinterlace: "double" });
+  expect((await timesOf(double.file)).length).toBeGreaterThan(58);
+  // Turned by a player, its fields would be columns.
+  const upright = await zoo.make("upright.mov", "-i", silent, ...options("-c copy"));
+  const turned = await zoo.make("turned.mov", "-i", upright, ...options("-c copy -metadata:s:v rotate=90"));
+  const film = await converted(turned);
+  const back = await zoo.make("back.mkv", "-i", film.file, ...options("-vf transpose=clock"), ...FAST);
+  expect([film.width, film.height, await combedShare(back)]).toEqual([288, 360, 0]);
 });
 
 test.each([
@@ -133,6 +138,20 @@ test("colours stay what they are, whether they were RGB, untagged, or of full ra
       [near(255, -1), near(0, -1), near(0, -1)],
     ]);
   }
+});
+
+test("primaries of telephones and UHD become those of BT.709", async () => {
+  const patch = `color=0xb4503c:s=64x64:r=25:d=0.4,format=rgb24,scale=out_color_matrix=bt709:out_range=tv`;
+  const clip = await zoo.make(
+    "p3.mov",
+    ...lavfi(`${patch},format=yuv420p`),
+    ...options("-c:v libx264 -preset ultrafast -qp 5 -colorspace bt709 -color_primaries smpte432"),
+    ...options("-color_trc iec61966-2-1"),
+  );
+  const { file } = await converted(clip);
+  expect(await coloursOf(file)).toBe("tv,bt709,iec61966-2-1,bt709");
+  // By the matrices of SMPTE EG 432-1 and BT.709, and the curve of IEC 61966-2-1.
+  expect(await colourAt(file, 30, 30)).toEqual([near(194, -1), near(72, -1), near(52, -1)]);
 });
 
 test("a picture that changes its size keeps its shape", async () => {
