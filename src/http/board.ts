@@ -3,9 +3,11 @@ import type { BeforeHook } from "@bull-board/api/typings/app";
 import { FastifyAdapter } from "@bull-board/fastify";
 import type { FastifyInstance } from "fastify";
 import { JOB_TYPES } from "../job/contract.ts";
+import { MirumojiError } from "../job/errors.ts";
 import type { Jobs } from "../client/contract.ts";
 import type { Queues } from "../queue/queues.ts";
 import { BoardQueue } from "./board-queue.ts";
+import { problemOf } from "./v1/problem.ts";
 
 export const BOARD_PATH = "/board";
 
@@ -46,9 +48,27 @@ export interface BoardOptions {
   readonly redact: (text: string) => string;
 }
 
+/** Answers with the status of the error; by itself, Bull Board takes all but Fastify's own for faults of the server. */
+class BoardAdapter extends FastifyAdapter {
+  override setErrorHandler(handler: Parameters<FastifyAdapter["setErrorHandler"]>[0]): this {
+    return super.setErrorHandler((error) => {
+      const statusCode = statusOf(error);
+      return handler(
+        statusCode === undefined ? error : Object.assign(new Error(error.message), { statusCode }),
+      );
+    });
+  }
+}
+
+function statusOf(error: Error & { readonly code?: unknown }): number | undefined {
+  if (error instanceof MirumojiError) return problemOf(error).status;
+  // BullMQ's own: a job has left the state that it was seen in.
+  return typeof error.code === "number" && error.code < 0 ? 409 : undefined;
+}
+
 /** Serves Bull Board for both queues. */
 export async function addBoard(server: FastifyInstance, options: BoardOptions): Promise<void> {
-  const adapter = new FastifyAdapter();
+  const adapter = new BoardAdapter();
   adapter.setBasePath(BOARD_PATH);
   createBullBoard({
     queues: JOB_TYPES.map((type) => new BoardQueue(options.queues[type], type, options)),

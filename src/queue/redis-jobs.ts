@@ -1,3 +1,4 @@
+import { ErrorCode } from "bullmq";
 import type { Redis } from "ioredis";
 import { JOB_TYPES, type JobType } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
@@ -81,15 +82,13 @@ export function createRedisJobs(
           args: { prefix, jobId: id },
         });
         if (answer === "missing") continue;
-        if (answer === "wrong") {
-          throw new MirumojiError(
-            "JOB_NOT_RETRYABLE",
-            `job ${id} did not fail; only failed and cancelled jobs are retried`,
-          );
-        }
+        if (answer === "wrong") throw notRetryable(id);
         await ask("retry", type, id, async () => {
           const job = await queues[type].getJob(id);
-          await job?.retry("failed");
+          await job?.retry("failed").catch((error: unknown) => {
+            // Somebody else retried or removed it between the two steps.
+            throw isGoneFromState(error) ? notRetryable(id, error) : error;
+          });
         });
         return;
       }
@@ -118,4 +117,18 @@ function notFound(id: string): MirumojiError {
     "JOB_NOT_FOUND",
     `there is no job ${JSON.stringify(id)}; \`list\` shows the ones there are`,
   );
+}
+
+function notRetryable(id: string, cause?: unknown): MirumojiError {
+  return new MirumojiError(
+    "JOB_NOT_RETRYABLE",
+    `job ${id} did not fail; only failed and cancelled jobs are retried`,
+    { cause },
+  );
+}
+
+/** Whether BullMQ found that a job is gone, or not in the state that it was asked to leave. */
+function isGoneFromState(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === ErrorCode.JobNotExist || code === ErrorCode.JobNotInState;
 }

@@ -144,6 +144,20 @@ describe("a board that may change jobs", () => {
     await server.jobs.cancel(id);
   });
 
+  it("blames callers whose retries come at once, all but one, and a wrong request", async () => {
+    const id = await endedJob();
+    const url = `/board/api/queues/convert/${id}/retry`;
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, async () => (await server.request(url, { method: "PUT" })).status),
+    );
+    expect(answers.filter((status) => status < 300)).toHaveLength(1);
+    expect(answers.filter((status) => status >= 500)).toEqual([]);
+    await server.jobs.cancel(id);
+    const body = JSON.stringify({ name: "convert", data: { nothing: true } });
+    const add = { method: "POST", headers: { "content-type": "application/json" }, body };
+    expect((await server.request("/board/api/queues/convert/add", add)).status).toBe(409);
+  });
+
   it("cancels and retries from the job's page", async () => {
     const { id } = await server.jobs.submit("convert", { input: "film.mkv" });
     expect(await (await server.request(`/jobs/${id}`)).text()).toContain("Cancel this job");
