@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from . import stopwatch
 from .errors import Expected
 from .progress import log
 
@@ -17,9 +18,10 @@ VERSION = 1
 
 def answer(job: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
     """Run a job in a temporary directory that is gone afterwards, whatever happens."""
+    stopwatch.start()
     try:
         with _sigterm_unwinds(), tempfile.TemporaryDirectory(prefix="mirumoji-") as temp:
-            return job(Path(temp), *args)
+            return {**job(Path(temp), *args), "seconds": stopwatch.seconds()}
     except Expected as error:
         log(f"{error.code}: {error}")
         return {"v": VERSION, "ok": False, "error": {"code": error.code, "message": str(error)}}

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Callable
 
+from . import stopwatch
 from .progress import Progress
 
 
@@ -19,6 +20,7 @@ def open_volume(vol_id: str) -> Any:
     return modal.Volume.from_id(vol_id)
 
 
+@stopwatch.part("download")
 def download(volume: Any, vol_fp: str, temp: Path) -> Path:
     """
     The input on local disk: a link where the volume is on this machine, else a copy.
@@ -47,6 +49,7 @@ def download(volume: Any, vol_fp: str, temp: Path) -> Path:
     return target
 
 
+@stopwatch.part("upload")
 def upload(volume: Any, local: Path, vol_fp: str, name: str) -> dict[str, Any]:
     """Puts a result beside the input; its digest lets the other end see that it arrived whole."""
     progress = Progress("upload")

@@ -25,9 +25,17 @@ export function describeJob(job: JobView): string {
     lines.push(`  sent     ${prettyBytes(sentBytes)} of ${prettyBytes(inputBytes)}${what}`);
     lines.push(...warnings.map((warning) => `  warning  ${warning}`));
   }
-  if (job.receipt !== null) lines.push(`  cost     ${costText(job.receipt)}`);
+  if (job.receipt !== null) lines.push(`  cost     ${costText(job.receipt)}`, ...partLines(job.receipt));
   if (job.error !== null) lines.push(`  error    ${job.error.code}: ${job.error.message}`);
   return lines.join("\n");
+}
+
+/** The time of the calls in parts. */
+function partLines({ parts }: Receipt): string[] {
+  if (parts === null) return [];
+  const { coldStart, download, load, compute, upload } = parts;
+  const names = Object.entries({ start: coldStart, download, load, compute, upload });
+  return [`           ${names.map(([name, seconds]) => `${name} ${seconds.toFixed(1)} s`).join(", ")}`];
 }
 
 /** Describes what was paid: `12.3 s on A10G in 1 call, about 0.0038 USD`. */

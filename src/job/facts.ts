@@ -13,6 +13,19 @@ const MOST_WARNINGS = 50;
 const TITLE_CHARS = 200;
 const MOST_TRACKS = 50;
 
+/** Seconds of the parts of a call, as they were measured beside the GPU. */
+export const callPartsSchema = z.object({
+  /** The input out of the volume. */
+  download: count,
+  /** The model into memory. */
+  load: count,
+  /** All other work. */
+  compute: count,
+  /** The result into the volume. */
+  upload: count,
+});
+export type CallParts = z.output<typeof callPartsSchema>;
+
 /** A track of the input that a job used, and the reason. */
 export const trackSchema = z.object({
   kind: z.enum(["video", "audio", "subtitle"]),
@@ -48,6 +61,8 @@ const work = {
   speechSeconds: count.optional(),
   droppedSegments: count.optional(),
   gpuSeconds: count,
+  /** How long the call's parts took; the image's own functions do not say. */
+  seconds: callPartsSchema.optional().catch(undefined),
   warnings: z
     .array(z.string())
     .transform((texts) => texts.slice(0, MOST_WARNINGS).map((text) => cutText(text, WARNING_CHARS))),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { PartInput } from "./facts.ts";
+import { type CallParts, callPartsSchema, type PartInput } from "./facts.ts";
 
 const count = z.number().nonnegative();
 
@@ -15,11 +15,19 @@ export const endedCallSchema = z.object({
    */
   seconds: count,
   gpu: z.string(),
+  /**
+   * All of the call's time in parts: those beside the GPU, and before them `coldStart`, which is what is left of the time
+   * from opening the call until its end was known (queueing, start of the container, the way of the answer), or of the
+   * paid time where several containers ran. Null where the function does not say.
+   */
+  parts: callPartsSchema.extend({ coldStart: count }).nullable().default(null),
   /** How many parts of a film it was for; absent where it was for all of it. */
   inputs: z.int().positive().optional(),
   /** Estimate by the price table of the day `pricesAsOf`; null where it has no price for the GPU. */
   usd: count.nullable(),
   pricesAsOf: z.string(),
+  /** The row of that table. */
+  usdPerSecond: count.nullable().default(null),
 });
 export type EndedCall = z.output<typeof endedCallSchema>;
 
@@ -31,6 +39,16 @@ export const receiptSchema = z.object({
   sentBytes: count,
   savedBytes: count,
   receivedBytes: count.describe("Size of the outputs."),
+  parts: callPartsSchema
+    .extend({ coldStart: count })
+    .nullable()
+    .default(null)
+    .describe("Seconds of the calls in parts; null when one of them does not say."),
+  openCallId: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("The call that has not ended; null once all are over, as far as the server says."),
   volumeId: z.string().nullable(),
   volumeDeleted: z
     .boolean()
@@ -59,10 +77,11 @@ export function endedCall(
     readonly totalMs: number | null;
     readonly runMs: number | null;
     readonly inputs?: number;
+    readonly parts?: CallParts;
   },
   { gpu, asOf, usdPerSecond }: GpuPrice,
 ): EndedCall {
-  const { callId, outcome, totalMs, runMs, inputs } = end;
+  const { callId, outcome, totalMs, runMs, inputs, parts } = end;
   const seconds = (runMs ?? totalMs ?? 0) / 1000;
   return {
     callId,
@@ -74,8 +93,31 @@ export function endedCall(
     gpu,
     usd: usdPerSecond === null ? null : seconds * usdPerSecond,
     pricesAsOf: asOf,
+    usdPerSecond,
+    parts:
+      parts === undefined
+        ? null
+        : { coldStart: coldStart(parts, inputs === undefined ? (totalMs ?? 0) / 1000 : seconds), ...parts },
     ...(inputs === undefined || inputs === 0 ? {} : { inputs }),
   };
+}
+
+function coldStart({ download, load, compute, upload }: CallParts, all: number): number {
+  return Math.max(0, all - download - load - compute - upload);
+}
+
+/** Adds the parts of several up; undefined when one of them is not known. */
+export function sumOfParts<T extends CallParts>(all: readonly (T | null | undefined)[]): T | undefined {
+  return (
+    all.reduce<T | null | undefined>((sum, one) => {
+      if (sum === null) return one;
+      if (sum === undefined || one === null || one === undefined) return undefined;
+      const names = Object.keys(sum) as (keyof T)[];
+      return Object.fromEntries(
+        names.map((name) => [name, Number(sum[name]) + Number(one[name])]),
+      ) as unknown as T;
+    }, null) ?? undefined
+  );
 }
 
 /** Seconds that are paid for the inputs of a call: as long as they ran or, where one has not ended, since it was put. */
@@ -86,7 +128,7 @@ export function paidSeconds(inputs: readonly PartInput[], now: number): number {
 /** Adds the calls up. */
 export function receiptOf(
   calls: readonly EndedCall[],
-  traffic: Pick<Receipt, "sentBytes" | "savedBytes" | "receivedBytes" | "volumeId">,
+  traffic: Pick<Receipt, "sentBytes" | "savedBytes" | "receivedBytes" | "volumeId" | "openCallId">,
 ): Receipt {
   const usd = calls.reduce<number | null>(
     (sum, call) => (sum === null || call.usd === null ? null : sum + call.usd),
@@ -96,6 +138,7 @@ export function receiptOf(
     calls: [...calls],
     gpuSeconds: calls.reduce((sum, { seconds }) => sum + seconds, 0),
     usd,
+    parts: sumOfParts(calls.map(({ parts }) => parts)) ?? null,
     ...traffic,
     volumeDeleted: false,
   };

@@ -172,13 +172,16 @@ function reportOf(result: RemoteResult, facts: StoredFacts): JobReport {
   };
 }
 
-function expensesOf({ calls = [], facts }: Checkpoint): Receipt {
-  const { inputBytes = 0, sentBytes = 0, outputs = [], volumeId = null } = facts;
+function expensesOf({ calls = [], facts, state, unwindFrom }: Checkpoint): Receipt {
+  const { inputBytes = 0, sentBytes = 0, outputs = [], volumeId = null, callId = null } = facts;
+  // The end of a call that is cancelled is booked before the server has heard of it.
+  const isOpen = state === "call" || (state === "undo" && unwindFrom === "call");
   return receiptOf(calls, {
     sentBytes,
     savedBytes: savedBytes(inputBytes, sentBytes),
     receivedBytes: outputs.reduce((sum, { bytes }) => sum + bytes, 0),
     volumeId,
+    openCallId: isOpen ? callId : null,
   });
 }
 

@@ -1,9 +1,13 @@
 import type { Checkpoint } from "../job/checkpoint.ts";
 import type { JobEvents, JobIdentity } from "../job/events.ts";
-import { paidSeconds } from "../job/receipt.ts";
+import type { CallParts } from "../job/facts.ts";
+import { paidSeconds, sumOfParts } from "../job/receipt.ts";
 
-/** The end of a call; `inputs`: of how many parts of a film it was. */
-type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity | "paid"> & { readonly inputs?: number };
+/** The end of a call; `inputs`: of how many parts of a film it was; `parts`: of its time. */
+type CallEnd = Omit<JobEvents["call.finished"], keyof JobIdentity | "paid"> & {
+  readonly inputs?: number;
+  readonly parts?: CallParts;
+};
 
 /** How a job's call ended when the job left the state in which it waited for it; null when it did not. */
 export function callEnd(before: Checkpoint, next: Checkpoint, now: number): CallEnd | null {
@@ -19,10 +23,19 @@ export function callEnd(before: Checkpoint, next: Checkpoint, now: number): Call
     // One whose inputs have all ended did its work; parts that failed are called again.
     const isDone = next.state === "call" && inputs.every(({ seconds }) => seconds !== undefined);
     const outcome = isDone ? "succeeded" : callOutcome(next);
-    return { callId, outcome, totalMs, runMs, inputs: inputs.length };
+    const parts = sumOfParts(inputs.map(({ part }) => next.facts.parts?.[part]?.result?.seconds));
+    return {
+      callId,
+      outcome,
+      totalMs,
+      runMs,
+      inputs: inputs.length,
+      ...(parts === undefined ? {} : { parts }),
+    };
   }
   const runMs = runSeconds === undefined ? null : runSeconds * 1000;
-  return { callId, outcome: callOutcome(next), totalMs, runMs };
+  const parts = next.facts.result?.seconds;
+  return { callId, outcome: callOutcome(next), totalMs, runMs, ...(parts === undefined ? {} : { parts }) };
 }
 
 function callOutcome({ state, ending, facts }: Checkpoint): CallEnd["outcome"] {

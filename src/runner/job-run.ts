@@ -14,7 +14,7 @@ import { MirumojiError } from "../job/errors.ts";
 import type { EmitJobEvent, JobEventName, JobEvents, JobIdentity } from "../job/events.ts";
 import type { StoredFacts } from "../job/facts.ts";
 import type { Decision, FinalState, Position, WorkingState } from "../job/machine.ts";
-import { endedCall, type GpuPrice, NO_GPU } from "../job/receipt.ts";
+import { endedCall, type GpuPrice, NO_GPU, type Receipt } from "../job/receipt.ts";
 import { type JobSummary, logLine, type StepProgress, summaryOf } from "../job/summary.ts";
 import type { Delivery } from "../queue/delivery.ts";
 import type { Commit, Committed } from "../queue/lease.ts";
@@ -46,6 +46,11 @@ export interface RunnerTools extends StepTools {
 /** Thrown inside the runner when a write is refused; it never leaves it. */
 export class Fenced extends Error {
   override readonly name = "Fenced";
+}
+
+/** The receipt once the call is over and the volume deleted, by the server's own word. */
+function closed(receipt: Receipt): Receipt {
+  return { ...receipt, openCallId: null, volumeDeleted: true };
 }
 
 /**
@@ -182,7 +187,7 @@ export class JobRun {
     const { receipt } = summary;
     return {
       ...summary,
-      ...(receipt === undefined ? {} : { receipt: { ...receipt, volumeDeleted } }),
+      ...(receipt === undefined ? {} : { receipt: volumeDeleted ? closed(receipt) : receipt }),
       state: status,
     };
   }
@@ -194,7 +199,7 @@ export class JobRun {
   async showVolumeDeleted(): Promise<void> {
     const { receipt, ...summary } = summaryOf(this.#checkpoint, { status: "running", now: this.tools.now() });
     if (receipt === undefined) return;
-    const shown = { ...summary, receipt: { ...receipt, volumeDeleted: true } };
+    const shown = { ...summary, receipt: closed(receipt) };
     if (!this.#heed(await this.delivery.lease.commit({ summary: shown }))) {
       throw new Fenced("the lease was lost before the end");
     }

@@ -18,6 +18,7 @@ const handlerResultSchema = z.discriminatedUnion("ok", [
     droppedSegments: z.number().optional(),
     mediaSeconds: z.number(),
     gpuSeconds: z.number(),
+    seconds: z.unknown().optional(),
     tracks: z.unknown().optional(),
     warnings: z.array(z.string()).default([]),
   }),

@@ -189,8 +189,16 @@ describe("the commands", () => {
       expect(receipt).toMatchObject({
         calls: [{ outcome: "succeeded", gpu: "own", usd: 0 }],
         sentBytes: report?.sentBytes,
+        openCallId: null,
         volumeDeleted: true,
       });
+      const [call] = receipt?.calls ?? [];
+      expect(receipt?.parts).toEqual(call?.parts);
+      const { coldStart = NaN, download = NaN, load = NaN, compute = NaN, upload = NaN } = call?.parts ?? {};
+      expect(coldStart + download + load + compute + upload).toBeCloseTo(
+        (call?.waitSeconds ?? NaN) + (call?.seconds ?? NaN),
+      );
+      expect(compute).toBeGreaterThanOrEqual((report?.gpuSeconds ?? NaN) - 0.01);
     }
     const calls = (await dev.client.list({ limit: 1000 })).flatMap(({ receipt }) => receipt?.calls ?? []);
     expect(calls.length).toBeGreaterThan(0);

@@ -58,10 +58,15 @@ test("the answer is what the contract says, and nothing else", () => {
     droppedSegments: 0,
     mediaSeconds: expect.closeTo(15.38, 0),
     gpuSeconds: expect.any(Number),
+    seconds: expect.any(Object),
     tracks: [{ kind: "audio", number: 1, codec: "aac", why: "the only one", language: "en" }],
     warnings: [],
   });
   expect(plain.transcript.gpuSeconds).toBeGreaterThan(0.2);
+  const { download, load, compute, upload } = plain.transcript.seconds;
+  expect(compute).toBeGreaterThanOrEqual(plain.transcript.gpuSeconds - 0.01);
+  expect(load).toBe(0);
+  expect(Math.max(download, upload)).toBeLessThan(compute);
 });
 
 test("progress goes through the stages and never backwards, a few lines a second", () => {

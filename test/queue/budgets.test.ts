@@ -37,6 +37,8 @@ const endedCall = (usd: number): EndedCall => ({
   gpu: "T4",
   usd,
   pricesAsOf: "2026-05-07",
+  usdPerSecond: null,
+  parts: null,
 });
 
 /** Jobs that this process owns. */

@@ -62,6 +62,8 @@ describe("commit", () => {
       gpu: "T4",
       usd: 0.0000125,
       pricesAsOf: "2026-05-07",
+      usdPerSecond: null,
+      parts: null,
     };
     const start = firstCheckpoint(5, 0);
     const write = { checkpoint: withEndedCall(start, call), spend: call };

@@ -6,6 +6,7 @@ import functools
 import os
 from typing import Any
 
+from .. import stopwatch
 from ..errors import Expected
 from ..models import locate, model_name
 from ..progress import log
@@ -18,7 +19,8 @@ def load(model_options: dict[str, Any], language: str) -> Any:
     Raises `LANGUAGE_UNSUPPORTED` when it does not know the language, `MODEL_MISSING` when it cannot be had.
     """
     name, device, compute_type = (str(model_options[key]) for key in ("model", "device", "compute_type"))
-    model = _load(name, device, compute_type, model_options["cache"])
+    with stopwatch.part("load"):
+        model = _load(name, device, compute_type, model_options["cache"])
     known = getattr(model, "supported_languages", [language])
     if language != "auto" and language not in known:
         raise Expected("LANGUAGE_UNSUPPORTED", f"the model {model_name(name)} does not know {language!r}.")

@@ -45,6 +45,7 @@ export interface Transcript {
   speechSeconds: number | null;
   mediaSeconds: number;
   gpuSeconds: number;
+  seconds: { download: number; load: number; compute: number; upload: number };
   warnings: string[];
 }
 export interface Converted {

@@ -177,15 +177,33 @@ class JobReport(TypedDict):
     warnings: list[str]
 
 
+class JobReceiptCallsParts(TypedDict):
+    download: float
+    load: float
+    compute: float
+    upload: float
+    coldStart: float
+
+
 class JobReceiptCalls(TypedDict):
     callId: str
     outcome: Literal["succeeded", "failed", "cancelled", "lost"]
     waitSeconds: float | None
     seconds: float
     gpu: str
+    parts: NotRequired[JobReceiptCallsParts | None]
     inputs: NotRequired[int]
     usd: float | None
     pricesAsOf: str
+    usdPerSecond: NotRequired[float | None]
+
+
+class JobReceiptParts(TypedDict):
+    download: float
+    load: float
+    compute: float
+    upload: float
+    coldStart: float
 
 
 class JobReceipt(TypedDict):
@@ -195,6 +213,8 @@ class JobReceipt(TypedDict):
     sentBytes: float
     savedBytes: float
     receivedBytes: float
+    parts: NotRequired[JobReceiptParts | None]
+    openCallId: NotRequired[str | None]
     volumeId: str | None
     volumeDeleted: bool
 
