@@ -12,12 +12,17 @@ from .encoding import Film, film_of, programs_for
 from .errors import Expected
 from .ffmpeg import QUIET, need_ffmpeg, progress_reader
 from .options import parse_convert
-from .probe import probe_file
+from .probe import Probe, probe_file
 from .progress import Progress, log
 from .remux import copy_arguments, why_not_copied
 from .survey import damage
+from .tracks import tracks_of
 from .video import encoders_for
 from .volume import download, open_volume, upload
+
+
+# Share of a film's packets that make a picture.
+LEAST_PICTURES = 0.45
 
 
 def convert_file(
@@ -50,7 +55,7 @@ def convert_file(
     progress.done()
 
     made = probe_file(target, "the converted file")
-    warnings += damage(film.probe, film.survey, film.video.stream)
+    warnings += damage(film.probe, film.survey, film.video.stream) or _lost(made, film)
     stored = upload(volume, target, vol_fp, "output.mp4")
     return {
         "v": VERSION,
@@ -64,6 +69,19 @@ def convert_file(
         "tracks": film.shown_tracks,
         "warnings": warnings,
     }
+
+
+def _lost(made: Probe, film: Film) -> list[str]:
+    """Warnings when packets are there and what they hold is not. Two packets may make one picture, of fields."""
+    warnings = []
+    pictures = next((int(stream.get("nb_frames", 0)) for stream in made.streams if stream["codec_type"] == "video"), 0)
+    packets = film.survey.count(film.video.stream)
+    if pictures < packets * LEAST_PICTURES:
+        warnings.append(f"only {pictures} of {packets} pictures could be decoded; the file is damaged")
+    tracks = len(tracks_of(made.streams, "audio"))
+    if tracks < len(film.audio):
+        warnings.append(f"only {tracks} of {len(film.audio)} audio tracks could be decoded; the file is damaged")
+    return warnings
 
 
 def _encode(

@@ -16,6 +16,8 @@ CUT_OFF = "the file ends in the middle; it is damaged"
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 _W64 = b"riff.\x91\xcf\x11"
 
 
@@ -42,7 +44,44 @@ def _promised_bytes(file: BinaryIO, head: bytes, size: int) -> int:
     if head[:8] == _W64:
         (promised,) = struct.unpack("<Q", head[16:24])
         return 0 if promised in UNKNOWN else promised
+    if head[:4] == _EBML:
+        return _matroska_bytes(head)
+    if head[4:8] in _FIRST_BOXES:
+        return _mp4_bytes(file, size)
     return _asf_bytes(file) if head[:16] == _ASF else 0
+
+
+def _matroska_bytes(head: bytes) -> int:
+    """The end of the segment, which follows the header."""
+    header, at = _ebml_size(head, 4)
+    at += header
+    if head[at : at + 4] != _SEGMENT:
+        return 0
+    content, at = _ebml_size(head, at + 4)
+    return at + content if content else 0
+
+
+def _ebml_size(data: bytes, at: int) -> tuple[int, int]:
+    """A size, 0 where it is unknown, and the place behind it."""
+    first = data[at] if at < len(data) else 0
+    length = 9 - first.bit_length()
+    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return (0 if length > 8 or value == (1 << 7 * length) - 1 else value), at + length
+
+
+def _mp4_bytes(file: BinaryIO, size: int) -> int:
+    """The end of the last box. Anything may lie behind it."""
+    at = 0
+    for _ in range(MOST_CHUNKS):
+        file.seek(at)
+        head = file.read(16).ljust(16, b"\0")
+        length, name = struct.unpack(">I4s", head[:8])
+        if length == 1:
+            (length,) = struct.unpack(">Q", head[8:])
+        if at + 8 > size or length < 8 or not name.isalnum():
+            break
+        at += length
+    return at
 
 
 def _chunks(file: BinaryIO, at: int, size: int, layout: str) -> Iterator[tuple[bytes, int, int]]:

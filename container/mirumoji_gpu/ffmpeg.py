@@ -21,7 +21,8 @@ INPUT_FORMATS = (
 
 SAFE_INPUT = ["-protocol_whitelist", "file,pipe", "-format_whitelist", INPUT_FORMATS]
 
-QUIET = ["ffmpeg", "-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-nostats"]
+# A damaged file is decoded as far as it goes, however little that is.
+QUIET = ["ffmpeg", "-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-nostats", "-max_error_rate", "1"]
 
 
 def need_ffmpeg() -> None:

@@ -84,8 +84,8 @@ def survey_file(path: Path, probe: Probe) -> Survey:
     return Survey(streams, joints_of(packets, probe.formats), any(sign in words for sign in ENDED_EARLY), ending(path))
 
 
-def damage(probe: Probe, survey: Survey, stream: Stream) -> list[str]:
-    """A warning when the file promises more of a stream than it has; estimates are no promises."""
+def damage(probe: Probe, survey: Survey, stream: Stream, decoded_seconds: float | None = None) -> list[str]:
+    """A warning when the file promises more of a stream than it has, or gave; estimates are no promises."""
     found = survey.streams.get(int(stream["index"]), StreamPackets())
     has, promised = found.seconds, _promised_seconds(probe, stream)
     if "matroska" in probe.formats:
@@ -93,12 +93,17 @@ def damage(probe: Probe, survey: Survey, stream: Stream) -> list[str]:
     if not promised and probe.formats & {"matroska", "flv"}:
         # Only the file as a whole says how long it is, and any of its streams may be the longest.
         ends = [packets.end for packets in survey.streams.values() if packets.times]
-        whole = max(ends, default=0.0) - probe.start_seconds
+        # In Matroska it counts from 0.
+        whole = max(ends, default=0.0) - (0.0 if "matroska" in probe.formats else probe.start_seconds)
         if _is_short(whole, seconds_of(probe.format)):
             has, promised = whole, seconds_of(probe.format)
     if promised and (_is_short(has, promised) or survey.is_cut_off):
         return [f"only {has:.1f} of {promised:.1f} s could be decoded; the file is damaged"]
-    return [CUT_OFF] if survey.is_cut_off else survey.ending
+    if decoded_seconds is not None and promised:
+        before = max(0.0, probe.start_seconds) if "matroska" in probe.formats else 0.0
+        if _is_short(decoded_seconds, promised - before):
+            return [f"only {decoded_seconds:.1f} of {promised - before:.1f} s could be decoded; the file is damaged"]
+    return survey.ending or ([CUT_OFF] if survey.is_cut_off else [])
 
 
 def _promised_seconds(probe: Probe, stream: Stream) -> float:

@@ -150,7 +150,8 @@ def _listen(
         clean=clean,
         pad_seconds=pad_seconds,
     )
-    warnings = [*choice.warnings, *([OPPOSED_WARNING] if is_silent_sum else []), *damage(probe, survey, stream)]
+    warnings = [*choice.warnings, *([OPPOSED_WARNING] if is_silent_sum else [])]
+    warnings += damage(probe, survey, stream, seconds)
     return Heard(audio, seconds, [shown_track("audio", choice)], warnings)
 
 

@@ -92,7 +92,8 @@ export function tasteArguments(
   return [...quiet, ...piece, ...input(place), "-af", mono(place), ...flac.split(" ")];
 }
 
-const quiet = ["-hide_banner", "-nostdin", "-loglevel", "error"];
+/** A damaged file is decoded as far as it goes, however little that is. */
+const quiet = ["-hide_banner", "-nostdin", "-loglevel", "error", "-max_error_rate", "1"];
 
 /** 16 kHz mono first of all, so that a pause of an hour costs little memory when it is filled. */
 function mono({ stream, side }: AudioPlace): string {

@@ -13,18 +13,20 @@ export async function damageOf(
   const { details, seconds, startSeconds } = found;
   if (details === null || details.isLengthEstimated) return [];
   if (WITHOUT_PROMISE.some((name) => details.formats.has(name))) return [];
-  const promised = promisedSeconds(details, stream);
+  // Matroska's lengths count from 0, not from where the first track begins.
+  const before = details.formats.has("matroska") ? Math.max(0, startSeconds) : 0;
+  const written = promisedSeconds(details, stream);
+  const promised = written === null ? null : written - before;
   if (promised !== null) return isShort(decodedSeconds, promised) ? [warning(decodedSeconds, promised)] : [];
-  if (seconds === null || !isShort(decodedSeconds, seconds)) return [];
+  if (seconds === null || !isShort(decodedSeconds, seconds - before)) return [];
   // Only the file as a whole says how long it is, and any of its streams may be the longest.
   const survey = await found.survey(signal);
   const end = (survey?.endSeconds ?? seconds) - startSeconds;
-  return isShort(end, seconds) ? [warning(decodedSeconds, seconds)] : [];
+  return isShort(end, seconds - before) ? [warning(decodedSeconds, seconds - before)] : [];
 }
 
 function promisedSeconds({ formats }: ProbeDetails, stream: Stream): number | null {
   if (!formats.has("matroska")) return stream.duration ?? null;
-  // Its statistics count from 0, not from where a track begins.
   const [, hours, minutes, seconds] =
     /^(\d+):(\d\d):(\d\d(?:\.\d+)?)/u.exec(tagOf(stream, "duration") ?? "") ?? [];
   return hours === undefined ? null : Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);

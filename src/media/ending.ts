@@ -13,6 +13,9 @@ const MOST_CHUNKS = 1000;
 
 const ASF = Buffer.from("3026b2758e66cf11a6d900aa0062ce6c", "hex");
 const ASF_FILE = Buffer.from("a1dcab8c47a9cf118ee400c00c205365", "hex");
+const EBML = Buffer.from("1a45dfa3", "hex");
+const SEGMENT = Buffer.from("18538067", "hex");
+const FIRST_BOXES: ReadonlySet<string> = new Set(["ftyp", "moov", "mdat", "wide", "free", "skip"]);
 const W64 = Buffer.from("726966662e91cf11", "hex");
 
 type Read = (at: number, bytes: number) => Promise<Buffer>;
@@ -51,6 +54,8 @@ async function promisedBytes(read: Read, head: Buffer, size: number): Promise<nu
     return await endOf("RIFF", chunks(read, { at: 0, size, isShort: true }));
   if (magic === "caff") return await endOf("data", chunks(read, { at: 8, size, isShort: false }));
   if (head.subarray(0, 8).equals(W64) && head.length >= 24) return known(Number(head.readBigUInt64LE(16)));
+  if (head.subarray(0, 4).equals(EBML)) return matroskaBytes(head);
+  if (FIRST_BOXES.has(head.toString("latin1", 4, 8))) return await mp4Bytes(read, size);
   return head.subarray(0, 16).equals(ASF) ? asfBytes(await read(0, 8192)) : 0;
 }
 
@@ -91,6 +96,38 @@ async function waveBytes(read: Read, size: number): Promise<number> {
     return known(content) === 0 ? 0 : at + content;
   }
   return 0;
+}
+
+/** The end of the segment, which follows the header. */
+function matroskaBytes(head: Buffer): number {
+  const header = ebmlSize(head, 4);
+  const at = header.end + header.value;
+  if (!head.subarray(at, at + 4).equals(SEGMENT)) return 0;
+  const { value, end } = ebmlSize(head, at + 4);
+  return value === 0 ? 0 : end + value;
+}
+
+/** A size, 0 where it is unknown, and the place behind it. */
+function ebmlSize(data: Buffer, at: number): { value: number; end: number } {
+  const length = Math.clz32(data[at] ?? 0) - 23;
+  const bits = BigInt(7 * length);
+  const digits = data.toString("hex", at, at + length);
+  const value = BigInt.asUintN(Number(bits), BigInt(`0x${digits || "0"}`));
+  const isUnknown = length > 8 || value === (1n << bits) - 1n;
+  return { value: isUnknown ? 0 : Number(value), end: at + length };
+}
+
+/** The end of the last box. Anything may lie behind it. */
+async function mp4Bytes(read: Read, size: number): Promise<number> {
+  let at = 0;
+  for (let count = 0; at + 8 <= size && count < MOST_CHUNKS; count++) {
+    const head = await read(at, 16);
+    const short = head.readUInt32BE(0);
+    const length = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
+    if (length < 8 || !/^[\da-z]{4}$/iu.test(head.toString("latin1", 4, 8))) break;
+    at += length;
+  }
+  return at;
 }
 
 function asfBytes(head: Buffer): number {

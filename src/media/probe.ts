@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { MirumojiError } from "../job/errors.ts";
@@ -111,7 +112,7 @@ async function look(path: string, reach: readonly string[], signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted();
     if (hasErrno(error, "ENOENT")) return null;
-    assertStorageWell(error);
+    await assertStorageWell(error, path);
     return NOT_MEDIA;
   }
 }
@@ -129,13 +130,32 @@ function isComplete({ details }: Probe): boolean {
 const STORAGE_FAILED =
   /Input\/output error|Stale file handle|Connection timed out|Too many open files|Transport endpoint|Host is down|No such device/u;
 
+/** ffmpeg says the same of headers that end too early. */
+const AMBIGUOUS = "Input/output error";
+const LOOKED_AT_BYTES = 1024 * 1024;
+
+/** Whether the beginning and the end of a file can be read. */
+async function isReadable(path: string): Promise<boolean> {
+  if (inputUrl(path) === path) return false;
+  try {
+    await using handle = await open(path);
+    const { size } = await handle.stat();
+    for (const at of [0, Math.max(0, size - LOOKED_AT_BYTES)]) {
+      await handle.read(Buffer.alloc(Math.min(size, LOOKED_AT_BYTES)), 0, null, at);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Throws `STORAGE_UNAVAILABLE` when it was not the file's fault that ffprobe could not read it. */
-function assertStorageWell(error: unknown): void {
+async function assertStorageWell(error: unknown, path: string): Promise<void> {
   if (!(error instanceof Error)) return;
   const isLate = "killed" in error && error.killed === true;
   const words = "stderr" in error ? String(error.stderr) : "";
   const [said] = STORAGE_FAILED.exec(words) ?? [];
-  if (!isLate && said === undefined) return;
+  if (!isLate && (said === undefined || (said === AMBIGUOUS && (await isReadable(path))))) return;
   const why = said ?? `ffprobe had no answer in ${PROBE_TIMEOUT_MS / 1000} s`;
   throw new MirumojiError(
     "STORAGE_UNAVAILABLE",

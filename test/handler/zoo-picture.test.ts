@@ -258,6 +258,16 @@ test("a mix of many channels is as loud as they are, and never clips", async () 
   expect(await peakOf(all.file)).toBeLessThanOrEqual(0);
 });
 
+test("a film whose packets are rubbish says how little of it was seen", async () => {
+  const film = await zoo.film("whole.mkv", "-g", "10");
+  const noise = options("-map 0:v -map 0:a -map 0:a -c copy -bsf:v noise=amount=5 -bsf:a:1 noise=amount=1");
+  const { warnings } = await converted(await zoo.make("rubbish.mkv", "-i", film, ...noise));
+  expect(warnings).toEqual([
+    expect.stringMatching(/^only \d+ of 100 pictures could be decoded; the file is damaged$/u),
+    "only 1 of 2 audio tracks could be decoded; the file is damaged",
+  ]);
+});
+
 test("a film that fits is copied in no time, and one that does not is encoded with the reason", async () => {
   const film = await zoo.film("fits.mkv");
   const copied = await converted(film, { copy: true, codec: "h264" });

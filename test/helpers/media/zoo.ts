@@ -92,6 +92,12 @@ export function zooMaker(folder: string) {
       ];
       return await joined(name, ...parts);
     },
+    /** A file of which only the first part was written, as a download leaves it that reserves its place. */
+    async zeros(name: string, whole: string, share: number): Promise<string> {
+      const data = await readFile(whole);
+      await writeFile(at(name), data.fill(0, Math.floor(data.length * share)));
+      return at(name);
+    },
     /** The first part of a file, as a download leaves it that stopped. */
     async cut(name: string, whole: string, share: number): Promise<string> {
       const data = await readFile(whole);
