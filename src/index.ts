@@ -8,6 +8,7 @@
  */
 import { processTracing } from "./config/load.ts";
 import { VERSION } from "./config/version.ts";
+import type { BatchJobs } from "./client/batches.ts";
 import type { Jobs, TranscriptReader } from "./client/contract.ts";
 import { createHttpJobs, type HttpJobs } from "./client/http-client.ts";
 import { MirumojiError, toMirumojiError } from "./job/errors.ts";
@@ -34,6 +35,8 @@ export type { OutputFile } from "./job/facts.ts";
 export type { JobReport, JobStatus, JobView, StepProgress } from "./job/summary.ts";
 export type { LayoutWish, ReformatOptions } from "./job/reformat.ts";
 export type { JobFilter, JobPage, JobQuery, Jobs, Submitted, TranscriptReader } from "./client/contract.ts";
+export type { BatchJobs, BatchRequest, BatchWaitOptions } from "./client/batches.ts";
+export type { BatchView } from "./job/batch.ts";
 export type { WaitOptions, WatchOptions } from "./client/follow-jobs.ts";
 
 export type { HttpJobs } from "./client/http-client.ts";
@@ -79,6 +82,8 @@ export type ClientOptions = RedisClientOptions | HttpClientOptions;
 
 /** Submits jobs and looks at them. Close it with `await client.close()` or `await using`. */
 export interface Client extends Jobs, TranscriptReader, AsyncDisposable {
+  /** Many jobs that are accepted together, and have one end. */
+  readonly batches: BatchJobs;
   close(): Promise<void>;
 }
 
@@ -97,9 +102,9 @@ export async function createClient(options: RedisClientOptions): Promise<Client>
 export async function createClient(options: ClientOptions): Promise<Client>;
 export async function createClient(options: ClientOptions): Promise<Client> {
   if ("apiUrl" in options) {
-    const { jobs, close } = createHttpJobs(options);
+    const { jobs, batches, close } = createHttpJobs(options);
     const end = async () => await Promise.resolve(close());
-    return { ...jobs, close: end, [Symbol.asyncDispose]: end };
+    return { ...jobs, batches, close: end, [Symbol.asyncDispose]: end };
   }
   const { openRedisClient } = await redisModule();
   const client = await openRedisClient(
@@ -113,7 +118,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   );
   const close = async () => await client[Symbol.asyncDispose]();
   const transcripts = transcriptReader(client, options.mediaRoot ?? null);
-  return { ...client.jobs, ...transcripts, close, [Symbol.asyncDispose]: close };
+  return { ...client.jobs, ...transcripts, batches: client.batches, close, [Symbol.asyncDispose]: close };
 }
 
 /** Loaded when it is needed: most programs that speak to Redis lay no text out. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { batchViewSchema } from "../../src/job/batch.ts";
 import { REQUEST_SCHEMAS, SUBTITLE_FORMATS } from "../../src/job/contract.ts";
 import { layoutWish, reformatRequestSchema } from "../../src/job/reformat.ts";
 import { JOB_STATUSES, jobViewSchema } from "../../src/job/summary.ts";
@@ -26,6 +27,7 @@ export function pythonTypes(): string {
   add("LayoutWish", z.object(layoutWish));
   add("ReformatRequest", reformatRequestSchema);
   add("Job", jobViewSchema);
+  add("Batch", z.object(batchViewSchema.shape));
   return [
     '"""Requests and jobs. Generated from the contract by `npm run generate`; do not edit."""',
     "",

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { batchSubmitSchema, type BatchView } from "../job/batch.ts";
+import type { BatchView } from "../job/batch.ts";
 import { MirumojiError } from "../job/errors.ts";
-import { type Batches, openBatches } from "../queue/batches.ts";
+import type { BatchJobs, BatchRequest } from "../client/batches.ts";
 import { openClient } from "./client.ts";
 import { guarded, print, printJson } from "./output.ts";
 
@@ -56,17 +56,12 @@ export function addBatch(program: Command): void {
 }
 
 /** @throws MirumojiError `REQUEST_INVALID` */
-async function readBatch(file: string) {
+async function readBatch(file: string): Promise<BatchRequest> {
   const text = await readFile(file, "utf8").catch((error: unknown) => {
     throw new MirumojiError("REQUEST_INVALID", `${file} cannot be read`, { cause: error });
   });
-  const parsed = batchSubmitSchema.safeParse(parsedJson(text));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new MirumojiError(
-    "REQUEST_INVALID",
-    `${file}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`,
-  );
+  // Checked by who takes it.
+  return parsedJson(text) as BatchRequest;
 }
 
 function parsedJson(text: string): unknown {
@@ -77,10 +72,9 @@ function parsedJson(text: string): unknown {
   }
 }
 
-async function withBatches<T>(act: (batches: Batches) => Promise<T>): Promise<T> {
+async function withBatches<T>(act: (batches: BatchJobs) => Promise<T>): Promise<T> {
   await using client = await openClient();
-  const { redis, prefix, index } = client.source;
-  return await act(openBatches({ redis, prefix, queues: client.queues, index }, client.jobs));
+  return await act(client.batches);
 }
 
 function show(batch: BatchView, json: boolean): void {

@@ -1,6 +1,8 @@
 import { toMirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
 import type { JobView } from "../job/summary.ts";
+import type { BatchView } from "../job/batch.ts";
+import { type BatchJobs, followBatches } from "./batches.ts";
 import type { JobPage, Jobs, TranscriptReader } from "./contract.ts";
 import { type JobSource, waitForJob, watchJob } from "./follow-jobs.ts";
 import { askApi, type HttpTarget } from "./http-exchange.ts";
@@ -19,7 +21,11 @@ export interface HttpJobs extends Jobs, TranscriptReader {
 /** How often a job is looked at over HTTP in case its changes are not heard of. */
 const POLL_MS = 60_000;
 
-export function createHttpJobs(target: HttpTarget): { jobs: HttpJobs; close: () => void } {
+export function createHttpJobs(target: HttpTarget): {
+  jobs: HttpJobs;
+  batches: BatchJobs;
+  close: () => void;
+} {
   const feed = createHttpFeed(target);
   const ask = async <T>(path: string, options: Parameters<typeof askApi>[2] = {}): Promise<T> =>
     (await (await askApi(target, path, options)).json()) as T;
@@ -77,7 +83,31 @@ export function createHttpJobs(target: HttpTarget): { jobs: HttpJobs; close: () 
       return ((await response.json()) as { outputs: OutputFile[] }).outputs;
     },
   };
-  return { jobs, close: () => feed.close() };
+  return { jobs, batches: httpBatches(target), close: () => feed.close() };
+}
+
+function httpBatches(target: HttpTarget): BatchJobs {
+  const pathOf = (id: string, rest = "") => `/batches/${encodeURIComponent(id)}${rest}`;
+  const get = async (id: string) => (await (await askApi(target, pathOf(id))).json()) as BatchView;
+  const change = async (id: string, act: string) => {
+    const response = await askApi(target, pathOf(id, act), { method: "POST" });
+    return ((await response.json()) as { jobs: number }).jobs;
+  };
+  return {
+    get,
+    ...followBatches(get),
+    async submit(body, { idempotencyKey } = {}) {
+      const response = await askApi(target, "/batches", {
+        method: "POST",
+        body,
+        headers: idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey },
+      });
+      const { id } = (await response.json()) as BatchView;
+      return { id, created: response.status === 201 };
+    },
+    cancel: async (id) => await change(id, "/cancel"),
+    retry: async (id) => await change(id, "/retry"),
+  };
 }
 
 type QueryValue = string | number | boolean | readonly string[] | null | undefined;

@@ -48,6 +48,34 @@ describe.each([
     });
   });
 
+  it("submits batches, follows them to their end, cancels and retries them", async () => {
+    const { batches } = client();
+    const items = [1, 2].map((n) => ({ type: "convert" as const, request: { input: `${name}-${n}.mkv` } }));
+    const key = { idempotencyKey: `batch of ${name}` };
+    const { id, created } = await batches.submit({ items }, key);
+    expect(created).toBe(true);
+    expect(await batches.submit({ items }, key)).toEqual({ id, created: false });
+    const wrong = [...items, { type: "convert" as const, request: { input: "../x" } }];
+    await expect(batches.submit({ items: wrong })).rejects.toMatchObject({
+      code: "PATH_OUTSIDE_MEDIA_ROOT",
+      message: expect.stringContaining("item 2") as string,
+    });
+    await expect(batches.submit({ items: [] })).rejects.toMatchObject({ code: "REQUEST_INVALID" });
+    await expect(batches.wait(id, { timeoutMs: 50, pollMs: 20 })).rejects.toMatchObject({
+      code: "WAIT_TIMED_OUT",
+    });
+    const seen: string[] = [];
+    for await (const { status } of batches.watch(id, { pollMs: 20 })) {
+      if (seen.push(status) === 1) expect(await batches.cancel(id)).toBe(2);
+    }
+    expect([...new Set(seen)]).toEqual(["running", "cancelled"]);
+    expect(await batches.retry(id)).toBe(2);
+    expect(await batches.get(id)).toMatchObject({ status: "running", total: 2, cancelled: 0 });
+    expect(await batches.cancel(id)).toBe(2);
+    expect(await batches.wait(id)).toMatchObject({ id, status: "cancelled", cancelled: 2 });
+    await expect(batches.wait("batch-none")).rejects.toMatchObject({ code: "BATCH_NOT_FOUND" });
+  });
+
   it("waits for many jobs over one connection, and hears of each end without looking", async () => {
     const jobs = await Promise.all(
       Array.from({ length: 20 }, async (_, n) => await client().submit("convert", { input: `${n}.mkv` })),

@@ -2,7 +2,7 @@
 
 import sys
 
-from mirumoji_client import Client, MirumojiError
+from mirumoji_client import BatchItem, Client, MirumojiError
 
 
 def refused(code: str, act: object) -> None:
@@ -51,6 +51,31 @@ def main(api_url: str, api_key: str) -> None:
         client.cancel(job["id"])
         client.delete(job["id"])
         refused("JOB_NOT_FOUND", lambda: client.get(job["id"]))
+        items: list[BatchItem] = [
+            {"type": "convert", "request": {"input": "batch.mkv"}},
+            {"type": "transcribe", "request": {"input": "batch.mkv", "formats": ["srt"]}},
+        ]
+        batch, created = client.submit_batch(items, idempotency_key="python")
+        assert created and batch["status"] == "running" and batch["total"] == 2
+        again_batch, created = client.submit_batch(items, idempotency_key="python")
+        assert not created and again_batch["id"] == batch["id"]
+        refused("REQUEST_INVALID", lambda: client.submit_batch([*items, {"type": "convert", "request": {"input": ""}}]))
+        try:
+            client.wait_batch(batch["id"], timeout=0.1)
+        except TimeoutError:
+            pass
+        else:
+            raise AssertionError("the wait for the batch did not time out")
+        stands: list[str] = []
+        for view in client.follow_batch(batch["id"], poll=0.05):
+            stands.append(view["status"])
+            if len(stands) == 1:
+                assert client.cancel_batch(batch["id"]) == 2
+        assert stands[0] == "running" and stands[-1] == "cancelled", stands
+        assert client.retry_batch(batch["id"]) == 2
+        assert client.cancel_batch(batch["id"]) == 2
+        assert client.wait_batch(batch["id"])["cancelled"] == 2
+        refused("BATCH_NOT_FOUND", lambda: client.get_batch("batch-none"))
     with Client(api_url, "mk_wrong") as stranger:
         refused("UNAUTHENTICATED", lambda: stranger.get("a"))
 

@@ -6,12 +6,22 @@ import json
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, TypedDict, cast, overload
 from urllib.parse import quote
 
 import httpx
 
-from .types import ConvertRequest, Job, JobOutputs, JobStatus, LayoutWish, ReformatRequest, SubtitleFormat, TranscribeRequest
+from .types import (
+    Batch,
+    ConvertRequest,
+    Job,
+    JobOutputs,
+    JobStatus,
+    LayoutWish,
+    ReformatRequest,
+    SubtitleFormat,
+    TranscribeRequest,
+)
 
 FINAL = ("completed", "failed", "cancelled")
 # The API says something each 15 s; a stream that is silent for longer is dead.
@@ -19,6 +29,17 @@ SILENCE_SECONDS = 40.0
 TRIES = 4
 
 Outputs = list[JobOutputs]
+BATCH_POLL_SECONDS = 2.0
+
+
+class BatchItem(TypedDict):
+    """A job of a batch."""
+
+    type: Literal["transcribe", "convert"]
+    request: TranscribeRequest | ConvertRequest
+
+
+Items = list[BatchItem]
 
 
 class MirumojiError(Exception):
@@ -75,6 +96,50 @@ class Client:
 
     def get(self, job_id: str) -> Job:
         return cast(Job, self._ask("GET", _path(job_id)).json())
+
+    def submit_batch(
+        self, items: Items, *, webhook_url: str | None = None, idempotency_key: str | None = None
+    ) -> tuple[Batch, bool]:
+        """Accepts up to 10,000 jobs, or none. The second value is False when the batch of the key was there already."""
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        webhook = {} if webhook_url is None else {"webhook": {"url": webhook_url}}
+        response = self._ask("POST", "/batches", json={"items": items, **webhook}, headers=headers)
+        return cast(Batch, response.json()), response.status_code == 201
+
+    def get_batch(self, batch_id: str) -> Batch:
+        return cast(Batch, self._ask("GET", _batch_path(batch_id)).json())
+
+    def follow_batch(self, batch_id: str, *, poll: float = BATCH_POLL_SECONDS) -> Iterator[Batch]:
+        """The batch as it is, then as it is after changes, until its end; it is looked at each `poll` seconds."""
+        shown: Batch | None = None
+        while True:
+            batch = self.get_batch(batch_id)
+            if batch != shown:
+                yield batch
+            if batch["status"] != "running":
+                return
+            shown = batch
+            time.sleep(poll)
+
+    def wait_batch(
+        self, batch_id: str, *, timeout: float | None = None, poll: float = BATCH_POLL_SECONDS
+    ) -> Batch:
+        """Waits for the end of a batch. Raises TimeoutError after `timeout` seconds; the batch goes on."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (batch := self.get_batch(batch_id))["status"] == "running":
+            left = poll if deadline is None else min(poll, deadline - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"batch {batch_id} is not over after {timeout} s; it goes on")
+            time.sleep(left)
+        return batch
+
+    def cancel_batch(self, batch_id: str) -> int:
+        """Cancels what is not over; gives how many jobs that were."""
+        return int(self._ask("POST", _batch_path(batch_id, "/cancel")).json()["jobs"])
+
+    def retry_batch(self, batch_id: str) -> int:
+        """Retries what failed or was cancelled; gives how many jobs that were."""
+        return int(self._ask("POST", _batch_path(batch_id, "/retry")).json()["jobs"])
 
     def list(
         self,
@@ -214,6 +279,10 @@ class Client:
 
 def _path(job_id: str, rest: str = "") -> str:
     return f"/jobs/{quote(job_id, safe='')}{rest}"
+
+
+def _batch_path(batch_id: str, rest: str = "") -> str:
+    return f"/batches/{quote(batch_id, safe='')}{rest}"
 
 
 def _error(response: httpx.Response) -> MirumojiError:

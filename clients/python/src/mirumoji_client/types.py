@@ -236,3 +236,15 @@ class Job(TypedDict):
     submittedAt: int
     startedAt: int | None
     finishedAt: int | None
+
+
+class Batch(TypedDict):
+    id: str
+    tenant: str | None
+    status: Literal["running", "completed", "partial", "failed", "cancelled"]
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    submittedAt: float
+    endedAt: float | None
