@@ -28,6 +28,9 @@ const NEEDS_PROCESSES = [
   "test/modal/**/{block-store,block-worker,direct-get,download-urls,upload-rounds}.test.ts",
 ];
 
+/** Of those, the tests that replace modules or measure their process. */
+const NEED_THEIR_OWN_PROCESS = ["test/media/output-safety.test.ts", "test/modal/calls/many-calls.test.ts"];
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -52,6 +55,18 @@ export default defineConfig({
         test: {
           name: "processes",
           include: NEEDS_PROCESSES,
+          exclude: NEED_THEIR_OWN_PROCESS,
+          // A tenth of the suite's time is loading modules, which isolated files repeat.
+          isolate: false,
+          globalSetup: ["test/helpers/global-setup.ts"],
+          setupFiles: ["test/helpers/own-environment.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "isolated",
+          include: NEED_THEIR_OWN_PROCESS,
           globalSetup: ["test/helpers/global-setup.ts"],
         },
       },

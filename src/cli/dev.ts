@@ -64,7 +64,7 @@ async function runDev(
   }
   let statsUrl: string | null = null;
   if (!isSet("MODAL_SERVER_URL") && !isSet("MODAL_TOKEN_ID")) {
-    const host = await startGpuHostChild({ dataFolder: join(data, "gpu-host") });
+    const host = await startGpuHostChild({ dataFolder: join(data, "gpu-host"), program: process.argv[1] });
     started.push(async () => await host.stop());
     statsUrl = host.statsUrl;
     environment = {

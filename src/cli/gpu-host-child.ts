@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { gpuHostEnvironment } from "../config/child-environment.ts";
 import { MirumojiError } from "../job/errors.ts";
 
+const LAUNCHER = fileURLToPath(new URL("../../bin/mirumoji-worker.js", import.meta.url));
 const STOP_TIMEOUT_MS = 12_000;
 
 const readySchema = z.object({
@@ -19,12 +21,15 @@ const readySchema = z.object({
 export type GpuHostChild = z.output<typeof readySchema> & { readonly pid: number; stop(): Promise<void> };
 
 /**
- * Runs this program's `gpu-host` as a child process, so that its work never delays the worker's heartbeats. It ends when the
+ * Runs `gpu-host` as a child process, so that its work never delays the worker's heartbeats. It ends when the
  * channel closes or this process dies.
  */
-export async function startGpuHostChild(options: { dataFolder: string }): Promise<GpuHostChild> {
-  const [, program = ""] = process.argv;
-  const child = spawn(process.execPath, [...process.execArgv, program, "gpu-host", "--json"], {
+export async function startGpuHostChild(options: {
+  dataFolder: string;
+  /** File of the command line; the one that is shipped by default. */
+  program?: string | undefined;
+}): Promise<GpuHostChild> {
+  const child = spawn(process.execPath, [options.program ?? LAUNCHER, "gpu-host", "--json"], {
     env: gpuHostEnvironment({ MIRUMOJI_GPU_HOST_DATA: resolve(options.dataFolder) }),
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });

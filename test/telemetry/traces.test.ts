@@ -5,10 +5,12 @@ import { BullMQOtel } from "bullmq-otel";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { randomUUID } from "node:crypto";
+import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Collector, type ReceivedSpan, startCollector } from "../helpers/telemetry/collector.ts";
+import { SHORT_SAMPLE } from "../../support/dev.ts";
 import { type Stack, startStack, type WorkerProcess } from "../../support/stack.ts";
 import { root } from "../helpers/repo/sandbox.ts";
 
@@ -160,7 +162,7 @@ describe("the trace of a job", () => {
     expect(below("deleteVolume")).toEqual(["VolumeDelete"]);
     const [sent] = named(spans, "transfer upload");
     expect(sent?.attributes).toMatchObject({
-      "mirumoji.transfer.bytes": 531_861,
+      "mirumoji.transfer.bytes": statSync(SHORT_SAMPLE).size,
       "mirumoji.outcome": "done",
     });
     expect(spans.find(({ name }) => name.endsWith("/FunctionMap"))).toMatchObject({
