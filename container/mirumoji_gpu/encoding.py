@@ -96,11 +96,14 @@ def film_of(source: Path, name: str, options: ConvertOptions) -> Film:
     for track in tracks_of(probe.streams, "subtitle") if options.keep_subtitles else []:
         if survey.count(track.stream) == 0:
             continue
-        if track.stream.get("codec_name") in TEXT_CODECS:
+        codec = track.stream.get("codec_name")
+        if codec not in TEXT_CODECS:
+            warnings.append(f"left out subtitle track {track.number}: {codec} is no text")
+        elif survey.joints_in(video.stream):
+            warnings.append(f"left out subtitle track {track.number}: recordings were joined, and its times are of one")
+        else:
             subtitles.append(track)
             shown.append(shown_track("subtitle", Choice(track, "kept")))
-        else:
-            warnings.append(f"left out subtitle track {track.number}: {track.stream.get('codec_name')} is no text")
     stream = video.stream
     if is_hdr(stream) and not can_tone_map():
         warnings.append(f"the picture stays {HDR_CURVES[stream['color_transfer']]}: ffmpeg has no zscale and tonemap")
@@ -137,8 +140,7 @@ def programs_for(film: Film, options: ConvertOptions, target: Path, encoder: str
     argv += ["-map", where]
     for number in range(len(film.audio)):
         argv += ["-map", f"1:{number}"]
-    subtitles = film.subtitles if where != "0:0" or not film.survey.joints_in(film.video.stream) else []
-    for track in subtitles:
+    for track in film.subtitles:
         argv += ["-map", f"0:{track.index}"]
     if on_gpu:
         picture = [f"scale_cuda={film.size[0]}:{film.size[1]}:format=yuv420p", "setsar=1"]
@@ -153,9 +155,9 @@ def programs_for(film: Film, options: ConvertOptions, target: Path, encoder: str
             pause = film.survey.longest_pause(track.stream, film.probe.start_seconds)
             argv += [f"-filter:a:{number}", filled(_rate_of(track), "stereo", pause > LONG_PAUSE_SECONDS)]
         argv += ["-c:a", "aac", "-b:a", "128k", *named(film.audio, "a")]
-    argv += ["-c:s", "mov_text", *named(subtitles, "s")] if subtitles else []
+    argv += ["-c:s", "mov_text", *named(film.subtitles, "s")] if film.subtitles else []
     # A last subtitle may be shown for long after the film.
-    argv += ["-t", f"{film.seconds + 0.1:.3f}"] if subtitles else []
+    argv += ["-t", f"{film.seconds + 0.1:.3f}"] if film.subtitles else []
     argv += ["-write_tmcd", "0", "-movflags", "+faststart", "-f", "mp4", f"file:{target}"]
     return [_pcm_of(film, options), argv] if film.audio else [argv]
 

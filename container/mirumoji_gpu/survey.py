@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .children import run_child
 from .ending import CUT_OFF, ending
 from .probe import Probe, seconds_of, tagged_seconds
-from .timeline import Jump, Packet, joints_of
+from .timeline import Jump, Packet, Packets, joints_of
 from .tracks import Stream
 
 # Words of ffmpeg for a container that promises more than the file has.
@@ -19,7 +21,7 @@ ENDED_EARLY = ("partial file", "File ended prematurely")
 class StreamPackets:
     """The packets of one stream; times are the file's own, in seconds."""
 
-    times: list[float] = field(default_factory=list)
+    times: array[float] = field(default_factory=lambda: array("d"))
     end: float = float("-inf")
     # The end of the last packet in the file, which is not the latest where recordings were joined.
     last: float = 0.0
@@ -27,7 +29,7 @@ class StreamPackets:
 
     def longest_pause(self, start_seconds: float) -> float:
         """The longest time without a packet, from where the film begins on."""
-        before = [start_seconds, *self.times]
+        before = itertools.chain([start_seconds], self.times)
         return max((time - last for last, time in zip(before, self.times)), default=0.0)
 
     @property
@@ -60,7 +62,7 @@ def survey_file(path: Path, probe: Probe) -> Survey:
     log = path.with_name("ffprobe.log")
     kinds = {int(stream["index"]): str(stream.get("codec_type")) for stream in probe.streams}
     streams: dict[int, StreamPackets] = {}
-    packets: list[Packet] = []
+    packets = Packets()
 
     def on_line(line: str) -> None:
         fields = line.split("|")

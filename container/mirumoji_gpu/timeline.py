@@ -5,8 +5,9 @@ joined follow each other. `src/media/timeline.ts` has the same rule for the audi
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
-from typing import Collection, Sequence
+from typing import Collection, Iterator, Sequence
 
 # A clock that goes back further than this, in seconds, is another recording's.
 MOST_BACK = 1.0
@@ -39,6 +40,25 @@ class Packet:
     seconds: float
 
 
+class Packets:
+    """Packets in the order of the file. A long film has millions, which as objects would take a gigabyte."""
+
+    def __init__(self) -> None:
+        self._streams, self._times, self._seconds = array("i"), array("d"), array("d")
+
+    def append(self, packet: Packet) -> None:
+        self._streams.append(packet.stream)
+        self._times.append(packet.time)
+        self._seconds.append(packet.seconds)
+
+    def between(self, start: int, end: int) -> Iterator[Packet]:
+        columns = (self._streams[start:end], self._times[start:end], self._seconds[start:end])
+        return map(Packet, *columns)
+
+    def __iter__(self) -> Iterator[Packet]:
+        return map(Packet, self._streams, self._times, self._seconds)
+
+
 @dataclass(frozen=True)
 class Jump:
     """Where a stream's clock jumps to, and what is to be added to all times from there on."""
@@ -58,7 +78,7 @@ class _Recording:
         return self.start - MOST_AHEAD <= time <= self.end + MOST_AHEAD
 
 
-def joints_of(packets: Sequence[Packet], formats: Collection[str]) -> dict[int, list[Jump]]:
+def joints_of(packets: Packets, formats: Collection[str]) -> dict[int, list[Jump]]:
     """The jumps of each stream's clock where recordings were joined. A gap in one stream alone is none."""
     ahead = MOST_AHEAD if JOINABLE & set(formats) else float("inf")
     recordings: list[_Recording] = []
@@ -97,14 +117,14 @@ def joints_of(packets: Sequence[Packet], formats: Collection[str]) -> dict[int, 
 
 
 def _others_between(
-    packets: Sequence[Packet], before: tuple[int, float] | None, at: int, packet: Packet
+    packets: Packets, before: tuple[int, float] | None, at: int, packet: Packet
 ) -> bool:
     """Whether another stream goes on while this one has nothing: then time really passed."""
     begin, end = before or (0, packet.time)
     margin = min(1.0, (packet.time - end) / 4)
     return any(
         other.stream != packet.stream and end + margin < other.time < packet.time - margin
-        for other in packets[max(0, begin - INTERLEAVED) : at + INTERLEAVED]
+        for other in packets.between(max(0, begin - INTERLEAVED), at + INTERLEAVED)
     )
 
 
