@@ -50,7 +50,7 @@ const DEFAULT_POLL_MS = 2000;
 /** Redis or the API is away; by the next look it may be back. */
 const PASSING: ReadonlySet<ErrorCode> = new Set(["API_UNAVAILABLE", "REDIS_UNAVAILABLE", "RATE_LIMITED"]);
 
-/** What follows batches for somebody that can look at one. */
+/** The ways to follow batches, where one can be looked at. */
 export function followBatches(get: BatchJobs["get"]): Pick<BatchJobs, "watch" | "wait"> {
   const watch = (id: string, options: WatchOptions = {}) => watchBatch(get, id, options);
   return { watch, wait: async (id, options = {}) => await waitForBatch(watch, id, options) };

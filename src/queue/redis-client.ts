@@ -48,7 +48,7 @@ export async function openRedisClient(
     jobs,
     batches: {
       ...batches,
-      ...followBatches(batches.get),
+      ...followBatches(async (id) => await batches.get(id)),
       submit: async (batch, extra) => await batches.submit(checked(batch), extra),
     },
     ledger: openLedger(redis, queues, prefix),
