@@ -1,14 +1,23 @@
 import { readFile } from "node:fs/promises";
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import type { BatchView } from "../job/batch.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { BatchJobs, BatchRequest } from "../client/batches.ts";
+import { JOB_TYPES, type JobType } from "../job/contract.ts";
+import { folderItems, MEDIA_GLOB } from "./batch-folder.ts";
 import { openClient } from "./client.ts";
 import { guarded, print, printJson } from "./output.ts";
 
 interface SubmitOptions {
   readonly key?: string;
   readonly json?: boolean;
+}
+
+interface FolderOptions extends SubmitOptions {
+  readonly glob: string;
+  readonly request: string;
+  readonly webhook?: string;
+  readonly dryRun?: boolean;
 }
 
 export function addBatch(program: Command): void {
@@ -24,6 +33,35 @@ export function addBatch(program: Command): void {
         (_file: string, { json }: SubmitOptions) => json === true,
         async (file: string, { key, json }: SubmitOptions) => {
           const wanted = await readBatch(file);
+          await withBatches(async (batches) => {
+            const { id } = await batches.submit(wanted, key === undefined ? {} : { idempotencyKey: key });
+            show(await batches.get(id), json === true);
+          });
+        },
+      ),
+    );
+  batch
+    .command("folder")
+    .description("accept a job for each file of a folder, or none")
+    .addArgument(new Argument("<type>", "the job type").choices(JOB_TYPES))
+    .argument("<folder>", "relative to the media root, which has to be on this machine")
+    .option("--glob <pattern>", "files that are meant, such as '**/*.mkv'", MEDIA_GLOB)
+    .option("--request <json>", "what each request has beside its `input`", "{}")
+    .option("--webhook <url>", "is told once, at the end of the batch")
+    .option("--key <text>", "the same key with the same files gives the same batch")
+    .option("--dry-run", "show the batch, and submit nothing")
+    .option("--json", "one JSON document on stdout")
+    .action(
+      guarded(
+        (_type: string, _folder: string, { json }: FolderOptions) => json === true,
+        async (type: JobType, folder: string, options: FolderOptions) => {
+          const { glob, request, webhook, key, dryRun, json } = options;
+          const items = await folderItems(type, folder, { pattern: glob, request: objectOf(request) });
+          const wanted: BatchRequest = {
+            items,
+            ...(webhook === undefined ? {} : { webhook: { url: webhook } }),
+          };
+          if (dryRun === true) return printJson(wanted);
           await withBatches(async (batches) => {
             const { id } = await batches.submit(wanted, key === undefined ? {} : { idempotencyKey: key });
             show(await batches.get(id), json === true);
@@ -62,6 +100,16 @@ async function readBatch(file: string): Promise<BatchRequest> {
   });
   // Checked by who takes it.
   return parsedJson(text) as BatchRequest;
+}
+
+/** @throws MirumojiError `REQUEST_INVALID` */
+function objectOf(text: string): object {
+  const value = parsedJson(text);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new MirumojiError(
+    "REQUEST_INVALID",
+    '--request must be a JSON object, such as \'{"formats":["srt"]}\'',
+  );
 }
 
 function parsedJson(text: string): unknown {

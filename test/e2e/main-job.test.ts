@@ -212,6 +212,27 @@ describe("the commands", () => {
     expect((await dev.command("costs")).stdout).toMatch(/calls .* USD/u);
   });
 
+  it("make a batch of a folder, in the order in which people count", async () => {
+    const folder = join(dev.ready.mediaRoot, "season");
+    await mkdir(join(folder, "more"), { recursive: true });
+    for (const name of ["ep10.MKV", "ep2.mkv", "notes.txt", "more/ep1.mkv"]) {
+      await copyFile(SAMPLE, join(folder, name));
+    }
+    const inputsOf = async (...options: string[]) => {
+      const flags = ["--request", '{"copy":true}', "--dry-run", ...options];
+      const { stdout } = await dev.command("batch", "folder", "convert", "season", ...flags);
+      return (JSON.parse(stdout) as { items: { request: object }[] }).items.map(({ request }) => request);
+    };
+    expect(await inputsOf()).toEqual([
+      { copy: true, input: "season/ep2.mkv" },
+      { copy: true, input: "season/ep10.MKV" },
+    ]);
+    expect(await inputsOf("--glob", "**/*1.mkv")).toEqual([{ copy: true, input: "season/more/ep1.mkv" }]);
+    const outside = await dev.command("batch", "folder", "convert", "..", "--json");
+    expect(outside.code).not.toBe(0);
+    expect(outside.stderr).toContain("PATH_OUTSIDE_MEDIA_ROOT");
+  });
+
   it("show people what they need", async () => {
     await dev.put("people.mp4");
     const waited = await dev.command("submit", "transcribe", "people.mp4", "--language", "en", "--wait");
