@@ -65,6 +65,7 @@ export class JobRun {
   readonly tools: RunnerTools;
   /** Shows where the running step is. */
   readonly feed = new ProgressFeed(async (step) => await this.#show(step));
+  readonly #takenUp: Checkpoint;
   #checkpoint: Checkpoint;
 
   constructor(options: {
@@ -78,11 +79,18 @@ export class JobRun {
     this.request = options.request;
     this.delivery = options.delivery;
     this.tools = options.tools;
+    this.#takenUp = options.checkpoint;
     this.#checkpoint = options.checkpoint;
   }
 
   get checkpoint(): Checkpoint {
     return this.#checkpoint;
+  }
+
+  /** The state was entered in an earlier delivery, maybe long ago. */
+  get isTakenUp(): boolean {
+    const { state, enteredAt } = this.#checkpoint;
+    return state === this.#takenUp.state && enteredAt === this.#takenUp.enteredAt;
   }
 
   /** Where the job stands, for `decide`. */

@@ -95,19 +95,45 @@ async function perform(run: JobRun, signal: AbortSignal): Promise<StoredFacts | 
   return {};
 }
 
-/** Acts that cannot be undone (a call is paid for, a volume is gone) wait until the checkpoint survives a failover of Redis. */
-function confirming({ tools, delivery: { lease } }: JobRun, signal: AbortSignal): StepTools {
+/**
+ * Acts that cannot be undone (a call is paid for, a volume is gone) wait until the checkpoint survives a failover of Redis.
+ * A call that a job was taken up for is not paid before its volume is seen alive: nobody may have kept it so.
+ */
+function confirming(run: JobRun, signal: AbortSignal): StepTools {
+  const { tools, delivery } = run;
   const { calls, partCalls, volumes } = tools;
+  let isAlive = !run.isTakenUp;
+  const alive = async () => {
+    const { volumeId } = run.checkpoint.facts;
+    if (isAlive || volumeId === undefined) return;
+    await volumes.heartbeat({ volumeId, signal });
+    isAlive = true;
+  };
   const confirmed = async (act: () => Promise<void>) => {
-    await unlessAborted(lease.confirm(), signal);
+    await unlessAborted(delivery.lease.confirm(), signal);
     await act();
+  };
+  const paid = async (start: () => Promise<void>) => {
+    await alive();
+    await confirmed(start);
   };
   return {
     ...tools,
-    calls: { ...calls, start: async (options) => await confirmed(async () => await calls.start(options)) },
+    calls: {
+      ...calls,
+      open: async (options) => {
+        await alive();
+        return await calls.open(options);
+      },
+      start: async (options) => await paid(async () => await calls.start(options)),
+    },
     partCalls: {
       ...partCalls,
-      start: async (options) => await confirmed(async () => await partCalls.start(options)),
+      open: async (options) => {
+        await alive();
+        return await partCalls.open(options);
+      },
+      start: async (options) => await paid(async () => await partCalls.start(options)),
     },
     volumes: {
       ...volumes,

@@ -229,6 +229,24 @@ describe("runJob", () => {
     expect(other.calls.size).toBe(1);
   });
 
+  it.each(["open", "start"] as const)(
+    "pays for no call before %s when its volume expired meanwhile",
+    async (at) => {
+      const world = new FakeWorld();
+      const signals = new JobSignals();
+      world.before = (effect) => {
+        if (effect === at) signals.interrupt();
+        signals.stopped.throwIfAborted();
+      };
+      expect(await runJob(world.delivery({ signals }), world.tools())).toEqual({ kind: "released" });
+      world.before = () => undefined;
+      world.volumes.clear();
+      expect((await runJob(world.delivery(), world.tools())).kind).toBe("completed");
+      expect([...world.calls.values()].reduce((sum, { started }) => sum + started, 0)).toBe(1);
+      expect(world.effects.filter((effect) => effect === "create")).toHaveLength(2);
+    },
+  );
+
   it("re-attaches a running call and never starts a second one", async () => {
     const world = new FakeWorld();
     const signals = new JobSignals();
