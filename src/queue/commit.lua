@@ -4,7 +4,9 @@
 -- targets is a JSON list of files that are claimed for the job, all or none; a claim of a job that is over is nobody's.
 -- spentMicroUsd and spentMs are booked, by day, job type and tenant, unless the call (spentCallId) is booked
 -- already; what was reserved for it is given back. mediaMs is the length of the media when the call succeeded.
--- Answers claimed with the job that has one of them (nothing is written then), written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it).
+-- readWriter is the token of the delivery whose checkpoint was read at the beginning: a checkpoint of any other one was said
+-- again after a failover of Redis, and is not written over.
+-- Answers claimed with the job that has one of them (nothing is written then), written, cancelRequested (written, and a cancel is requested) or refused (another worker owns it, or its checkpoint).
 
 -- A checkpoint that nobody touches for this long belongs to a job that was removed by hand: 30 days.
 local checkpoint_ttl_ms = 2592000000
@@ -13,6 +15,12 @@ local events_kept = 10000
 
 if redis.call("GET", lockKey) ~= token then
   return "refused"
+end
+if checkpoint ~= "" then
+  local writer = redis.call("HGET", checkpointKey, "writer")
+  if writer and writer ~= token and writer ~= readWriter then
+    return "refused"
+  end
 end
 if targets ~= "" then
   local owner = queue .. ":" .. jobId
@@ -62,7 +70,7 @@ if spentCallId ~= "" then
   end
 end
 if checkpoint ~= "" then
-  redis.call("HSET", checkpointKey, "record", checkpoint)
+  redis.call("HSET", checkpointKey, "record", checkpoint, "writer", token)
   redis.call("PEXPIRE", checkpointKey, checkpoint_ttl_ms)
 end
 if volumeId ~= "" then

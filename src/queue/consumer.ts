@@ -8,6 +8,7 @@ import { jobKeys } from "./keys.ts";
 import { keepPoolTime } from "./pool-time.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { type HeldLease, LeaseClock } from "./lease-clock.ts";
+import { NewPrimary } from "./new-primary.ts";
 import { RETENTION } from "./queues.ts";
 import type { Replicas } from "./replicas.ts";
 import { Settler } from "./settler.ts";
@@ -73,6 +74,7 @@ export class Consumer {
   readonly #worker: PollingWorker;
   readonly #leases: LeaseClock;
   readonly #settler: Settler;
+  readonly #newPrimary: NewPrimary;
   #mode: "consuming" | "paused" | "stopping" | "stopped" = "consuming";
   /** Leases of the jobs that run here, also those that are lost. */
   readonly #books = new Set<Lease>();
@@ -83,6 +85,7 @@ export class Consumer {
     this.#options = options;
     this.#leases = new LeaseClock(options.leaseMs);
     this.#settler = new Settler(options.onError);
+    this.#newPrimary = new NewPrimary(options.redis, options.prefix, options.onError);
     const { queue, redis, prefix, leaseMs } = options;
     // Two parameters on purpose: BullMQ makes an abort signal for processors that declare a third one, and aborts it
     // only for callers of its `cancelJob`, of whom there are none. See `JobSignals`.
@@ -142,6 +145,7 @@ export class Consumer {
     this.#leases.interruptAll();
     await closing;
     this.#options.redis.off("ready", this.#restate);
+    this.#newPrimary.close();
     this.#leases.stop();
     await this.#settler.idle();
     await this.#wakeOthers().catch(this.#options.onError);
@@ -158,7 +162,8 @@ export class Consumer {
       // A question for a job that was under way when the pause began may still bring one.
       if (this.#mode === "paused") return await this.#tell(job, token, { kind: "released" });
       const { job: jobKey } = jobKeys(prefix, queue.name, held.jobId);
-      const result = await handle(this.#deliveryOf(job, lease, held), {
+      const hasWaited = await this.#newPrimary.settled(held.signals.stopped, isKnown(job));
+      const result = await handle(this.#deliveryOf(job, lease, held, hasWaited), {
         carrier: carrierOf(job),
         adopt: async (carrier) => await adoptCarrier(redis, jobKey, carrier),
       });
@@ -194,14 +199,15 @@ export class Consumer {
     for (const lease of this.#books) lease.restate().catch(this.#options.onError);
   };
 
-  #deliveryOf(job: Job, lease: Lease, { jobId, signals }: HeldLease): Delivery {
+  #deliveryOf(job: Job, lease: Lease, { jobId, signals }: HeldLease, hasWaited: boolean): Delivery {
     const { queue } = this.#options;
     return {
       jobId,
       queue: queue.name,
       name: job.name,
       data: job.data,
-      isFirst: job.attemptsStarted <= 1 && job.stalledCounter === 0,
+      // Others may have said meanwhile that they had it.
+      isFirst: !hasWaited && !isKnown(job),
       crashes: job.stalledCounter,
       submittedAt: Math.max(job.timestamp, job.timestamp + (job.opts.delay ?? 0)),
       lease,
@@ -273,6 +279,11 @@ export class Consumer {
     if (!this.#hasHandedBack || (await redis.llen(queue.toKey("wait"))) === 0) return;
     await redis.zadd(queue.toKey("marker"), 0, "0");
   }
+}
+
+/** Whether somebody had the job before. */
+function isKnown({ attemptsStarted, stalledCounter }: Job): boolean {
+  return attemptsStarted > 1 || stalledCounter > 0;
 }
 
 /** Whether BullMQ was told by throwing. */

@@ -87,6 +87,11 @@ export function onceKey(prefix: string, jobId: string): string {
   return `${prefix}:once:${jobId}`;
 }
 
+/** Hash of which server is the primary, and since when the pool knows it. */
+export function primaryKey(prefix: string): string {
+  return `${prefix}:primary`;
+}
+
 /** Hash of live volumes, by volume ID. */
 export function ledgerKey(prefix: string): string {
   return `${prefix}:ledger`;

@@ -101,13 +101,16 @@ export function createLease(
   let last: { readonly record: string; readonly checkpoint: Checkpoint } | null = null;
   let line: Commit["ledger"];
   let life = "0";
+  /** Token of the delivery that wrote the checkpoint which was read. */
+  let readWriter: string | undefined;
   return {
     async load() {
-      const [record, [requestedAt, retriedAt, crashes]] = await Promise.all([
-        redis.hget(keys.checkpoint, "record"),
+      const [[record = null, writer], [requestedAt, retriedAt, crashes]] = await Promise.all([
+        redis.hmget(keys.checkpoint, "record", "writer"),
         redis.hmget(keys.job, "cancelRequestedAt", "retriedAt", "mirumojiCrashes"),
       ]);
       life = retriedAt ?? "0";
+      readWriter = writer ?? undefined;
       return {
         record,
         cancelRequested: typeof requestedAt === "string",
@@ -121,6 +124,7 @@ export function createLease(
         keys,
         args: {
           token: options.token,
+          readWriter,
           prefix: options.prefix,
           queue: options.queue,
           jobId: options.jobId,
@@ -151,6 +155,7 @@ export function createLease(
         keys,
         args: {
           token: options.token,
+          readWriter,
           jobId: options.jobId,
           record,
           revision: String(checkpoint.revision ?? 0),

@@ -12,6 +12,7 @@ const SCRIPTS = {
     keys: ["lock", "checkpoint", "ledger", "job", "events", "logs", "claims", "spend", "spent", "reserved"],
     args: [
       "token",
+      "readWriter",
       "prefix",
       "queue",
       "jobId",
@@ -31,8 +32,19 @@ const SCRIPTS = {
   },
   restate: {
     keys: ["lock", "checkpoint", "ledger", "job", "completed", "failed"],
-    args: ["token", "jobId", "record", "revision", "crashesSeen", "retriedAt", "volumeId", "ledgerEntry"],
+    args: [
+      "token",
+      "readWriter",
+      "jobId",
+      "record",
+      "revision",
+      "crashesSeen",
+      "retriedAt",
+      "volumeId",
+      "ledgerEntry",
+    ],
   },
+  primary: { keys: ["primary"], args: ["graceMs"] },
   settle: {
     keys: ["lock", "checkpoint", "ledger", "job", "logs", "claims", "reserved", "once"],
     args: ["queue", "jobId", "volumeId", "summary", "log", "targets", "kept", "keptVolumeId", "keepMs"],
@@ -86,6 +98,7 @@ export type ScriptName = keyof Scripts;
 export interface ScriptAnswers {
   commit: "written" | "cancelRequested" | "refused" | `claimed ${string}`;
   restate: "known" | "restated" | "taken" | "gone" | "over";
+  primary: number;
   settle: "cleared" | "taken";
   reserve:
     | readonly ["reserved" | "refused"]

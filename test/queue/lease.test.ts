@@ -174,23 +174,55 @@ describe("restate", () => {
     expect(await redis.hget(keys.job, "ats")).toBe("1");
   });
 
+  it("is what whoever took the job next goes on from, unless that one has written already", async () => {
+    const { keys, leaseOf, ledger } = await setup();
+    const [first, next] = [leaseOf("mine"), leaseOf("next")];
+    await first.commit({ checkpoint: at(1) });
+    const copied = await redis.hgetall(keys.checkpoint);
+    await first.commit({ checkpoint: at(2), ledger: { volumeId: "vo-1", entry } });
+    // The replica that takes over has the first of these, and there another worker takes the job.
+    const failOver = async () => {
+      await redis.del(keys.checkpoint, keys.ledger);
+      await redis.hset(keys.checkpoint, copied);
+      await redis.set(keys.lock, "next");
+    };
+    await failOver();
+    await first.restate();
+    expect(await next.load()).toMatchObject({ record: JSON.stringify(at(2)) });
+    expect(await next.commit({ checkpoint: at(3) })).toBe("written");
+    // It had read before: its own work is not the job's, and it may not go on.
+    await failOver();
+    const late = leaseOf("next");
+    await late.load();
+    await redis.hset(keys.checkpoint, "writer", "whoever it was before");
+    expect(await late.commit({ checkpoint: at(2) })).toBe("refused");
+    // As many writes, but others': they stay, and the volume can be found and removed.
+    await failOver();
+    await next.load();
+    await next.commit({ checkpoint: { ...at(2), attempt: 2 } });
+    await first.restate();
+    expect(await next.load()).toMatchObject({ record: JSON.stringify({ ...at(2), attempt: 2 }) });
+    expect(await ledger.list()).toHaveLength(1);
+  });
+
   it("writes nothing over what is as new, a newer version's, or of another life or worker", async () => {
     const { keys, leaseOf, ledger } = await setup();
     const lease = leaseOf("mine");
     await lease.commit({ checkpoint: at(3), ledger: { volumeId: "vo-1", entry } });
-    for (const record of [at(4), { v: 2 }, { ...at(1), crashesSeen: 1 }]) {
+    for (const record of [at(4), { v: 3 }, { ...at(1), crashesSeen: 1 }]) {
       await redis.hset(keys.checkpoint, "record", JSON.stringify(record));
       await lease.restate();
       expect(JSON.parse((await redis.hget(keys.checkpoint, "record")) ?? "")).toEqual(record);
     }
     await redis.hset(keys.checkpoint, "record", JSON.stringify(at(1)));
     await redis.del(keys.ledger);
-    await redis.set(keys.lock, "another's");
+    await redis.hset(keys.checkpoint, "writer", "another's");
     await lease.restate();
     expect(await stored(leaseOf)).toBe(1);
     // It can be found and removed all the same.
     expect(await ledger.list()).toHaveLength(1);
-    await redis.del(keys.lock, keys.ledger);
+    await redis.del(keys.ledger);
+    await redis.hset(keys.checkpoint, "writer", "mine");
     await redis.hset(keys.job, "retriedAt", "7");
     await lease.restate();
     await redis.hdel(keys.job, "retriedAt");

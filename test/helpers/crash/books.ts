@@ -7,6 +7,7 @@ const QUEUE_KEYS = ["meta", "id", "events", "completed", "failed", "marker"];
 const POOL_KEYS = [
   "app",
   "platform",
+  "primary",
   "segments",
   "segments:sizes",
   "spend",

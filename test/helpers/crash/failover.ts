@@ -23,6 +23,8 @@ export interface FailoverRedis extends AsyncDisposable {
   configure(name: string, value: string): Promise<void>;
   /** The stored checkpoints of a pool, as far as the primary knows. */
   checkpoints(prefix: string): Promise<string[]>;
+  /** The token of each job's lease, or null. */
+  leases(jobs: readonly { id: string }[]): Promise<(string | null)[]>;
 }
 
 export async function startFailoverRedis(folder: string): Promise<FailoverRedis> {
@@ -65,6 +67,14 @@ export async function startFailoverRedis(folder: string): Promise<FailoverRedis>
       const keys = await current.admin.keys(`${prefix}:*:checkpoint`);
       return await Promise.all(
         keys.toSorted().map(async (key) => String(await current.admin.hget(key, "record"))),
+      );
+    },
+    async leases(jobs) {
+      return await Promise.all(
+        jobs.map(async ({ id }) => {
+          const [key] = await current.admin.keys(`*:${id}:lock`);
+          return key === undefined ? null : await current.admin.get(key);
+        }),
       );
     },
     async [Symbol.asyncDispose]() {
