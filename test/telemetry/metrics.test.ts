@@ -160,6 +160,20 @@ describe("the subscriber", () => {
     metrics.subscriber("job.released", { ...base, jobId: "j2", state: "upload", code: "INTERRUPTED" });
     expect(await value(metrics, `mirumoji_jobs_in_state${upload}`)).toBe(0);
     expect(await value(metrics, `mirumoji_state_oldest_age_seconds${upload}`)).toBe(0);
+    // One that waits for its next try is not in hand, and as old as it is until somebody has taken it again.
+    metrics.subscriber("job.started", { ...base, waitedMs: 0, resumedAt: "upload", inStateMs: 600_000 });
+    metrics.subscriber("job.delayed", {
+      ...base,
+      state: "upload",
+      attempt: 2,
+      delayMs: 120_000,
+      code: "INTERRUPTED",
+    });
+    now += 120_000;
+    expect(await value(metrics, `mirumoji_jobs_in_state${upload}`)).toBe(0);
+    expect(await value(metrics, `mirumoji_state_oldest_age_seconds${upload}`)).toBe(720);
+    now += 60_001;
+    expect(await value(metrics, `mirumoji_state_oldest_age_seconds${upload}`)).toBe(0);
     expect(await value(metrics, "mirumoji_transfer_slots")).toBe(5);
   });
 

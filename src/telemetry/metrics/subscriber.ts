@@ -31,7 +31,7 @@ export function metricsSubscriber(instruments: Instruments, inFlight: InFlightJo
     },
     "job.delayed": (event) => {
       instruments.retries.inc({ state: stateOf(event), code: codeLabel(event.code) });
-      inFlight.leave(event.jobId, typeOf(event));
+      inFlight.pause(event.jobId, typeOf(event), event.delayMs);
     },
     "job.released": (event) => {
       instruments.released.inc({ type: typeOf(event), state: stateOf(event) });
