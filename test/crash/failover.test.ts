@@ -60,7 +60,7 @@ describe("a primary that is killed with what its replica does not have", { timeo
     await using redis = await startPair();
     await using scene = await rig.scene("primary killed, replica without calls that run", redis);
     // Nothing waits for the replica, as where there was none for a moment.
-    const env = { MIRUMOJI_REDIS_REPLICAS: "0" };
+    const env = { MIRUMOJI_REDIS_REPLICAS: "0", MIRUMOJI_LEASE: "6" };
     const [frozen] = await frozenAt(scene, ["open:after"], env);
     await redis.lag();
     frozen?.child.kill("SIGCONT");
@@ -87,7 +87,7 @@ describe("a primary that is killed with what its replica does not have", { timeo
     await using redis = await startPair();
     await using scene = await rig.scene("primary and workers killed, replica behind", redis);
     const points = IS_LONG ? ALL : ["open:after"];
-    const workers = await frozenAt(scene, points, { MIRUMOJI_REDIS_REPLICAS: "1" });
+    const workers = await frozenAt(scene, points, { MIRUMOJI_REDIS_REPLICAS: "1", MIRUMOJI_LEASE: "6" });
     await loseAfterwards(redis, scene, workers);
     await Promise.all(workers.map(async (worker) => await worker.kill("SIGKILL")));
     await redis.takenOver();
@@ -145,7 +145,7 @@ async function loseAfterwards(
   const before = await redis.checkpoints(scene.prefix);
   for (const worker of workers) worker.child.kill("SIGCONT");
   await sleep(WRITTEN_MS);
-  expect(await redis.checkpoints(scene.prefix)).not.toEqual(before);
+  await expect.poll(async () => await redis.checkpoints(scene.prefix)).not.toEqual(before);
   await redis.kill();
 }
 
