@@ -45,6 +45,7 @@ export function instantTools(): RunnerTools {
       delete: async () => await Promise.resolve(),
     },
     calls: {
+      openAhead: () => undefined,
       open: async () => await Promise.resolve({ callId: next("fc"), started: false }),
       start: async () => await Promise.resolve(),
       poll: async () =>

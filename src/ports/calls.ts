@@ -32,6 +32,11 @@ export interface Calls {
     input: CallInput;
     signal: AbortSignal;
   }): Promise<{ callId: string; started: boolean }>;
+  /**
+   * Opens a call that `open` will probably be asked for soon, so that it need not wait. Best effort, never throws. An
+   * empty call costs nothing, is nobody's until `open` gives it, and is forgotten where nobody comes for it.
+   */
+  openAhead(options: { functionId: string }): void;
   /** Puts the one input into an opened call; from here on it costs money. */
   start(options: {
     functionId: string;

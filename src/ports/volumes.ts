@@ -17,6 +17,8 @@ export interface Volumes {
     localPath: string;
     signal: AbortSignal;
     onProgress?: (progress: TransferProgress) => void;
+    /** Called when all is sent, before it is looked for. */
+    onSent?: () => void;
   }): Promise<{ sizeBytes: number; sentBytes: number }>;
   /** The same with content that is made while it is sent, and cannot be read again. */
   putStream(options: {
@@ -29,6 +31,7 @@ export interface Volumes {
     insteadOfBytes?: number;
     signal: AbortSignal;
     onProgress?: (progress: TransferProgress) => void;
+    onSent?: () => void;
   }): Promise<{ sizeBytes: number; sentBytes: number }>;
   /**
    * Fetches a file into an open local file. With the SHA-256 of its content, hexadecimal, and the file open for

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { JobRequest } from "../job/contract.ts";
 import { MirumojiError } from "../job/errors.ts";
 import type { RemoteResult } from "../job/facts.ts";
 import { findCached } from "./cached-transcript.ts";
+import { functionFor, mayCopy } from "./call-ahead.ts";
 import { callInput } from "./call-input.ts";
 import { callParts } from "./call-parts.ts";
 import { POLL_MS, throwRealCause } from "./call-trouble.ts";
@@ -10,7 +10,6 @@ import { parseHandlerResult } from "./handler-contract.ts";
 import { parseImageResult } from "./image-function.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { CallState } from "../ports/calls.ts";
-import type { FunctionDirectory } from "../ports/functions.ts";
 
 /**
  * Starts the GPU call, if the spending limits allow it, in two phases, so that every paid call is on record: opens it without input, stores its ID, and
@@ -84,16 +83,6 @@ async function openCall(step: StepJob<"call">, tools: StepTools, isCopy: boolean
   });
   if (!opened.started) await calls.start({ functionId, callId: opened.callId, input, signal });
   return "pending";
-}
-
-/** Whether the film is to be taken over as it is, if it fits. */
-function mayCopy(job: JobRequest): boolean {
-  return job.type === "convert" && job.request.copy;
-}
-
-function functionFor(runtime: FunctionDirectory, { type }: JobRequest, withoutGpu: boolean): string {
-  const remuxId = withoutGpu ? runtime.remuxId : null;
-  return remuxId ?? runtime.functionId(type);
 }
 
 /** Whether the function without a GPU found that the film has to be encoded. */

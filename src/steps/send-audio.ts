@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type ErrorCode, MirumojiError } from "../job/errors.ts";
 import type { Gained } from "../job/facts.ts";
 import { remoteAudioPath } from "../job/paths.ts";
+import { openCallAhead } from "./call-ahead.ts";
 import type { StepJob, StepTools } from "./context.ts";
 import type { AudioTrack, InputFile } from "../ports/media.ts";
 import { cacheAgeOf } from "./cached-transcript.ts";
@@ -56,6 +57,7 @@ async function sendTrack(
       insteadOfBytes: track.inputBytes,
       signal,
       onProgress: transferReporter(report, now),
+      onSent: () => openCallAhead(step, tools),
     });
     const parts = await planFilm(step, track, tools);
     const inputWarnings = [...input.warnings, ...(await track.damage())];

@@ -2,6 +2,7 @@ import type { Gained } from "../job/facts.ts";
 import { differenceOf } from "../job/input-identity.ts";
 import { inputWish } from "../job/input-wish.ts";
 import { remoteInputPath } from "../job/paths.ts";
+import { openCallAhead } from "./call-ahead.ts";
 import type { Step, StepJob, StepTools } from "./context.ts";
 import type { InputFile, RemoteContent } from "../ports/media.ts";
 import { sendAudio } from "./send-audio.ts";
@@ -36,12 +37,20 @@ function streamed(content: RemoteContent, signal: AbortSignal) {
 }
 
 async function sendFile(
-  { id, request, facts, signal, report }: StepJob<"upload">,
+  step: StepJob<"upload">,
   input: InputFile,
-  { volumes, now }: StepTools,
+  tools: StepTools,
 ): Promise<Gained<"upload">> {
+  const { id, request, facts, signal, report } = step;
+  const { volumes, now } = tools;
   const remotePath = remoteInputPath(id, request.request.input);
-  const where = { volumeId: facts.volumeId, remotePath, signal, onProgress: transferReporter(report, now) };
+  const where = {
+    volumeId: facts.volumeId,
+    remotePath,
+    signal,
+    onProgress: transferReporter(report, now),
+    onSent: () => openCallAhead(step, tools),
+  };
   const sent =
     input.localPath === null
       ? await volumes.putStream({ ...where, ...streamed(input.elsewhere, signal) })

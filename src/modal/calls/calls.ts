@@ -1,6 +1,7 @@
 import { MirumojiError, toMirumojiError } from "../../job/errors.ts";
 import type { CallState, Calls } from "../../ports/calls.ts";
 import { sleep } from "../rpc/abort.ts";
+import { FIRST_LOOK_MS, FirstLooks, OpenedAhead } from "./ahead.ts";
 import { followLogs } from "./call-logs.ts";
 import { valueOf } from "./call-result.ts";
 import {
@@ -39,8 +40,16 @@ export function modalCalls(
   const putAt = new Map<string, number>();
   const isFresh = (callId: string): boolean =>
     performance.now() - (putAt.get(callId) ?? -Infinity) < UNSEEN_MS;
+  const ahead = new OpenedAhead();
+  const firstLooks = new FirstLooks();
   return {
+    openAhead: ({ functionId }) => {
+      ahead.add(functionId, openEmpty(session, functionId));
+    },
+
     open: async (options) => {
+      const callId = await ahead.take(options.functionId, options.signal);
+      if (callId !== null) return { callId, started: false };
       try {
         return await open(session, options);
       } catch (thrown) {
@@ -54,28 +63,39 @@ export function modalCalls(
       for (const known of putAt.keys()) if (!isFresh(known)) putAt.delete(known);
       // Before it is sent: the answer may be lost.
       putAt.set(callId, performance.now());
-      const { inputs } = await unary(
+      const putting = unary(
         session,
         "functionPutInputs",
         { functionId, functionCallId: callId, inputs: [item] },
         { signal, codes: NOT_STARTED },
-      ).catch((error: unknown) => {
+      );
+      // Right behind it: a short call may be over by the time that its start is answered.
+      firstLooks.begin(
+        callId,
+        async (stop) => await outputOf(session, { callId, waitMs: FIRST_LOOK_MS, signal: stop }),
+      );
+      const { inputs } = await putting.catch((error: unknown) => {
+        firstLooks.drop(callId);
         // Done or not: it probably was not, and the job need not wait a minute for it.
         putAt.set(callId, performance.now() - UNSEEN_MS + UNSURE_MS);
         throw error;
       });
       if (inputs.length === 0) {
+        firstLooks.drop(callId);
         putAt.delete(callId);
         throw new MirumojiError("MODAL_THROTTLED", "Modal FunctionPutInputs: the function's queue is full");
       }
     },
 
     poll: async (options) => {
+      const first = await firstLooks.take(options.callId, options);
+      if (first !== null) return first;
       const state = await poll(session, options);
       return state.kind === "empty" && isFresh(options.callId) ? { kind: "running" } : state;
     },
 
     cancel: async ({ callId, terminateContainers, signal }) => {
+      firstLooks.drop(callId);
       try {
         await unary(
           session,
@@ -96,22 +116,32 @@ async function open(
   session: ModalSession,
   { functionId, input, signal }: Parameters<Calls["open"]>[0],
 ): Promise<{ callId: string; started: boolean }> {
-  const map = {
-    functionId,
-    functionCallType: FUNCTION_CALL_UNARY,
-    functionCallInvocationType: INVOCATION_ASYNC,
-  } as const;
   const options = { signal, codes: FUNCTION_GONE };
   try {
-    const { functionCallId } = await unary(session, "functionMap", map, options);
-    return { callId: functionCallId, started: false };
+    return { callId: await openEmpty(session, functionId, signal), started: false };
   } catch (thrown) {
     if (!isInputNeeded(thrown)) throw thrown;
   }
   const pipelinedInputs = [await putItem(session, input, signal)];
-  const answer = await unary(session, "functionMap", { ...map, pipelinedInputs }, options);
+  const answer = await unary(session, "functionMap", { ...mapOf(functionId), pipelinedInputs }, options);
   // A server that does not echo the input has not taken it (`modal-wire` 2.7): it is still to be put.
   return { callId: answer.functionCallId, started: answer.pipelinedInputs.length > 0 };
+}
+
+async function openEmpty(session: ModalSession, functionId: string, signal?: AbortSignal): Promise<string> {
+  const { functionCallId } = await unary(session, "functionMap", mapOf(functionId), {
+    signal,
+    codes: FUNCTION_GONE,
+  });
+  return functionCallId;
+}
+
+function mapOf(functionId: string) {
+  return {
+    functionId,
+    functionCallType: FUNCTION_CALL_UNARY,
+    functionCallInvocationType: INVOCATION_ASYNC,
+  } as const;
 }
 
 /** Result of one poll of a call; `lost` where the server has neither an output nor an input of it. */
@@ -142,7 +172,24 @@ async function look(session: ModalSession, options: PollOptions): Promise<Sight>
   }
 }
 
-async function lookOnce(session: ModalSession, { callId, waitMs, signal }: PollOptions): Promise<Sight> {
+async function lookOnce(session: ModalSession, options: PollOptions): Promise<Sight> {
+  const state = await outputOf(session, options);
+  if (state !== null) return state;
+  const { callId, signal } = options;
+  const { numInputs } = await unary(
+    session,
+    "functionCallFromId",
+    { functionCallId: callId },
+    { signal, codes: CALL_GONE },
+  );
+  return { kind: numInputs === 0 ? "empty" : "lost" };
+}
+
+/** Asks for the output; null where the server has neither one nor an input that runs. */
+async function outputOf(
+  session: ModalSession,
+  { callId, waitMs, signal }: PollOptions,
+): Promise<CallState | null> {
   const timeout = Math.min(waitMs / 1000, LONG_POLL_SECONDS);
   const { outputs, numUnfinishedInputs } = await unary(
     session,
@@ -168,12 +215,5 @@ async function lookOnce(session: ModalSession, { callId, waitMs, signal }: PollO
       runSeconds: runSeconds(output),
     };
   }
-  if (numUnfinishedInputs > 0) return { kind: "running" };
-  const { numInputs } = await unary(
-    session,
-    "functionCallFromId",
-    { functionCallId: callId },
-    { signal, codes: CALL_GONE },
-  );
-  return { kind: numInputs === 0 ? "empty" : "lost" };
+  return numUnfinishedInputs > 0 ? { kind: "running" } : null;
 }

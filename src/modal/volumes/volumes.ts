@@ -50,10 +50,11 @@ export function modalVolumes(
     }
   };
   const andListed = async (
-    options: { volumeId: string; remotePath: string; signal: AbortSignal },
+    options: { volumeId: string; remotePath: string; signal: AbortSignal; onSent?: () => void },
     upload: ReturnType<typeof uploadFile>,
   ): ReturnType<typeof uploadFile> => {
     const sent = await upload;
+    options.onSent?.();
     const { volumeId, signal } = options;
     const list = async (path: string) => await listVolume(session, { volumeId, path, signal });
     await assertListed(list, {

@@ -141,6 +141,7 @@ export class FakeWorld {
         },
       },
       calls: {
+        openAhead: () => undefined,
         open: async () => {
           this.#act("open");
           this.#serial += 1;

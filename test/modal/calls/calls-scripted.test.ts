@@ -70,6 +70,91 @@ describe("opening a call", () => {
   );
 });
 
+describe("a call that is opened ahead", () => {
+  const opener = () => {
+    let serial = 0;
+    const functionMap = async ({ functionId }: { functionId: string }) => ({
+      functionCallId: `fc-${functionId}-${(serial += 1)}`,
+      pipelinedInputs: [],
+    });
+    return scriptedSession({ functionMap });
+  };
+
+  test("is given once, to its own function, without another request", async () => {
+    const session = opener();
+    const calls = modalCalls(session);
+    calls.openAhead({ functionId: "fu-1" });
+    expect(await calls.open({ ...called, functionId: "fu-2" })).toMatchObject({ callId: "fc-fu-2-2" });
+    expect(await calls.open(called)).toEqual({ callId: "fc-fu-1-1", started: false });
+    expect(await calls.open(called)).toMatchObject({ callId: "fc-fu-1-3" });
+    expect(session.asked).toHaveLength(3);
+  });
+
+  test("is forgotten after half a minute", async () => {
+    const calls = modalCalls(opener());
+    calls.openAhead({ functionId: "fu-1" });
+    const later = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 31_000);
+    expect(await calls.open(called)).toMatchObject({ callId: "fc-fu-1-2" });
+    later.mockRestore();
+  });
+
+  test("never sends an input, and is opened again where the server refused it", async () => {
+    const session = pickyServer(Status.INVALID_ARGUMENT);
+    const calls = modalCalls(session);
+    calls.openAhead({ functionId: "fu-1" });
+    await vi.waitFor(() => expect(session.asked).toHaveLength(1));
+    expect(session.asked[0]?.[1]).not.toHaveProperty("pipelinedInputs");
+    expect(await calls.open(called)).toEqual({ callId: "fc-1", started: true });
+  });
+});
+
+describe("the first look at a call", () => {
+  const output = { result: { status: 1, data: encode("done") }, dataFormat: 4 };
+  const server = (found: { outputs: object[]; numUnfinishedInputs: number }[]) =>
+    scriptedSession({
+      functionPutInputs: async () => ({ inputs: [{ idx: 0 }] }),
+      functionGetOutputs: async () => found.shift(),
+    });
+  const names = ({ asked }: { asked: [string, unknown][] }) => asked.map(([name]) => name);
+  const poll = { callId: "fc-1", waitMs: 25_000, signal };
+
+  test("goes out with the input, and is what the next poll gives", async () => {
+    const session = server([{ outputs: [output], numUnfinishedInputs: 0 }]);
+    const calls = modalCalls(session);
+    await calls.start({ ...called, callId: "fc-1" });
+    expect(await calls.poll(poll)).toMatchObject({ kind: "succeeded", value: "done" });
+    expect(names(session)).toEqual(["functionPutInputs", "functionGetOutputs"]);
+  });
+
+  test("is not believed where the server had not seen the input yet", async () => {
+    const session = server([
+      { outputs: [], numUnfinishedInputs: 0 },
+      { outputs: [], numUnfinishedInputs: 1 },
+    ]);
+    const calls = modalCalls(session);
+    await calls.start({ ...called, callId: "fc-1" });
+    expect(await calls.poll(poll)).toEqual({ kind: "running" });
+    expect(session.asked).toHaveLength(3);
+  });
+
+  test("is given up by a poll that may not wait as long", async () => {
+    let isAborted = false;
+    const session = scriptedSession({
+      functionPutInputs: async () => ({ inputs: [{ idx: 0 }] }),
+      functionGetOutputs: async ({ timeout }: { timeout: number }, { signal: stop }) => {
+        if (timeout < 10) return { outputs: [output], numUnfinishedInputs: 0 };
+        return await new Promise((_resolve, reject) =>
+          stop?.addEventListener("abort", () => ((isAborted = true), reject(new Error("stopped")))),
+        );
+      },
+    });
+    const calls = modalCalls(session);
+    await calls.start({ ...called, callId: "fc-1" });
+    expect(await calls.poll({ ...poll, waitMs: 3000 })).toMatchObject({ kind: "succeeded" });
+    expect(isAborted).toBe(true);
+  });
+});
+
 describe("starting a call", () => {
   test("puts one input, as item 0", async () => {
     const session = scriptedSession({ functionPutInputs: async () => ({ inputs: [{ idx: 0 }] }) });
