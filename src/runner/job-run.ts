@@ -131,7 +131,7 @@ export class JobRun {
     const { budget, price } = this.tools;
     if (!hasLimits(budget) && request.tenant === undefined) return;
     const { mediaSeconds = this.#checkpoint.facts.inputSeconds, containers } = size ?? {};
-    const { usdPerSecond } = price(type);
+    const usdPerSecond = size?.withoutGpu === true ? 0 : price(type).usdPerSecond;
     const reserved = await this.delivery.lease.reserve(
       (speed) => estimateUsd({ type, mediaSeconds, speed, usdPerSecond, containers }),
       budget,

@@ -71,7 +71,7 @@ async function openCall(step: StepJob<"call">, tools: StepTools, isCopy: boolean
   const functionId = functionFor(runtime, step.request, withoutGpu);
   const imageFunction = runtime.imageFunctions[step.request.type];
   const input = callInput(step.request, step.facts, { imageFunction, models: tools.models });
-  await step.reserve();
+  await step.reserve({ withoutGpu });
   const opened = await calls.open({ functionId, input, signal });
   // The kind of result belongs to the call: another worker may be set up differently.
   await step.save({

@@ -43,10 +43,12 @@ export interface StepTools {
   readonly now: () => number;
 }
 
-/** Size of a call that is not about all of the input in one container. */
+/** Size of a call that is not about all of the input in one container, with a GPU. */
 export interface CallSize {
-  readonly containers: number;
-  readonly mediaSeconds: number;
+  readonly containers?: number;
+  readonly mediaSeconds?: number;
+  /** Such a call is booked without a price. */
+  readonly withoutGpu?: boolean;
 }
 
 /** One job as a step sees it. */

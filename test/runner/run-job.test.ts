@@ -76,6 +76,15 @@ describe("runJob", () => {
     expect(patient.effects).toContain("open");
   });
 
+  it("holds nothing for a call without a GPU", async () => {
+    const world = new FakeWorld();
+    world.remuxId = "fu-remux";
+    world.budget = { perDay: 15.4 };
+    const data = { v: 1, input: "film.mkv", copy: true };
+    expect((await runJob(world.delivery({ data }), world.tools())).kind).toBe("completed");
+    expect(world.effects).toContain("open");
+  });
+
   it("waits between tries with full jitter and counts them per state", async () => {
     const world = new FakeWorld();
     world.before = failing("put", "MODAL_FAILED", 2);

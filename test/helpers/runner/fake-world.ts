@@ -44,6 +44,7 @@ export class FakeWorld {
   #serial = 0;
 
   budget: Budget = {};
+  remuxId: string | null = null;
   /** USD that is held for calls that are not over; null after none was. */
   reserved: number | null = null;
 
@@ -97,7 +98,7 @@ export class FakeWorld {
         await Promise.resolve({
           appId: "ap-1",
           functionId: (type) => `fu-${type}`,
-          remuxId: null,
+          remuxId: this.remuxId,
           takesParts: true,
           imageFunctions: {},
         }),
