@@ -42,7 +42,15 @@ export async function sendFile(
   reply: FastifyReply,
   { type, name, file, bytes }: SentFile,
 ): Promise<FastifyReply> {
-  const range = parseRange(headers.range, bytes);
+  const { mtimeNs, ino } = await file.stat({ bigint: true });
+  const tag = `"${ino.toString(36)}-${mtimeNs.toString(36)}-${bytes.toString(36)}"`;
+  reply.header("etag", tag);
+  if (isNamed(tag, headers["if-none-match"])) {
+    await file.close();
+    return await reply.code(304).send();
+  }
+  const isOfThisFile = headers["if-range"] === undefined || headers["if-range"] === tag;
+  const range = isOfThisFile ? parseRange(headers.range, bytes) : null;
   if (range === "unsatisfiable") {
     await file.close();
     reply.header("content-range", `bytes */${bytes}`);
@@ -61,15 +69,20 @@ export async function sendFile(
     .send(file.createReadStream({ start, end }));
 }
 
-/**
- * Parses the first range of a `Range` header; null for the whole file, and for headers that cannot be parsed.
- */
+/** Whether an `If-None-Match` header names a file's tag. */
+function isNamed(tag: string, header: string | undefined): boolean {
+  const names = (header ?? "").split(",").map((name) => name.trim().replace(/^W\//u, ""));
+  return names.includes(tag) || names.includes("*");
+}
+
+/** Parses a `Range` header; null for the whole file, and for headers that cannot be read or name more than one part. */
 export function parseRange(
   header: string | undefined,
   bytes: number,
 ): { start: number; end: number } | "unsatisfiable" | null {
   const [, from = "", to = ""] = /^bytes=(\d*)-(\d*)$/u.exec(header ?? "") ?? [];
   if (from === "" && to === "") return null;
+  if (from !== "" && to !== "" && Number(to) < Number(from)) return null;
   const start = from === "" ? Math.max(0, bytes - Number(to)) : Number(from);
   const end = from === "" || to === "" ? bytes - 1 : Math.min(Number(to), bytes - 1);
   return start > end ? "unsatisfiable" : { start, end };

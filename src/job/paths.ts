@@ -31,6 +31,7 @@ export function checkMediaPath(path: string, field: string): void {
 
 function pathProblem(path: string): string | null {
   if (path.includes("\0")) return "holds a NUL character";
+  if (/\p{Surrogate}/u.test(path)) return "holds half of a character, which no file name can";
   if (/^[/\\]/.test(path) || /^[A-Za-z]:[/\\]/.test(path)) return "is an absolute path";
   // A backslash is a letter to POSIX; it counts as a separator here so that no reader can be fooled.
   if (path.split(/[/\\]/).includes("..")) return "leaves the media root by `..`";

@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { MirumojiError } from "../job/errors.ts";
 import type { OutputFile } from "../job/facts.ts";
+import { isElsewhere, shownPlace } from "../job/places.ts";
 import { isMissing } from "./errno.ts";
 import type { MediaRoot } from "./media-root.ts";
 
@@ -21,6 +22,7 @@ export async function findOutput(
   output: OutputFile | undefined,
 ): Promise<FoundOutput> {
   if (output === undefined) throw notFound("there is no such output");
+  if (isElsewhere(output.path)) throw notFound(`the output is at ${shownPlace(output.path)}; read it there`);
   if (mediaRoot === null) throw notFound("this process has no media root (HOST_MEDIA_PATH)");
   const file = await mediaRoot.openExisting(output.path, "output").catch((error: unknown) => {
     if (isMissing(error)) throw notFound("the output is not there any more");

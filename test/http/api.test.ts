@@ -286,6 +286,8 @@ describe("the routes", () => {
     const answer = await server.ask("PATCH", "/v1/jobs/x", { body: {} });
     expect(answer).toMatchObject({ status: 405, json: { code: "METHOD_NOT_ALLOWED" } });
     expect(answer.headers.get("allow")).toBe("GET, HEAD, DELETE");
+    const unreadable = await server.ask("GET", "/v1/jobs/%E0%A4%A");
+    expect(unreadable).toMatchObject({ status: 400, json: { code: "REQUEST_INVALID", status: 400 } });
   });
 
   it("serve a transcript in any format, outputs with ranges, and nothing of a job that is not over", async () => {

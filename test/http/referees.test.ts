@@ -91,7 +91,7 @@ it("OpenAI's Python package works unchanged", async ({ skip }) => {
   await using own = await startTestServer();
   const program = `
 import openai, sys
-client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key=sys.argv[2], max_retries=0)
+client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key=sys.argv[2])
 def ask(format):
     return client.audio.transcriptions.create(model="whisper-1", file=("talk.mp3", b"sound"), language="en", response_format=format)
 assert ask("json").text == "Good morning. Welcome.", ask("json")

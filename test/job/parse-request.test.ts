@@ -98,6 +98,7 @@ describe("parseRequest", () => {
     ["a format twice", "transcribe", { v: 1, input: "a", formats: ["srt", "srt"] }, "REQUEST_INVALID"],
     ["no formats", "transcribe", { v: 1, input: "a", formats: [] }, "REQUEST_INVALID"],
     ["dots", "convert", { v: 1, input: "../a" }, "PATH_OUTSIDE_MEDIA_ROOT"],
+    ["half of a character", "convert", { v: 1, input: "a\ud800.mkv" }, "PATH_OUTSIDE_MEDIA_ROOT"],
     ["dots inside", "convert", { v: 1, input: "a/../../b" }, "PATH_OUTSIDE_MEDIA_ROOT"],
     ["an absolute path", "convert", { v: 1, input: "/etc/passwd" }, "PATH_OUTSIDE_MEDIA_ROOT"],
     ["a NUL", "convert", { v: 1, input: "a\0.mp4" }, "PATH_OUTSIDE_MEDIA_ROOT"],

@@ -1,4 +1,4 @@
-import { type ErrorCode, isErrorCode } from "../../job/errors.ts";
+import { type ErrorCode, ERRORS, isErrorCode } from "../../job/errors.ts";
 import type { JobReport } from "../../job/summary.ts";
 import { DEFAULT_LAYOUT } from "../../job/transcribe-options.ts";
 import { renderTranscript } from "../../subtitles/render.ts";
@@ -58,23 +58,27 @@ export function renderOpenAi(
   }
 }
 
-/** An error as OpenAI's clients read it. */
-export function openAiError(thrown: unknown): { status: number; code: ErrorCode; body: object } {
+/**
+ * An error as OpenAI's clients read it. They try again after 5xx and 409: after a job has ended, which its worker tried
+ * as often as it may help, that would be another job, and be paid again.
+ */
+export function openAiError(thrown: unknown): {
+  status: number;
+  code: ErrorCode;
+  body: object;
+  mayTryAgain: boolean;
+} {
   const { jobCode } = thrown as { jobCode?: unknown };
-  // A file that is no media is the caller's; its clients try again after 5xx and 409, which would not help.
   const isOfJob = isErrorCode(jobCode) && thrown instanceof Error;
   const { status, code, detail } = isOfJob
-    ? {
-        status: jobCode.startsWith("INPUT_") || jobCode === "OPTION_UNSUPPORTED" ? 400 : 500,
-        code: jobCode,
-        detail: thrown.message,
-      }
+    ? { status: ERRORS[jobCode].kind === "input" ? 400 : 500, code: jobCode, detail: thrown.message }
     : problemOf(thrown);
   const type = status >= 500 ? "server_error" : "invalid_request_error";
   return {
     status: status === 409 ? 400 : status,
     code: code as ErrorCode,
     body: { error: { message: detail, type, param: null, code } },
+    mayTryAgain: !isOfJob,
   };
 }
 

@@ -39,8 +39,9 @@ export function openAiRoutes(services: ApiServices) {
       limits: { files: 1, fileSize: maxUploadBytes, fields: 30, fieldSize: 65_536 },
     });
     server.setErrorHandler(async (error, request, reply) => {
-      const { status, body, code } = openAiError(error);
+      const { status, body, code, mayTryAgain } = openAiError(error);
       request.problemCode = code;
+      if (!mayTryAgain) reply.header("x-should-retry", "false");
       if (status >= 500) services.onError(error, `${request.method} ${request.url}`);
       return await reply.code(status).send(body);
     });
