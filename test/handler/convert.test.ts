@@ -29,6 +29,12 @@ test("H.264 in yuv420p and AAC in an MP4 that starts playing before it is loaded
       { kind: "audio", number: 1, codec: "aac", why: "the only one", language: "en" },
     ],
     warnings: [NO_NVENC],
+    seconds: {
+      download: expect.any(Number),
+      load: 0,
+      upload: expect.any(Number),
+      compute: expect.any(Number),
+    },
   });
   expect(answer.gpuSeconds).toBeGreaterThan(0.05);
   const output = box.inVolume(answer.path);

@@ -155,9 +155,9 @@ describe("the trace of a job", () => {
       shortNames(named(spans, state).flatMap((span) => children(spans, span))).toSorted();
     expect(below("createVolume")).toContain("VolumeGetOrCreate");
     expect(below("upload")).toEqual(
-      expect.arrayContaining(["VolumePutFiles2", "VolumeListFiles2", "transfer upload"]),
+      expect.arrayContaining(["VolumePutFiles2", "VolumeListFiles2", "transfer upload", "FunctionMap"]),
     );
-    expect(below("call")).toEqual(expect.arrayContaining(["FunctionMap", "FunctionPutInputs"]));
+    expect(below("call")).toContain("FunctionPutInputs");
     expect(below("download")).toEqual(expect.arrayContaining(["VolumeGetFile2", "transfer download"]));
     expect(below("deleteVolume")).toEqual(["VolumeDelete"]);
     const [sent] = named(spans, "transfer upload");
