@@ -172,6 +172,46 @@ export const health = board({
       ],
     },
     {
+      title: "Webhooks",
+      panels: [
+        lines({
+          title: "Webhooks by outcome",
+          description:
+            "Tries per second. A failed one is repeated for 24 h; a dead one was given up, until `webhooks replay`.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (outcome) (rate(mirumoji_webhook_tries_total{${INSTANCE}}[$__rate_interval]))`,
+              "{{outcome}}",
+            ],
+          ],
+          isStacked: true,
+          alert: "MirumojiWebhooksLate",
+          width: 8,
+        }),
+        lines({
+          title: "Webhooks that wait",
+          description: "Events that are not delivered yet, and those that were given up and not replayed.",
+          unit: "short",
+          queries: [
+            ["max(mirumoji_webhooks_pending)", "not delivered"],
+            ["max(mirumoji_webhooks_dead)", "given up"],
+          ],
+          alert: "MirumojiWebhooksLate",
+          width: 8,
+        }),
+        lines({
+          title: "Age of the oldest webhook",
+          description: "Since its event. A receiver that answers has it within seconds.",
+          unit: "s",
+          queries: [["max(mirumoji_webhook_oldest_age_seconds)", "oldest"]],
+          limits: [600, 3600],
+          alert: "MirumojiWebhooksLate",
+          width: 8,
+        }),
+      ],
+    },
+    {
       title: "Processes",
       panels: [
         lines({

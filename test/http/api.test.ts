@@ -79,6 +79,7 @@ describe("a submit", () => {
     ["no JSON", "{", "application/json", 400, "REQUEST_INVALID"],
     ["too much", JSON.stringify({ a: "x".repeat(2 ** 20) }), "application/json", 413, "BODY_TOO_LARGE"],
     ["something else", "a=b", "text/csv", 415, "MEDIA_TYPE_UNSUPPORTED"],
+    ["plain text", "{}", "text/plain", 415, "MEDIA_TYPE_UNSUPPORTED"],
   ])("of %s is refused", async (_what, body, type, status, code) => {
     const headers = { authorization: `Bearer ${key}`, "content-type": type };
     const answer = await server.request("/v1/jobs", { method: "POST", body, headers });

@@ -58,6 +58,7 @@ export async function addApi(
     );
     await api.register(
       async (v1: FastifyInstance) => {
+        v1.removeContentTypeParser("text/plain");
         v1.addHook("onRoute", (route) => {
           route.bodyLimit ??= BODY_LIMIT_BYTES;
         });
