@@ -42,8 +42,8 @@ export async function sendFile(
   reply: FastifyReply,
   { type, name, file, bytes }: SentFile,
 ): Promise<FastifyReply> {
-  const { mtimeNs, ino } = await file.stat({ bigint: true });
-  const tag = `"${ino.toString(36)}-${mtimeNs.toString(36)}-${bytes.toString(36)}"`;
+  const { mtimeNs } = await file.stat({ bigint: true });
+  const tag = `"${mtimeNs.toString(36)}-${bytes.toString(36)}"`;
   reply.header("etag", tag);
   if (isNamed(tag, headers["if-none-match"])) {
     await file.close();
