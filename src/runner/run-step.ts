@@ -113,28 +113,23 @@ function confirming(run: JobRun, signal: AbortSignal): StepTools {
     await unlessAborted(delivery.lease.confirm(), signal);
     await act();
   };
-  const paid = async (start: () => Promise<void>) => {
-    await alive();
-    await confirmed(start);
-  };
+  const guarded = <O, R, S>(kind: {
+    open: (options: O) => Promise<R>;
+    start: (options: S) => Promise<void>;
+  }) => ({
+    open: async (options: O) => {
+      await alive();
+      return await kind.open(options);
+    },
+    start: async (options: S) => {
+      await alive();
+      await confirmed(async () => await kind.start(options));
+    },
+  });
   return {
     ...tools,
-    calls: {
-      ...calls,
-      open: async (options) => {
-        await alive();
-        return await calls.open(options);
-      },
-      start: async (options) => await paid(async () => await calls.start(options)),
-    },
-    partCalls: {
-      ...partCalls,
-      open: async (options) => {
-        await alive();
-        return await partCalls.open(options);
-      },
-      start: async (options) => await paid(async () => await partCalls.start(options)),
-    },
+    calls: { ...calls, ...guarded(calls) },
+    partCalls: { ...partCalls, ...guarded(partCalls) },
     volumes: {
       ...volumes,
       delete: async (volume) => await confirmed(async () => await volumes.delete(volume)),
